@@ -1,0 +1,47 @@
+"""Normalization as part of the model, so that everything outside speaks of pixels in [0, 1]."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from msda_analysis import checks
+
+
+class Normalized(nn.Module):
+    """A network on images in [0, 1]: network((x - mean) / std).
+
+    Args:
+        network: takes normalized images.
+        mean, std: one number per channel, in [0, 1] pixel units; std above zero.
+
+    Raises:
+        ValueError: mean and std differ in length, or a value is out of range.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
+        super().__init__()
+        means, stds = [float(value) for value in mean], [float(value) for value in std]
+        if len(means) != len(stds) or not means:
+            raise ValueError(f"mean, std: expected one number per channel in each, got {len(means)} and {len(stds)}")
+        for value in stds:
+            checks.check_positive("std", value)
+        self.network = network
+        self.register_buffer("mean", torch.tensor(means).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))
+        checks.check_finite("mean", self.mean)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The network's output for images [n, channel, height, width] in [0, 1].
+
+        Raises:
+            ValueError: the images have another number of channels.
+        """
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
+            raise ValueError(
+                f"images: expected [n, {len(self.mean)}, height, width] to match mean and std, got {list(images.shape)}"
+            )
+        return self.network((images - self.mean) / self.std)
