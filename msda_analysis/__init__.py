@@ -1,0 +1,50 @@
+"""Analyse mixed-sample data augmentation: masks, mutual information, robustness.
+
+The public names below are imported when first used, so that `import msda_analysis` stays fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Alternate": "masks",
+    "CutMix": "masks",
+    "FMix": "masks",
+    "MixUp": "masks",
+    "sample_masks": "masks",
+    "MixTransform": "mixing",
+    "mix": "mixing",
+    "load_dataset": "data",
+    "ClassifierFit": "training",
+    "VaeFit": "training",
+    "fit_classifier": "training",
+    "fit_vae": "training",
+    "Estimate": "estimate",
+}
+
+__all__ = [  # noqa: F822 - resolved by __getattr__
+    "Alternate", "ClassifierFit", "CutMix", "Estimate", "FMix", "MixTransform", "MixUp", "VaeFit",
+    "fit_classifier", "fit_vae", "load_dataset", "mix", "sample_masks",
+]  # fmt: skip
+
+if TYPE_CHECKING:
+    from msda_analysis.data import load_dataset
+    from msda_analysis.estimate import Estimate
+    from msda_analysis.masks import Alternate, CutMix, FMix, MixUp, sample_masks
+    from msda_analysis.mixing import MixTransform, mix
+    from msda_analysis.training import ClassifierFit, VaeFit, fit_classifier, fit_vae
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"msda_analysis.{_HOMES[name]}"), name)
+    try:
+        return import_module(f"msda_analysis.{name}")  # msda_analysis.robustness without an import line of its own
+    except ModuleNotFoundError as error:
+        if error.name != f"msda_analysis.{name}":
+            raise
+        raise AttributeError(f"module 'msda_analysis' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,77 @@
+"""Box masks in one, two and three dimensions, by comparing index ranges with box edges: no loop over masks."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from msda_analysis.rng import numpy_from_key
+
+
+def box_masks(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Masks that are 0 inside a box and 1 outside; parts of a box beyond the border are dropped.
+
+    Args:
+        starts: [n, axis] integer position of the first cut index on each axis; may be negative.
+        lengths: [n, axis] integer number of cut indices on each axis.
+        size: lengths of the axes.
+
+    Returns:
+        [n, 1, *size] float32 on the device of `starts`.
+    """
+    n, n_axes = starts.shape
+    inside = None
+    for axis, length in enumerate(size):
+        index = torch.arange(length, device=starts.device)
+        start, stop = starts[:, axis, None], starts[:, axis, None] + lengths[:, axis, None]
+        covers = (index >= start) & (index < stop)  # [n, length]
+        covers = covers.view(n, *(length if i == axis else 1 for i in range(n_axes)))
+        inside = covers if inside is None else inside & covers
+    assert inside is not None
+    return (~inside).to(torch.float32).unsqueeze(1)
+
+
+def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> tuple[Tensor, Tensor]:
+    """Draw boxes whose side on each of d axes is round(length * (1 - lam)^(1/d)).
+
+    "clipped": the centre is uniform on the continuous image and the box may stick out. "inside": uniform among the
+    positions where the box fits. In one dimension lambda is a length, so no square root is taken.
+
+    Args:
+        lam: [n] float64, share to keep.
+        size: lengths of the axes.
+
+    Returns:
+        starts, lengths: [n, axis] int64 each, on the host.
+
+    Source: Yun et al. 2019, section 3.1. Differs: box sides may be odd; theirs lose a pixel to two rounded halves.
+    """
+    lengths = torch.tensor(size, dtype=torch.float64)
+    sides = torch.round(lengths * (1 - lam[:, None]) ** (1 / len(size)))
+    place = torch.from_numpy(numpy_from_key(key).random((len(lam), len(size))))  # [n, axis] in [0, 1)
+    if geometry == "clipped":
+        starts = torch.floor(place * lengths - sides / 2 + 0.5)
+    else:
+        starts = torch.floor(place * (lengths - sides + 1))
+    return starts.to(torch.int64), sides.to(torch.int64)
+
+
+def side_distribution(length: int, side: int, geometry: str) -> dict[int, float]:
+    """Exact law of the number of cut indices on one axis for a box of a given side.
+
+    Used to check samplers and to tabulate the label weights they should give.
+
+    Returns:
+        {number of cut indices: probability}.
+    """
+    if geometry == "inside":
+        return {side: 1.0}
+    law: dict[int, float] = {}
+    low, high = math.floor(0.5 - side / 2), math.floor(length - side / 2 + 0.5)
+    for start in range(low, high + 1):
+        # start is hit when centre - side/2 + 0.5 falls in [start, start + 1)
+        left, right = max(0.0, start + side / 2 - 0.5), min(float(length), start + side / 2 + 0.5)
+        if right > left:
+            cut = min(start + side, length) - max(start, 0)
+            law[cut] = law.get(cut, 0.0) + (right - left) / length
+    return law
