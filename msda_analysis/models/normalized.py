@@ -29,10 +29,10 @@ class Normalized(nn.Module):
             raise ValueError(f"mean, std: expected one number per channel in each, got {len(means)} and {len(stds)}")
         for value in stds:
             checks.check_positive("std", value)
+        checks.check_finite("mean", torch.tensor(means, device="cpu"))
         self.network = network
         self.register_buffer("mean", torch.tensor(means).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))
-        checks.check_finite("mean", self.mean)
 
     def forward(self, images: Tensor) -> Tensor:
         """The network's output for images [n, channel, height, width] in [0, 1].
