@@ -1,0 +1,155 @@
+"""Whole figures made of panels; each returns the Figure and the numbers it shows, ready for a CSV beside it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from msda_analysis.figures.metrics import attack_label, metric_of
+from msda_analysis.figures.plots import (
+    attacks_of,
+    augmentations_of,
+    drawable,
+    plot_accuracy_curve,
+    plot_curve,
+    plot_dots,
+    plot_histogram,
+    with_norm,
+)
+from msda_analysis.figures.selection import has_metric, select_rows, summarize
+from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, label_of, looks_for, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@styled
+def draw_dots(table: "pd.DataFrame", metrics: Sequence[str], *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+    """Small multiples, one panel per metric that the table has, augmentations down the side.
+
+    Raises:
+        ValueError: the table has none of the metrics.
+    """
+    rows = select_rows(table, metrics)
+    present = [metric for metric in metrics if has_metric(rows, metric)]
+    figure, axes = _grid(len(present), columns, _dots_height(rows), share_y=True)
+    for ax, metric in zip(axes, present, strict=True):
+        plot_dots(rows, ax, metric, order=augmentations_of(rows))
+    return figure, summarize(rows, ("metric", "augmentation"))
+
+
+@styled
+def draw_attack_dots(table: "pd.DataFrame", metric: str, *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+    """Small multiples of one metric, one panel per attack and norm.
+
+    Raises:
+        ValueError: the table has no such rows.
+    """
+    rows = with_norm(select_rows(table, metric))
+    panels = attacks_of(rows)
+    figure, axes = _grid(len(panels), columns, _dots_height(rows), share_y=True)
+    for ax, (attack, norm) in zip(axes, panels, strict=True):
+        plot_dots(rows, ax, metric, order=augmentations_of(rows), attack=attack, norm=norm)
+        ax.set_title(attack_label(attack))
+    return figure, summarize(rows, ("metric", "attack", "norm", "augmentation"))
+
+
+@styled
+def draw_accuracy_curves(table: "pd.DataFrame", *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+    """Accuracy against epsilon, one panel per attack and norm, one legend.
+
+    Raises:
+        ValueError: the table has no rows "robust_accuracy".
+    """
+    rows = with_norm(select_rows(table, "robust_accuracy"))
+    panels = attacks_of(rows)
+    figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=len(panels) % columns == 0)
+    for ax, (attack, norm) in zip(axes, panels, strict=True):
+        plot_accuracy_curve(rows, ax, attack, norm)
+    _label_outer(axes, columns)
+    _legend(figure, axes, augmentations_of(rows), columns)
+    return figure, summarize(rows, ("metric", "attack", "norm", "augmentation", "epsilon"))
+
+
+@styled
+def draw_curves_figure(
+    table: "pd.DataFrame", metrics: Sequence[str], *, log: str = "", x_label: str = "x", share_y: bool = True
+) -> "tuple[Figure, pd.DataFrame]":
+    """One panel per metric that the table has, each against x, one legend.
+
+    Raises:
+        ValueError: the table has none of the metrics.
+    """
+    rows = select_rows(table, metrics)
+    present = [metric for metric in metrics if has_metric(rows, metric)]
+    width = SINGLE_COLUMN if len(present) == 1 else DOUBLE_COLUMN
+    figure, axes = _grid(len(present), len(present), 2.0, share_y=share_y, width=width, legend=True)
+    for ax, metric in zip(axes, present, strict=True):
+        plot_curve(rows, ax, metric, log=log, x_label=x_label)
+        if len(present) > 1:
+            ax.set_title(metric_of(metric).label)
+    _label_outer(axes, len(present))
+    _legend(figure, axes, augmentations_of(drawable(rows, log)), len(present))
+    return figure, summarize(rows, ("metric", "augmentation", "x"))
+
+
+@styled
+def draw_histograms(table: "pd.DataFrame", metric: str = "kept_fraction_histogram") -> "tuple[Figure, pd.DataFrame]":
+    """Distribution of the kept fraction, one panel per augmentation, shared axes.
+
+    Raises:
+        ValueError: the table has no such rows.
+    """
+    rows = select_rows(table, metric)
+    names = augmentations_of(rows)
+    columns = min(4, len(names))
+    figure, axes = _grid(len(names), columns, 1.35, share_y=True)
+    for ax, name in zip(axes, names, strict=True):
+        plot_histogram(rows, ax, name, metric)
+        ax.set_xlim(0, 1)
+        ax.set_xlabel("kept fraction")
+        ax.set_ylabel("share of masks")
+    _label_outer(axes, columns)
+    return figure, summarize(rows, ("metric", "augmentation", "x"))
+
+
+def _grid(
+    n_panels: int, columns: int, height: float, *, share_y: bool, width: float = DOUBLE_COLUMN, legend: bool = False
+) -> "tuple[Figure, list[Axes]]":
+    """A Figure with n panels in reading order; `legend` leaves a strip for one at the bottom."""
+    columns = min(columns, n_panels)
+    n_rows = -(-n_panels // columns)
+    figure = Figure(figsize=(width, n_rows * height + (0.3 if legend else 0.0)), layout="constrained")
+    axes = figure.subplots(n_rows, columns, squeeze=False, sharey=share_y).ravel()
+    for ax in axes[n_panels:]:
+        ax.set_axis_off()
+    return figure, list(axes[:n_panels])
+
+
+def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int) -> None:
+    """One legend: in the first free cell of the grid, or below the panels when there is none."""
+    handles = [
+        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=3.5, label=label_of(name))
+        for name, look in looks_for(names).items()
+    ]
+    free = [ax for ax in figure.axes if ax not in axes]
+    if free:
+        free[0].legend(handles=handles, loc="center left", handlelength=3.2, title="Training with", alignment="left")
+    else:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), handlelength=3.2)
+
+
+def _label_outer(axes: "list[Axes]", columns: int) -> None:
+    """Keep the y label at the left edge and the x label where no panel lies below."""
+    for i, ax in enumerate(axes):
+        if i % columns:
+            ax.set_ylabel("")
+        if i + columns < len(axes):
+            ax.set_xlabel("")
+
+
+def _dots_height(rows: "pd.DataFrame") -> float:
+    return 0.5 + 0.27 * rows["augmentation"].nunique()
+

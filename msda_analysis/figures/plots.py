@@ -1,0 +1,207 @@
+"""Single panels: each function takes the long table (or rows of it) and an Axes, draws, labels units, returns the Axes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from msda_analysis.figures.metrics import attack_label, axis_label, norm_label
+from msda_analysis.figures.selection import check_columns, select_rows, setting_of, summarize
+from msda_analysis.figures.style import label_of, looks_for, order_augmentations, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+#: From this many seeds on a curve gets a band; with fewer, Student's interval is wider than most panels.
+SEEDS_FOR_BAND = 3
+
+
+@styled
+def plot_dots(
+    table: "pd.DataFrame", ax: "Axes", metric: str, *, order: Sequence[str] | None = None, **equal: Any
+) -> "Axes":
+    """One metric by augmentation: small open points are seeds, the large point and thick bar their mean and interval.
+
+    Thin bars are 95 % intervals over images (or masks) of one seed; thick bars Student's 95 % interval over seeds.
+
+    Args:
+        table: the long table.
+        ax: where to draw.
+        metric: which rows.
+        order: augmentations from top to bottom, so that panels side by side agree; None takes those of the rows.
+        equal: further columns to fix, for example attack="pgd".
+
+    Raises:
+        ValueError: no such rows, or two rows for one seed.
+    """
+    rows = select_rows(table, metric, **equal)
+    summary = summarize(rows, ("metric", "augmentation"))
+    looks = looks_for(summary["augmentation"] if order is None else order)
+    for position, (name, look) in enumerate(looks.items()):
+        group = summary[summary["augmentation"] == name]
+        seeds, mean = group[group["level"] == "seed"], group[group["level"] == "mean"]
+        heights = _spread(len(seeds), position + (0.2 if len(mean) else 0.0))
+        _draw_bars(ax, seeds, heights, color=look.color, linewidth=0.7, alpha=0.8)
+        ax.plot(seeds["value"], heights, look.marker, color=look.color, markerfacecolor="white", markersize=3.2,
+                markeredgewidth=0.8, linestyle="none", label=f"seeds: {label_of(name)}", clip_on=False)  # fmt: skip
+        _draw_bars(ax, mean, [position - 0.16] * len(mean), color=look.color, linewidth=2.6, alpha=0.75)
+        ax.plot(mean["value"], [position - 0.16] * len(mean), look.marker, color=look.color, markersize=5.5,
+                markeredgecolor="white", markeredgewidth=0.5, linestyle="none", label=f"mean: {label_of(name)}")  # fmt: skip
+    ax.set_yticks(range(len(looks)), [label_of(name) for name in looks])
+    ax.set_ylim(len(looks) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
+    return ax
+
+
+@styled
+def plot_accuracy_curve(table: "pd.DataFrame", ax: "Axes", attack: str, norm: str | None = None) -> "Axes":
+    """Accuracy against epsilon for one attack, one line per augmentation.
+
+    Epsilon is drawn linearly from 0 to its smallest positive value and logarithmically above, so that the clean
+    accuracy at 0 is a point like the others.
+
+    Args:
+        table: the long table with rows "robust_accuracy".
+        ax: where to draw.
+        attack: which attack.
+        norm: which norm, where the rows' settings name several.
+
+    Raises:
+        ValueError: no rows of this attack and norm, or rows without an epsilon.
+    """
+    rows = with_norm(select_rows(table, "robust_accuracy", attack=attack))
+    rows = rows if norm is None else select_rows(rows, "robust_accuracy", norm=norm)
+    if rows["epsilon"].isna().any():
+        raise ValueError(f"epsilon: expected a number in every row of attack {attack!r}, got empty ones")
+    summary = summarize(rows, ("metric", "augmentation", "epsilon"))
+    draw_curves(ax, summary, "epsilon")
+    _scale_epsilon(ax, sorted(set(rows["epsilon"])))
+    ax.set_ylim(0, 1)
+    shown = norm_label(str(rows["norm"].iloc[0]))
+    ax.set_xlabel(f"$\\epsilon$ ({shown}, pixels in [0, 1])" if shown else "$\\epsilon$ (pixels in [0, 1])")
+    ax.set_ylabel("accuracy (fraction)")
+    ax.set_title(attack_label(attack))
+    return ax
+
+
+@styled
+def plot_curve(table: "pd.DataFrame", ax: "Axes", metric: str, *, log: str = "", x_label: str = "x") -> "Axes":
+    """One metric against the column x, one line per augmentation.
+
+    Args:
+        table: the long table.
+        ax: where to draw.
+        metric: which rows.
+        log: axes with a logarithmic scale: "", "x", "y" or "xy"; points at or below zero are then not drawn.
+        x_label: text of the x axis, with its unit.
+
+    Raises:
+        ValueError: no such rows, or rows without an x.
+    """
+    rows = select_rows(table, metric)
+    if rows["x"].isna().any():
+        raise ValueError(f"x: expected a number in every row of metric {metric!r}, got empty ones")
+    rows = drawable(rows, log)
+    draw_curves(ax, summarize(rows, ("metric", "augmentation", "x")), "x")
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(axis_label(metric, str(rows["unit"].iloc[0]) if len(rows) else ""))
+    return ax
+
+
+@styled
+def plot_histogram(table: "pd.DataFrame", ax: "Axes", augmentation: str, metric: str = "kept_fraction_histogram") -> "Axes":
+    """Share per bin for one augmentation: filled steps are the mean over seeds, thin lines single seeds.
+
+    Raises:
+        ValueError: no such rows.
+    """
+    rows = select_rows(table, metric, augmentation=augmentation).sort_values("x")
+    look = looks_for([augmentation])[augmentation]
+    mean = rows.groupby("x")["value"].mean()
+    ax.stairs(mean.to_numpy(), _edges(mean.index.to_numpy()), fill=True, color=look.color, alpha=0.35)
+    for seed, part in rows.groupby("seed", dropna=False):
+        ax.stairs(part["value"].to_numpy(), _edges(part["x"].to_numpy()), color=look.color, linewidth=0.6, label=f"seed {seed}")
+    ax.set_ylim(bottom=0)
+    ax.set_title(label_of(augmentation))
+    return ax
+
+
+def draw_curves(ax: "Axes", summary: "pd.DataFrame", x: str) -> None:
+    """Draw summarized rows as lines: a band over seeds from three seeds on, thin seed lines below that."""
+    looks = looks_for(summary["augmentation"])
+    for name, look in looks.items():
+        group = summary[summary["augmentation"] == name]
+        seeds, mean = group[group["level"] == "seed"], group[group["level"] == "mean"]
+        n_seeds = seeds["seed"].nunique(dropna=False)
+        center = mean if len(mean) else seeds
+        every = max(1, len(center) // 12)  # markers are the second cue, not the data: a dozen is enough
+        ax.plot(center[x], center["value"], color=look.color, linestyle=look.line, marker=look.marker,
+                markevery=every, markersize=3.2, markeredgecolor="white", markeredgewidth=0.3, label=label_of(name))  # fmt: skip
+        if n_seeds >= SEEDS_FOR_BAND:
+            ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=look.color, alpha=0.18,
+                            linewidth=0)  # fmt: skip
+        elif n_seeds > 1:
+            for _, line in seeds.groupby("seed", dropna=False):
+                ax.plot(line[x], line["value"], color=look.color, linewidth=0.5, alpha=0.7)
+        else:
+            ax.vlines(seeds[x], seeds["low"].astype(float), seeds["high"].astype(float), color=look.color, linewidth=0.7)
+
+
+def drawable(rows: "pd.DataFrame", log: str) -> "pd.DataFrame":
+    """The rows that a plot with these logarithmic axes can show: those above zero."""
+    rows = rows[rows["x"] > 0] if "x" in log else rows
+    return rows[rows["value"] > 0] if "y" in log else rows
+
+
+def with_norm(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows with a column norm, read from their settings; "" where they name none."""
+    check_columns(rows, ("settings",))
+    found = {text: setting_of(text, "norm") for text in set(rows["settings"])}
+    return rows.assign(norm=rows["settings"].map(lambda text: " ".join(sorted({str(norm) for norm in found[text]}))))
+
+
+def attacks_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
+    """(attack, norm) pairs in the order of the table, each a panel."""
+    return list(dict.fromkeys(zip(rows["attack"], with_norm(rows)["norm"], strict=True)))
+
+
+def augmentations_of(rows: "pd.DataFrame") -> list[str]:
+    """Augmentations of some rows in figure order."""
+    return order_augmentations(rows["augmentation"])
+
+
+def _draw_bars(ax: "Axes", lines: "pd.DataFrame", heights: Sequence[float], **look: Any) -> None:
+    if len(lines):
+        ax.hlines(heights, lines["low"].astype(float), lines["high"].astype(float), **look)
+
+
+def _spread(count: int, center: float) -> list[float]:
+    """Heights of single seeds: side by side around the row's center, so that equal values stay visible."""
+    step = min(0.12, 0.36 / max(count - 1, 1))
+    return [center + (i - (count - 1) / 2) * step for i in range(count)]
+
+
+def _scale_epsilon(ax: "Axes", epsilons: list[float]) -> None:
+    positive = [epsilon for epsilon in epsilons if epsilon > 0]
+    if not positive:
+        return
+    ax.set_xscale("symlog", linthresh=positive[0], linscale=0.4)
+    ax.set_xlim(min(epsilons[0], 0.0), positive[-1])
+    decades = [10.0**k for k in range(-6, 3) if positive[0] <= 10.0**k <= positive[-1]]
+    ax.set_xticks([0.0, *(decades or positive)])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xticks([epsilon for epsilon in positive if epsilon not in decades], minor=True)
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _edges(centers: Any) -> Any:
+    """Edges of equal bins from their centers; a single bin gets width 1."""
+    width = (centers[-1] - centers[0]) / (len(centers) - 1) if len(centers) > 1 else 1.0
+    return [*(centers - width / 2), centers[-1] + width / 2]

@@ -1,0 +1,210 @@
+"""One command from a study folder to figures, tables and a report.html that needs nothing else."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msda_analysis.figures.files import StudyFolder, open_study, save_figure
+from msda_analysis.figures.metrics import metric_of
+from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, SectionMaker
+from msda_analysis.figures.selection import setting_of
+from msda_analysis.figures.style import label_of, order_augmentations
+from msda_analysis.figures.tables import ResultTable, text_table
+from msda_analysis.results import replace_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from markupsafe import Markup
+
+_PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
+
+
+def write_report(folder: Path, sections: Sequence[SectionMaker] = SECTIONS) -> Path:
+    """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
+
+    Sections without rows are left out; what is missing or failed is listed. A section whose rows contradict each
+    other is replaced by its error message, so that one bad cell does not hide the rest.
+
+    Args:
+        folder: a study's output folder.
+        sections: functions (table, folder) -> Section | None, in order.
+
+    Returns:
+        Path of report.html.
+
+    Raises:
+        FileNotFoundError: the folder has no results.csv.
+        ValueError: results.csv or manifest.json cannot be read.
+        OSError: the disk is full or the folder cannot be written; the old report is kept.
+    """
+    study = open_study(folder)
+    made, problems = _make_sections(study, sections)
+    shown = [_write_section(section, study) for section in made]
+    page = _render(study, made, shown, problems)
+    with replace_file(study.path / "report.html") as file:
+        file.write(page)
+    return study.path / "report.html"
+
+
+def _make_sections(study: StudyFolder, makers: Sequence[SectionMaker]) -> tuple[list[Section], list[str]]:
+    made, problems = [], []
+    for maker in makers:
+        name = maker.__name__.removesuffix("_section").replace("_", " ")
+        try:
+            section = maker(study.table, study.path)
+        except ValueError as error:  # contradicting rows or an unreadable picture file; anything else is our own mistake
+            problems.append(f"Section {name!r} could not be made: {error}")
+            continue
+        if section is not None:
+            made.append(section)
+    return made, problems
+
+
+def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
+    """Write a section's files and return what the page shows of it."""
+    for table in section.tables:
+        table.write(study.path / "tables", study.provenance)
+    return {
+        "section": section,
+        "figures": [_write_figure(item, study) for item in section.figures],
+        "tables": [_show_table(table) for table in section.tables],
+    }
+
+
+def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
+    svg = save_figure(item.figure, item.numbers, study.path / "figures" / item.name, study.provenance)
+    return {
+        "name": item.name,
+        "uri": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
+        "width": round(item.figure.get_figwidth() * _PIXELS_PER_INCH),
+        "height": round(item.figure.get_figheight() * _PIXELS_PER_INCH),
+        "caption": item.caption,
+        "alt": item.alt,
+        "has_numbers": item.numbers is not None,
+    }
+
+
+def _show_table(table: ResultTable) -> dict[str, Any]:
+    return {"name": table.name, "caption": table.caption, "headers": table.headers, "rows": table.texts(),
+            "is_number": [any(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.headers))]}  # fmt: skip
+
+
+def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]], problems: list[str]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["math"] = mark_math
+    manifest, table = study.manifest, study.table
+    return environment.get_template("report.html.j2").render(
+        title=manifest.get("title") or f"Study {study.provenance.study}",
+        provenance=study.provenance,
+        findings=[sentence for section in made for sentence in section.findings],
+        sections=shown,
+        runs=_describe_runs(table),
+        dataset=flatten(manifest.get("dataset", {})),
+        settings=flatten(manifest.get("settings", {})),
+        environment=flatten(manifest.get("environment", {})),
+        cells=manifest.get("cells", {}),
+        duration=describe_duration(manifest.get("wall_s")),
+        has_manifest=bool(manifest),
+        definitions=_definitions(made),
+        limits=_limits(table, made),
+        missing=[*problems, *find_missing(table)],
+        failures=_failures(table),
+        n_rows=len(table),
+    )
+
+
+def mark_math(text: str) -> "Markup":
+    """Escape text for HTML and typeset the few formulas it may hold: I(Z_A; X), X-hat, epsilon = 0.01."""
+    from markupsafe import Markup
+
+    safe = html.escape(str(text))
+    safe = re.sub(r"I\((Z_A|X|Z_X); (X-hat|Z_X|X|Z)\)", r"<i>I</i>(<i>\1</i>;\u202f<i>\2</i>)".replace(r"\u202f", "\u202f"), safe)
+    safe = safe.replace("Z_A", "Z<sub>A</sub>").replace("Z_X", "Z<sub>X</sub>").replace("X-hat", "X\u0302")
+    return Markup(re.sub(r"\bepsilon\b", "<i>\u03b5</i>", safe).replace(" 95 %", " 95\u202f%"))  # noqa: S704 - escaped above
+
+
+def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text) pairs in their own order."""
+    if isinstance(node, Mapping):
+        return [pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))]
+    text = node if isinstance(node, str) else json.dumps(node)
+    return [(prefix, text)]
+
+
+def describe_duration(seconds: Any) -> str:
+    """Seconds in words; "" when unknown."""
+    if not isinstance(seconds, (int, float)):
+        return ""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def find_missing(table: "pd.DataFrame") -> list[str]:
+    """What a reader may expect and not find: measurements, seeds of single augmentations, numbers that are NaN."""
+    done = table[table["status"] == "ok"]
+    wanted = {"rate": "mutual information of VAEs", "accuracy": "clean accuracy", "robust_accuracy": "accuracy under attack",
+              "perimeter": "shape of the masks", "radial_power": "spectrum of the masks"}  # fmt: skip
+    absent = [words for metric, words in wanted.items() if metric not in set(done["metric"])]
+    missing = [f"Not measured in this study: {', '.join(absent)}."] if absent else []
+    for (model, metric), rows in done[done["metric"].isin(wanted)].groupby(["model", "metric"]):
+        seeds = {name: set(part["seed"].dropna()) for name, part in rows.groupby("augmentation")}
+        every = set().union(*seeds.values())
+        for name, found in seeds.items():
+            if found != every:
+                gone = ", ".join(str(seed) for seed in sorted(every - found))
+                missing.append(f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}.")
+    not_numbers = done[done["value"].isna()]
+    if len(not_numbers):
+        missing.append(f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}.")
+    return missing
+
+
+def _describe_runs(table: "pd.DataFrame") -> list[tuple[str, str, str, str]]:
+    """(what, augmentation, mask law, seeds) for each model and augmentation."""
+    runs = []
+    for (dataset, model), rows in table.groupby(["dataset", "model"], sort=True):
+        for name in order_augmentations(rows["augmentation"]):
+            part = rows[rows["augmentation"] == name]
+            laws = sorted({str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")})
+            seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
+            what = ", ".join(word for word in (model or "masks", dataset) if word)
+            runs.append((what, label_of(name), f"FMix law: {' and '.join(laws)}" if laws else "", seeds))
+    return runs
+
+
+def _definitions(made: Iterable[Section]) -> list[tuple[str, str]]:
+    names = dict.fromkeys(metric for section in made for metric in section.metrics)
+    return [(metric_of(name).label, metric_of(name).definition) for name in names if metric_of(name).definition]
+
+
+def _limits(table: "pd.DataFrame", made: Iterable[Section]) -> list[str]:
+    limits = [limit for section in made for limit in section.limits]
+    counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
+    fewest = int(counts.min()) if len(counts) else 0
+    if fewest == 1:
+        limits.append("Some cells have a single seed: such a number has no interval over seeds, and no claim is made from it.")
+    elif fewest == 2:
+        limits.append("With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for "
+                      "differences that the two seeds reproduce closely. More seeds narrow it quickly.")  # fmt: skip
+    limits.append("Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or "
+                  "models. Each interval stands alone: none is corrected for the number of comparisons on this page.")  # fmt: skip
+    return limits
+
+
+def _failures(table: "pd.DataFrame") -> dict[str, Any] | None:
+    rows = table[table["status"] == "failed"]
+    if rows.empty:
+        return None
+    columns = ("cell", "dataset", "model", "augmentation", "seed", "note")
+    caption = f"{len(rows)} failed: these numbers are missing from every mean on this page."
+    return _show_table(text_table(rows, columns, name="failed", caption=caption))

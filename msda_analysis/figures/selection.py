@@ -1,0 +1,151 @@
+"""From the long table to the numbers a figure shows: one row per seed, and the mean over seeds with its interval."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.figures.style import order_augmentations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NEEDED = ("metric", "augmentation", "seed", "value", "unit", "low", "high", "n", "status")
+
+
+def select_rows(table: "pd.DataFrame", metric: str | Sequence[str], **equal: Any) -> "pd.DataFrame":
+    """Finished rows of one or several metrics, with further columns equal to given values.
+
+    Raises:
+        ValueError: a column is missing, or no finished row matches; the message says what the table holds.
+    """
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    check_columns(table, (*_NEEDED, *equal))
+    done = table[table["status"] == "ok"]
+    rows = done[done["metric"].isin(metrics)]
+    if rows.empty:
+        found = ", ".join(sorted(set(done["metric"]))) or "no finished row at all"
+        raise ValueError(f"metric: expected finished rows with metric {' or '.join(map(repr, metrics))}; found: {found}")
+    for column, value in equal.items():
+        kept = rows[rows[column] == value]
+        if kept.empty:
+            found = ", ".join(sorted({repr(item) for item in rows[column]}))
+            raise ValueError(f"{column}: expected rows of {metrics} with {value!r}; found: {found}")
+        rows = kept
+    return rows
+
+
+def check_columns(table: "pd.DataFrame", names: Iterable[str]) -> None:
+    """Raise ValueError naming the columns that are missing and those that are there."""
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise ValueError(f"table: expected columns {', '.join(missing)}; found: {', '.join(map(str, table.columns))}")
+
+
+def has_metric(table: "pd.DataFrame", *metrics: str) -> bool:
+    """Whether the table has a finished row of any of these metrics."""
+    return bool(((table["status"] == "ok") & table["metric"].isin(metrics)).any())
+
+
+def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
+    """One line per seed and, where there is more than one seed, one for their mean with Student's 95 % interval.
+
+    Args:
+        rows: selected rows of the long table, one per seed within each group.
+        by: columns that tell groups apart, for example ("metric", "augmentation").
+
+    Returns:
+        Columns `by`, level ("seed" or "mean"), seed, value, low, high, n, interval_over, unit. For level "seed" the
+        interval and n speak of images (or masks), for level "mean" of seeds.
+
+    Raises:
+        ValueError: a group has two rows for one seed, so that a mean over seeds would mix different things.
+    """
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for key, group in rows.groupby(list(by), sort=False, dropna=False):
+        _check_one_per_seed(group, dict(zip(by, key, strict=True)))
+        shared = {**dict(zip(by, key, strict=True)), "unit": group["unit"].iloc[0]}
+        for row in group.sort_values("seed").to_dict("records"):
+            measured = {name: row[name] for name in ("seed", "value", "low", "high", "n")}
+            lines.append({**shared, "level": "seed", "interval_over": "samples", **measured})
+        if len(group) > 1:
+            lines.append({**shared, "level": "mean", "interval_over": "seeds", "seed": None, **_over_seeds(group)})
+    columns = [*by, "level", "seed", "value", "low", "high", "n", "interval_over", "unit"]
+    summary = pd.DataFrame(lines, columns=columns)
+    rank = {name: i for i, name in enumerate(order_augmentations(summary.get("augmentation", [])))}
+    keys = [name for name in by if name != "metric"]
+    return summary.sort_values(keys, kind="stable", key=lambda c: c.map(rank) if c.name == "augmentation" else c)
+
+
+def mean_rows(summary: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
+    """The line to quote for each group: the mean over seeds, or the single seed (n = 1, no interval over seeds)."""
+    single = summary.groupby(list(by), dropna=False)["level"].transform("size") == 1
+    chosen = summary[(summary["level"] == "mean") | single].copy()
+    alone = chosen["level"] == "seed"
+    chosen[["low", "high"]] = chosen[["low", "high"]].astype(float)
+    chosen.loc[alone, ["low", "high"]] = float("nan")
+    chosen.loc[alone, "n"] = 1
+    return chosen
+
+
+def paired_difference(rows: "pd.DataFrame", augmentation: str, reference: str) -> Estimate | None:
+    """Mean over shared seeds of (augmentation - reference), with Student's 95 % interval; None without a shared seed.
+
+    Args:
+        rows: selected rows of one metric, one per augmentation and seed.
+    """
+    values = {}
+    for name in (augmentation, reference):
+        group = rows[rows["augmentation"] == name]
+        _check_one_per_seed(group, {"augmentation": name})
+        values[name] = dict(zip(group["seed"], group["value"], strict=True))
+    shared = [seed for seed in values[augmentation] if seed in values[reference]]
+    if not shared:
+        return None
+    differences = [float(values[augmentation][seed] - values[reference][seed]) for seed in shared]
+    return mean_estimate(differences, str(rows["unit"].iloc[0]))
+
+
+def split_parts(rows: "pd.DataFrame") -> Iterator[tuple[str, str, "pd.DataFrame"]]:
+    """Split rows into (suffix for file names, words for titles, rows) by data set and model; one part has no suffix."""
+    parts = list(rows.groupby(["dataset", "model"], sort=True))
+    for (dataset, model), part in parts:
+        words = ", ".join(word for word in (dataset, model) if word)
+        suffix = "" if len(parts) == 1 else "_" + "_".join(_file_word(word) for word in (dataset, model) if word)
+        yield suffix, words, part
+
+
+def setting_of(settings: str, name: str) -> list[Any]:
+    """All values that a row's settings (JSON text) hold under a key, at any depth."""
+    return list(_find(json.loads(settings), name)) if settings else []
+
+
+def _find(node: Any, name: str) -> Iterator[Any]:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and name in node:
+        yield node[name]
+    for child in children:
+        yield from _find(child, name)
+
+
+def _over_seeds(group: "pd.DataFrame") -> dict[str, Any]:
+    mean = mean_estimate([float(value) for value in group["value"]], "")
+    return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
+
+
+def _check_one_per_seed(group: "pd.DataFrame", key: dict[str, Any]) -> None:
+    repeated = group["seed"].duplicated(keep=False)
+    if not repeated.any():
+        return
+    twice = group[repeated]
+    differ = [name for name in twice.columns if name != "value" and twice[name].astype(str).nunique() > 1]
+    raise ValueError(
+        f"rows: expected one row per seed for {key}, got {int(repeated.sum())} that share a seed; "
+        f"they differ in {', '.join(differ) or 'nothing but the value'}: select one kind first"
+    )
+
+
+def _file_word(word: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in word)

@@ -1,0 +1,252 @@
+"""Tables of the report: raw numbers for CSV, rounded text for the page and for LaTeX (booktabs)."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msda_analysis.estimate import Estimate
+from msda_analysis.figures.files import Provenance, write_bytes
+from msda_analysis.figures.metrics import attack_label, metric_of
+from msda_analysis.figures.plots import attacks_of, with_norm
+from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
+from msda_analysis.figures.style import label_of, order_augmentations
+from msda_analysis.results import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+Cell = str | Estimate | None
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table as readers see it; cells are text, an Estimate, or None where nothing was measured.
+
+    Attributes:
+        name: of its files.
+        caption: plain text.
+        headers: one per column, with the unit.
+        rows: cells.
+    """
+
+    name: str
+    caption: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def __post_init__(self):
+        for row in self.rows:
+            if len(row) != len(self.headers):
+                raise ValueError(f"rows: expected {len(self.headers)} cells as in headers, got {len(row)}: {row!r}")
+
+    def texts(self) -> list[list[str]]:
+        """Rounded cells, for the page."""
+        return [[format_cell(cell) for cell in row] for row in self.rows]
+
+    def frame(self) -> "pd.DataFrame":
+        """Unrounded: an Estimate becomes four columns, the value and its low, high and n."""
+        import pandas as pd
+
+        wide = [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.headers))]
+        return pd.DataFrame([
+            {key: value for i, cell in enumerate(row) for key, value in _raw(self.headers[i], cell, wide[i]).items()}
+            for row in self.rows
+        ])  # fmt: skip
+
+    def latex(self, provenance: Provenance | None = None) -> str:
+        """A tabular with booktabs rules, everything escaped, its provenance as a comment."""
+        align = "".join("r" if any(isinstance(row[i], Estimate) for row in self.rows) else "l" for i in range(len(self.headers)))
+        lines = [f"% {' '.join(text.split())}" for text in (provenance.line() if provenance else "", self.caption) if text]
+        lines += [f"\\begin{{tabular}}{{{align}}}", "\\toprule", _latex_line(map(escape_latex, self.headers)), "\\midrule"]
+        lines += [_latex_line(_latex_cell(cell) for cell in row) for row in self.rows]
+        return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+    def write(self, folder: "Path", provenance: Provenance) -> None:
+        """Write NAME.csv and NAME.tex, each in one step.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; older files are kept.
+        """
+        with replace_file(folder / f"{self.name}.csv") as file:
+            self.frame().to_csv(file, index=False, lineterminator="\n")
+        write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
+
+
+def metrics_table(table: "pd.DataFrame", metrics: Sequence[str], *, name: str, caption: str) -> ResultTable:
+    """Augmentation by metric: mean over seeds with Student's 95 % interval; one seed has none.
+
+    Raises:
+        ValueError: the table has none of the metrics.
+    """
+    rows = select_rows(table, metrics)
+    columns = []
+    for metric in metrics:
+        if has_metric(rows, metric):
+            part = select_rows(rows, metric)
+            columns.append((f"{metric_of(metric).label} ({part['unit'].iloc[0]})", part))
+    return _by_augmentation(columns, name=name, caption=caption)
+
+
+def accuracy_table(
+    table: "pd.DataFrame", epsilons: "dict[tuple[str, str], float]", *, name: str = "accuracy", caption: str
+) -> ResultTable:
+    """Clean accuracy, and accuracy under each attack at one epsilon.
+
+    Args:
+        table: the long table.
+        epsilons: (attack, norm) -> epsilon to show, see `half_epsilons`.
+        name, caption: of the table.
+
+    Raises:
+        ValueError: the table has neither accuracy nor robust_accuracy rows.
+    """
+    rows = select_rows(table, ("accuracy", "robust_accuracy"))
+    columns = []
+    if has_metric(rows, "accuracy"):
+        columns.append(("Clean (fraction)", select_rows(rows, "accuracy")))
+    for (attack, norm), epsilon in epsilons.items():
+        part = select_rows(with_norm(rows), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        columns.append((f"{attack_label(attack)}{_norm_word(norm)}, epsilon = {epsilon:g}", part))
+    return _by_augmentation(columns, name=name, caption=caption)
+
+
+def half_epsilons(table: "pd.DataFrame", reference: str = "baseline") -> dict[tuple[str, str], float]:
+    """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
+
+    There augmentations can differ most; the choice looks at the reference alone. Without the reference, the mean
+    over all augmentations decides. The smallest epsilon stands for clean accuracy.
+
+    Raises:
+        ValueError: the table has no robust_accuracy rows.
+    """
+    rows = with_norm(select_rows(table, "robust_accuracy"))
+    rows = rows[rows["augmentation"] == reference] if (rows["augmentation"] == reference).any() else rows
+    chosen = {}
+    for attack, norm in attacks_of(rows):
+        means = rows[(rows["attack"] == attack) & (rows["norm"] == norm)].groupby("epsilon")["value"].mean()
+        positive = means[means.index > 0]
+        if len(positive):
+            chosen[attack, norm] = float((positive - means.iloc[0] / 2).abs().idxmin())
+    return chosen
+
+
+def published_information() -> ResultTable:
+    """The paper's own mutual-information figures as recalled, NOT checked against its text (CIFAR-10, mean and std)."""
+    recalled = (
+        ("Baseline", "78.05 (0.53)", "74.40 (0.45)", "0.256 (0.002)"),
+        ("MixUp", "70.38 (0.90)", "68.58 (1.12)", "0.288 (0.003)"),
+        ("CutMix", "83.17 (0.72)", "79.46 (0.75)", "0.254 (0.003)"),
+    )
+    caption = (
+        "UNVERIFIED: figures of the FMix paper (arXiv 2002.12047, version 3) from memory, mean and standard deviation over "
+        "its repeats; its text could not be checked, so do not cite them. Its VAEs saw all 50,000 training images for "
+        "longer, so compare the order of the rows, not the values."
+    )
+    headers = ("Training", "I(Z_A; X) (nats)", "I(Z_A; X-hat) (nats)", "MSE")
+    return ResultTable("published_unverified", caption, headers, recalled)
+
+
+def text_table(rows: "pd.DataFrame", columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
+    """Rows of the long table as they are: text columns, and value with its interval where "value" is asked for."""
+    shown = [column for column in columns if column == "value" or rows[column].astype(str).str.strip().ne("").any()]
+    cells = tuple(tuple(_plain(row, column) for column in shown) for row in rows.to_dict("records"))
+    return ResultTable(name, caption, tuple(column.capitalize() for column in shown), cells)
+
+
+def format_cell(cell: Cell) -> str:
+    """A cell rounded for reading: text as it is, "45.91 ± 0.32" for an estimate, a dash for nothing."""
+    if cell is None:
+        return "\N{EN DASH}"
+    if isinstance(cell, str):
+        return cell
+    if cell.low is None or cell.high is None:
+        return f"{cell.value:.4g}"
+    below, above = cell.value - cell.low, cell.high - cell.value
+    digits = interval_digits((cell.high - cell.low) / 2)
+    if math.isclose(below, above, rel_tol=1e-6, abs_tol=1e-12):
+        return f"{cell.value:.{digits}f} \N{PLUS-MINUS SIGN} {above:.{digits}f}"
+    return f"{cell.value:.{digits}f} [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
+
+
+def escape_latex(text: str) -> str:
+    """Text safe in LaTeX; the two mutual informations, epsilon and the plus-minus sign become math."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+               **{letter: "\\" + letter for letter in "&%$#_{}"}}  # fmt: skip
+    safe = "".join(special.get(letter, letter) for letter in text)
+    for plain, math_text in _MATH.items():
+        safe = safe.replace(plain, math_text)
+    return re.sub(r"\bepsilon\b", r"$\\epsilon$", safe)
+
+
+_MATH = {
+    r"I(Z\_A; X-hat)": r"$I(Z_A; \hat{X})$",
+    r"I(Z\_A; X)": r"$I(Z_A; X)$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{EN DASH}": "--",
+}
+
+
+def _by_augmentation(columns: "list[tuple[str, pd.DataFrame]]", *, name: str, caption: str) -> ResultTable:
+    """One row per augmentation, one column per (header, rows), and the number of seeds."""
+    by = ("metric", "augmentation")
+    cells = [
+        {row["augmentation"]: _estimate(row) for row in mean_rows(summarize(part, by), by).to_dict("records")}
+        for _, part in columns
+    ]
+    rows = []
+    for augmentation in order_augmentations(key for column in cells for key in column):
+        found = [column.get(augmentation) for column in cells]
+        counts = sorted({cell.n for cell in found if cell})
+        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        rows.append((label_of(augmentation), *found, seeds))
+    return ResultTable(name, caption, ("Augmentation", *(header for header, _ in columns), "Seeds"), tuple(rows))
+
+
+def _estimate(row: dict) -> Estimate:
+    low, high = (None if row[end] is None or math.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
+    return Estimate(float(row["value"]), str(row["unit"]), low, high, int(row["n"]))
+
+
+def interval_digits(half_width: float) -> int:
+    """Decimals that show two significant digits of the half width."""
+    if not half_width > 0 or math.isinf(half_width):
+        return 3
+    return max(0, 1 - math.floor(math.log10(half_width)))
+
+
+def _raw(header: str, cell: Cell, is_wide: bool) -> dict[str, object]:
+    if not is_wide:
+        return {header: cell}
+    known = cell if isinstance(cell, Estimate) else Estimate(math.nan, "", n=0)
+    return {header: known.value, f"{header} low": known.low, f"{header} high": known.high, f"{header} n": known.n}
+
+
+def _plain(row: dict, column: str) -> Cell:
+    if column == "value":
+        return None if math.isnan(row["value"]) else _estimate({**row, "n": 1 if _is_empty(row["n"]) else row["n"]})
+    if column == "augmentation":
+        return label_of(row[column])
+    return "" if _is_empty(row[column]) else f"{row[column]:g}" if isinstance(row[column], float) else str(row[column])
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value != value or str(value) in ("", "<NA>")
+
+
+def _norm_word(norm: str) -> str:
+    return {"": "", "linf": "", "l2": " (L2)"}.get(norm, f" ({norm})")
+
+
+def _latex_line(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = format_cell(cell)
+    if not isinstance(cell, Estimate):
+        return escape_latex(text)
+    return "$" + text.replace("\N{PLUS-MINUS SIGN}", r"\pm") + "$"

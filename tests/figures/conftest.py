@@ -1,0 +1,154 @@
+"""A made-up study folder with the shape of a real one; its numbers are drawn here and mean nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msda_analysis.estimate import Estimate
+from msda_analysis.results import Source, make_failure_row, make_row, read_table, write_table
+
+FAMILIES = ("baseline", "mixup", "cutmix", "fmix")
+MASK_FAMILIES = ("mixup", "cutmix", "fmix", "fmix_released")
+EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
+ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
+_RATE = {"baseline": 45.9, "mixup": 41.6, "cutmix": 47.0, "fmix": 46.1}
+
+
+class StudyMaker:
+    """Writes study folders; leave parts out to see what a report says about it."""
+
+    def __init__(self, n_seeds: int = 3, families: tuple[str, ...] = FAMILIES):
+        self.seeds, self.families = range(n_seeds), families
+        self.random = np.random.default_rng(0)
+
+    def write(self, folder: Path, *parts: str, failures: bool = False, dataset: str = "cifar10") -> Path:
+        """Write results.csv, manifest.json and pictures for the named parts (all without names)."""
+        makers = {"vae": self.vae_rows, "classifier": self.classifier_rows, "masks": self.mask_rows}
+        rows = [row for part in parts or makers for row in makers[part](dataset)]
+        if failures:
+            rows.append(make_failure_row(self.source("vae", "fmix", 9, dataset), RuntimeError("loss is not finite at step 12")))
+        write_table(rows, folder / "results.csv")
+        (folder / "manifest.json").write_text(json.dumps(self.manifest(dataset, failures)))
+        self.write_pictures(folder / "pictures")
+        return folder
+
+    def source(self, model: str, family: str, seed: int, dataset: str = "cifar10", **settings) -> Source:
+        law = {"spectrum": "released" if "released" in family else "isotropic"} if "fmix" in family else {}
+        return Source("synthetic", f"{model}-{family}-{seed}", dataset, model, family, seed, {"family": law, **settings})
+
+    def vae_rows(self, dataset: str) -> Iterator[dict]:
+        for family in self.families:
+            for seed in self.seeds:
+                source = self.source("vae", family, seed, dataset)
+                rate = _RATE[family] + self.random.normal(0, 0.3)
+                yield make_row(source, "rate", Estimate(rate, "nats", rate - 0.2, rate + 0.2, 10000, "upper"))
+                yield make_row(source, "rate_reconstructed", Estimate(rate - 3, "nats", rate - 3.2, rate - 2.8, 10000))
+                mse = 0.3 + self.random.normal(0, 0.003)
+                yield make_row(source, "mse", Estimate(mse, "squared normalized pixels", mse - 0.004, mse + 0.004, 10000))
+                for epoch in range(1, 16):
+                    loss = 800 + 500 / epoch + self.random.normal(0, 4)
+                    yield make_row(source, "train_loss", Estimate(loss, "nats"), x=epoch)
+
+    def classifier_rows(self, dataset: str) -> Iterator[dict]:
+        for family in self.families:
+            for seed in self.seeds:
+                source = self.source("small_cnn", family, seed, dataset, attack={"norm": "linf"})
+                clean = 0.9 + self.random.normal(0, 0.005)
+                yield make_row(source, "accuracy", Estimate(clean, "fraction", clean - 0.01, clean + 0.01, 1000))
+                scale = {"mixup": 0.03, "cutmix": 0.012}.get(family, 0.015)
+                for attack in ATTACKS:
+                    for epsilon in EPSILONS:
+                        value = clean * float(np.exp(-epsilon / scale / (8 if "noise" in attack else 1)))
+                        estimate = Estimate(value, "fraction", max(value - 0.02, 0), value + 0.02, 1000)
+                        yield make_row(source, "robust_accuracy", estimate, attack=attack, epsilon=epsilon)
+                for epoch in range(1, 11):
+                    yield make_row(source, "train_loss", Estimate(2.3 / epoch + self.random.normal(0, 0.02), "nats"), x=epoch)
+        flag = Estimate(1.0, "flag", warnings=("accuracy rises by 0.03 between epsilon 0.1 and 0.3",))
+        yield make_row(self.source("small_cnn", "mixup", 0, dataset), "flag", flag, attack="deepfool")
+
+    def mask_rows(self, dataset: str) -> Iterator[dict]:
+        for family in MASK_FAMILIES:
+            for seed in self.seeds:
+                source = self.source("", family, seed, dataset)
+                yield from self.mask_scalars(source, family)
+                yield from self.mask_spectra(source, family)
+
+    def mask_scalars(self, source: Source, family: str) -> Iterator[dict]:
+        shapes = {"mixup": (0.5, 0, 1, 0, 0), "cutmix": (0.68, 62, 1, 31, 31), "fmix": (0.5, 120, 2.1, 60, 60),
+                  "fmix_released": (0.5, 116, 2.0, 46, 68)}  # fmt: skip
+        names = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1")
+        units = ("fraction", "pixels", "count", "per mask", "per mask")
+        for name, unit, mean in zip(names, units, shapes[family], strict=True):
+            value = mean + (self.random.normal(0, 0.01) * mean if mean else 0.0)
+            yield make_row(source, name, Estimate(value, unit, value * 0.98, value * 1.02, 2000))
+        counts = self.random.beta(1, 1, 2000) if family != "cutmix" else 1 - self.random.beta(1, 2, 2000)
+        shares = np.histogram(counts, 20, (0, 1))[0] / 2000
+        for i, share in enumerate(shares):
+            yield make_row(source, "kept_fraction_histogram", Estimate(float(share), "share", n=2000), x=(i + 0.5) / 20)
+
+    def mask_spectra(self, source: Source, family: str) -> Iterator[dict]:
+        slope = {"cutmix": 2.6, "fmix": 3.4, "fmix_released": 3.3}.get(family)
+        for i in range(17):
+            noise = float(np.exp(self.random.normal(0, 0.05)))
+            radial = 0.0 if slope is None else noise * max(i, 0.7) ** -slope
+            width = radial if family != "fmix_released" or i < 2 else radial / 20
+            yield make_row(source, "radial_power", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i / 32)
+            yield make_row(source, "power_axis0", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i)
+            yield make_row(source, "power_axis1", Estimate(width, "power", width * 0.9, width * 1.1, 2000), x=i)
+
+    def manifest(self, dataset: str, failures: bool) -> dict:
+        return {
+            "study": "synthetic",
+            "title": "Synthetic study with made-up numbers",
+            "command": "msda-analysis study --dataset cifar10 --train-size 10000 --seeds 3 --out results/synthetic",
+            "created": "2026-01-01T00:00:00+00:00",
+            "dataset": {"name": dataset, "classes": 10, "train": 10000, "test": 10000, "size": [3, 32, 32]},
+            "settings": {"vae": {"epochs": 15, "batch_size": 128}, "attacks": {"norm": "linf", "epsilons": list(EPSILONS)}},
+            "cells": {"total": 36, "done": 35 if failures else 36, "failed": int(failures)},
+            "environment": {"python": "3.11.7", "torch": "2.15.0", "device": "cpu", "commit": "0123456789ab"},
+            "wall_s": 1234.5,
+        }
+
+    def write_pictures(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        images = smooth_images(self.random, 8)
+        other = smooth_images(self.random, 8)
+        masks = {family: blob_masks(self.random, family, 8) for family in MASK_FAMILIES}
+        np.savez(folder / "masks.npz", **masks)
+        mixed = {family: mask[:, None] * images + (1 - mask[:, None]) * other for family, mask in masks.items()}
+        np.savez(folder / "mixed.npz", image_a=images, image_b=other, **mixed)
+        blurred = {family: images * 0.8 + 0.1 for family in self.families}
+        np.savez(folder / "reconstructions.npz", original=images, **blurred)
+
+
+def smooth_images(random: np.random.Generator, count: int) -> np.ndarray:
+    """Colour gradients [count, 3, 32, 32] in [0, 1]."""
+    ramp = np.linspace(0, 1, 32)
+    weights = random.dirichlet((1, 1, 1), (count, 3))
+    fields = np.stack([np.broadcast_to(ramp, (32, 32)), np.broadcast_to(ramp[:, None], (32, 32)), np.ones((32, 32))])
+    return np.einsum("nck,khw->nchw", weights, fields)
+
+
+def blob_masks(random: np.random.Generator, family: str, count: int) -> np.ndarray:
+    """Masks [count, 32, 32] that look roughly like the family's."""
+    if family == "mixup":
+        return np.broadcast_to(random.random((count, 1, 1)), (count, 32, 32)).copy()
+    rows, columns = np.mgrid[:32, :32] / 32
+    phase = random.random((count, 2, 1, 1)) * 6.28
+    wave = np.cos(6.28 * rows + phase[:, 0]) + np.cos(6.28 * columns * (1 if "released" in family else 2) + phase[:, 1])
+    return ((abs(wave) > 0.5) if family == "cutmix" else (wave > 0)).astype(float)
+
+
+@pytest.fixture(scope="session")
+def full_study(tmp_path_factory) -> Path:
+    """A whole study folder: 4 augmentations, 3 seeds, VAEs, classifiers and masks, one failed cell."""
+    return StudyMaker().write(tmp_path_factory.mktemp("study"), failures=True)
+
+
+@pytest.fixture(scope="session")
+def full_table(full_study):
+    """Its table. Tests must not change it."""
+    return read_table(full_study / "results.csv")
