@@ -1,0 +1,9 @@
+"""Datasets in memory, and batches from them."""
+
+from msda_analysis.data.datasets import NAMES, Dataset, channel_statistics, load_dataset
+from msda_analysis.data.loader import AUGMENTS, Batch, iterate_batches, iterate_normalized
+
+__all__ = [
+    "AUGMENTS", "NAMES", "Batch", "Dataset",
+    "channel_statistics", "iterate_batches", "iterate_normalized", "load_dataset",
+]  # fmt: skip

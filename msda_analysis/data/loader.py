@@ -1,0 +1,68 @@
+"""Batches from a dataset that is already in memory: no worker processes, images stay uint8 until used."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from msda_analysis.checks import check_choice, check_count
+from msda_analysis.data import augment as augmentation
+from msda_analysis.data.datasets import Dataset
+from msda_analysis.rng import stream
+
+_Augment = Callable[[Tensor, torch.Generator], Tensor]
+_AUGMENTS: dict[str, tuple[_Augment, ...]] = {
+    "none": (),
+    "flip": (augmentation.flip,),
+    "crop_flip": (augmentation.crop, augmentation.flip),
+    "crop": (lambda images, generator: augmentation.crop(images, generator, padding=2),),
+    "jitter_flip": (augmentation.jitter, augmentation.flip),
+}
+#: Ordinary augmentations by name: "crop_flip" pads by 4, "crop" by 2 without flips (digits), "jitter_flip" is the VAEs'.
+AUGMENTS = tuple(_AUGMENTS)
+
+
+class Batch(NamedTuple):
+    """One training batch: normalized float images, labels, and its number within the epoch."""
+
+    images: Tensor
+    labels: Tensor
+    step: int
+
+
+def iterate_batches(
+    dataset: Dataset, batch_size: int, *, seed: int, epoch: int = 0, augment: str = "none", rank: int = 0
+) -> Iterator[Batch]:
+    """One shuffled epoch. Order and augmentation are functions of (seed, epoch, step, rank) alone.
+
+    The last batch is dropped when it is not full, unless it is the only one.
+
+    Args:
+        dataset: on the device where the batches are wanted.
+        augment: one of AUGMENTS, applied before mixing.
+
+    Raises:
+        ValueError: bad batch size or augmentation name, or a dataset of fewer than two images.
+    """
+    check_count("batch_size", batch_size, minimum=2)
+    check_choice("augment", augment, AUGMENTS)
+    if len(dataset) < 2:
+        raise ValueError(f"dataset: expected at least 2 images to train on, got {len(dataset)}")
+    order = torch.randperm(len(dataset), generator=stream(seed, "order", epoch=epoch, rank=rank))
+    order = order.to(dataset.images.device)
+    for step in range(max(1, len(dataset) // batch_size)):
+        chosen = order[step * batch_size : (step + 1) * batch_size]
+        images = dataset.images[chosen]
+        if _AUGMENTS[augment]:
+            generator = stream(seed, "augment", epoch=epoch, step=step, rank=rank)
+            for change in _AUGMENTS[augment]:
+                images = change(images, generator)
+        yield Batch(dataset.normalize(images), dataset.labels[chosen], step)
+
+
+def iterate_normalized(dataset: Dataset, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images in order, normalized, with their labels; the last batch may be smaller."""
+    for start in range(0, len(dataset), batch_size):
+        part = slice(start, start + batch_size)
+        yield dataset.normalize(dataset.images[part]), dataset.labels[part]

@@ -1,0 +1,97 @@
+"""Train a classifier with or without a mask family."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from msda_analysis.checks import check_choice, check_in_range, check_labels
+from msda_analysis.data import Batch, Dataset
+from msda_analysis.masks import Alternate, Family
+from msda_analysis.mixing import Mixed
+from msda_analysis.models import NAMES, Normalized, create
+from msda_analysis.training.loop import History, LoopSettings, train
+
+
+@dataclass(frozen=True)
+class ClassifierFit(LoopSettings):
+    """Settings of a classifier run; see LoopSettings for the rest.
+
+    Attributes:
+        model: a name of models.NAMES other than "vae".
+        momentum, weight_decay: of SGD with Nesterov momentum.
+    """
+
+    model: str = "small_cnn"
+    epochs: int = 15
+    batch_size: int = 128
+    lr: float = 0.1
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model", self.model, [name for name in NAMES if name != "vae"])
+        check_in_range("momentum", self.momentum, 0.0, 1.0)
+        check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
+
+
+#: The released CIFAR settings of PreAct-ResNet18.
+PAPER_CLASSIFIER_FIT = ClassifierFit(
+    model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
+    augment="crop_flip", weight_decay=1e-4,
+)  # fmt: skip
+
+
+def fit_classifier(
+    dataset: Dataset,
+    family: Family | Alternate | None,
+    settings: ClassifierFit | None = None,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+) -> tuple[Normalized, History]:
+    """Train a classifier with the mixed loss lam * CE(a) + (1 - lam) * CE(b), or plain cross-entropy without a family.
+
+    Args:
+        dataset: training split.
+        family: mask family, Alternate, or None for no mixing.
+        settings: ClassifierFit() if None.
+        seed: of weights, order, augmentation and mixing.
+
+    Returns:
+        The classifier in evaluation mode on `device`; it takes images in [0, 1] and normalizes inside, as attacks
+        need it. And the history.
+
+    Raises:
+        TrainingDivergedError: the loss became NaN or infinite.
+        ValueError: labels that do not index dataset.classes, or fewer than two images.
+
+    Source: Harris et al. 2020 (arXiv 2002.12047).
+    """
+    settings = settings or ClassifierFit()
+    device = torch.device(device)
+    check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
+    network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
+    network = network.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
+        momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True,
+    )  # fmt: skip
+    history = train(
+        network, optimizer, dataset.to(device), family,
+        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=settings.model,
+    )  # fmt: skip
+    return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
+
+
+def cross_entropy(
+    model: nn.Module, images: Tensor, batch: Batch, mixed: Mixed | None, noise: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean cross-entropy in nats, mixed where the batch was mixed."""
+    del noise
+    logits = model(images).float()
+    return (functional.cross_entropy(logits, batch.labels) if mixed is None else mixed.loss(logits)), {}

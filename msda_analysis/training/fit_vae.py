@@ -1,0 +1,94 @@
+"""Train the paper's VAE on clean or on mixed images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from msda_analysis.checks import check_count, check_positive
+from msda_analysis.data import Batch, Dataset
+from msda_analysis.masks import Alternate, Family
+from msda_analysis.mixing import Mixed
+from msda_analysis.models import VAE, create
+from msda_analysis.training.loop import History, LoopSettings, train
+
+
+@dataclass(frozen=True)
+class VaeFit(LoopSettings):
+    """Settings of a VAE run; see LoopSettings for the rest.
+
+    Attributes:
+        latent: dimensions of the code.
+        output_std: standard deviation of a pixel around its reconstruction, in normalized pixel units.
+    """
+
+    epochs: int = 15
+    batch_size: int = 128
+    lr: float = 2e-3
+    schedule: str = "cosine"
+    latent: int = 64
+    output_std: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("latent", self.latent)
+        check_positive("output_std", self.output_std)
+
+
+#: The released script's settings, where they can be recovered from it.
+PAPER_VAE_FIT = VaeFit(epochs=100, batch_size=128, lr=5e-2, schedule="steps", drops=(40, 80), augment="jitter_flip")
+
+
+def fit_vae(
+    dataset: Dataset,
+    family: Family | Alternate | None,
+    settings: VaeFit | None = None,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+) -> tuple[VAE, History]:
+    """Train a VAE to reconstruct the images it is given, which are mixed when a family is given.
+
+    Loss: negative log-likelihood summed over pixels plus KL(q(z|x) || N(0, I)) summed over latents, in nats per image.
+
+    Args:
+        dataset: training split; images are normalized with its mean and std.
+        family: mask family, Alternate, or None for no mixing.
+        settings: VaeFit() if None.
+        seed: of weights, order, augmentation, mixing and latent noise.
+
+    Returns:
+        The VAE in evaluation mode on `device` (it takes dataset.normalize(images)), and the history.
+
+    Raises:
+        TrainingDivergedError: the loss became NaN or infinite.
+        ValueError: images below 16 pixels a side, or fewer than two.
+
+    Source: Harris et al. 2020 (arXiv 2002.12047); released analysis code.
+    """
+    settings = settings or VaeFit()
+    device = torch.device(device)
+    vae = create(
+        "vae", in_channels=dataset.in_channels, seed=seed,
+        latent=settings.latent, image_size=dataset.image_size, output_std=settings.output_std,
+    ).to(device, memory_format=torch.channels_last)  # fmt: skip
+    assert isinstance(vae, VAE)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)
+    history = train(
+        vae, optimizer, dataset.to(device), family,
+        settings=settings, compute_loss=negative_elbo, seed=seed, progress=progress, label="VAE",
+    )  # fmt: skip
+    return vae, history
+
+
+def negative_elbo(
+    model: nn.Module, images: Tensor, batch: Batch, mixed: Mixed | None, noise: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean over images of -log p(x|z) + KL(q(z|x) || N(0, I)) in nats, with one z per image, and its two parts."""
+    del batch, mixed  # an autoencoder has no labels: its target is what it is given
+    assert isinstance(model, VAE)
+    mean, code = model(images, noise)
+    distortion = -model.log_likelihood(images, mean.float()).mean()
+    rate = type(code)(code.loc.float(), code.log_std.float()).kl_to_prior().mean()
+    return distortion + rate, {"distortion": distortion, "rate": rate}

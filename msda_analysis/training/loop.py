@@ -1,0 +1,186 @@
+"""The one training loop: batches, mixing, loss, step. What differs between models is the loss."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from msda_analysis.checks import check_choice, check_count, check_positive
+from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
+from msda_analysis.masks import Alternate, Family, check_family
+from msda_analysis.mixing import Mixed, mix
+from msda_analysis.rng import stream
+
+SCHEDULES = ("constant", "steps", "cosine")
+PRECISIONS = ("float32", "bfloat16")
+
+#: (model, images [n, channel, height, width] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
+LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite; the message says when and what to try."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What every training run needs.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images per step; a last partial batch is dropped.
+        lr: peak learning rate of the optimizer.
+        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; or "cosine", to zero after 5 % warm-up.
+        drops: epochs at which "steps" drops.
+        augment: ordinary augmentation before mixing, one of data.AUGMENTS.
+        precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    schedule: str = "constant"
+    drops: tuple[int, ...] = ()
+    augment: str = "none"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size, minimum=2)
+        check_positive("lr", self.lr)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("augment", self.augment, AUGMENTS)
+        check_choice("precision", self.precision, PRECISIONS)
+
+
+@dataclass
+class History:
+    """What happened during training, one entry per epoch.
+
+    Attributes:
+        epochs: mean of the loss and of its parts (nats), and seconds, by epoch.
+        seconds: wall time of all epochs.
+    """
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return math.fsum(entry["seconds"] for entry in self.epochs)
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    family: Family | Alternate | None,
+    *,
+    settings: LoopSettings,
+    compute_loss: LossFunction,
+    seed: int,
+    progress: bool = True,
+    label: str = "training",
+) -> History:
+    """Train a model in place; afterwards it is in evaluation mode.
+
+    Every random draw (order, augmentation, mixing, latent noise) is a function of (seed, purpose, epoch, step).
+
+    Args:
+        dataset: on the model's device.
+        family: mask family, Alternate, or None for no mixing.
+        label: of the progress bar, which is silent when not a terminal.
+
+    Raises:
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    if family is not None:
+        check_family(family)
+    model.train()
+    history = History()
+    n_steps = max(1, len(dataset) // settings.batch_size)
+    with tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True) as bar:
+        for epoch in range(settings.epochs):
+            started = time.perf_counter()
+            meter = _Meter(epoch, check_every=1 if dataset.images.device.type == "cpu" else 50)
+            for batch in iterate_batches(
+                dataset, settings.batch_size, seed=seed, epoch=epoch, augment=settings.augment
+            ):
+                _set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
+                meter.add(_step(model, optimizer, batch, family, settings, compute_loss, seed, epoch, n_steps))
+                bar.update()
+            means = meter.means()
+            history.epochs.append({**means, "seconds": time.perf_counter() - started})
+            bar.set_postfix(loss=f"{means['loss']:.4g}")
+    model.eval()
+    return history
+
+
+def lr_factor(settings: LoopSettings, epoch: float) -> float:
+    """Share of the peak learning rate at a (fractional) epoch."""
+    if settings.schedule == "constant":
+        return 1.0
+    if settings.schedule == "steps":
+        return 0.1 ** sum(epoch >= drop for drop in settings.drops)
+    done = epoch / settings.epochs
+    warm_up = 0.05
+    if done < warm_up:
+        return (done + 1e-3) / (warm_up + 1e-3)  # the very first step is small, not zero
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def _step(model, optimizer, batch, family, settings, compute_loss, seed, epoch, n_steps) -> dict[str, Tensor]:
+    """One optimizer step; the parts of the loss, detached, without waiting for the device."""
+    device = batch.images.device
+    mixed = None
+    if family is not None:
+        generator = stream(seed, "mix", epoch=epoch, step=batch.step)
+        # the count of all steps so far decides whose turn it is in an Alternate
+        mixed = mix(
+            batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False
+        )
+    images = (batch.images if mixed is None else mixed.images).contiguous(memory_format=torch.channels_last)
+    noise = stream(seed, "latent", epoch=epoch, step=batch.step, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        loss, parts = compute_loss(model, images, batch, mixed, noise)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return {"loss": loss.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+
+def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+class _Meter:
+    """Collects per-step losses on the device and looks at them now and then, so that a GPU seldom waits."""
+
+    def __init__(self, epoch: int, check_every: int):
+        self.epoch, self.check_every = epoch, check_every
+        self.steps: list[dict[str, Tensor]] = []
+        self.checked = 0
+
+    def add(self, parts: dict[str, Tensor]) -> None:
+        self.steps.append(parts)
+        if len(self.steps) - self.checked >= self.check_every:
+            self._check()
+
+    def means(self) -> dict[str, float]:
+        self._check()
+        return {name: float(torch.stack([step[name] for step in self.steps]).double().mean()) for name in self.steps[0]}
+
+    def _check(self) -> None:
+        losses = torch.stack([step["loss"] for step in self.steps[self.checked :]])
+        finite = torch.isfinite(losses).tolist()
+        if not all(finite):
+            step = self.checked + finite.index(False)
+            raise TrainingDivergedError(
+                f"the loss is {float(losses[finite.index(False)])} at epoch {self.epoch}, step {step}; "
+                "lower the learning rate (lr), or use precision float32"
+            )
+        self.checked = len(self.steps)
