@@ -1,0 +1,30 @@
+"""Statistics of masks: shape, spectrum, coverage; and the audit of MSDA implementations (mask_stats.audit)."""
+
+from msda_analysis.mask_stats.describe import axis_power_ratio, describe, summarize
+from msda_analysis.mask_stats.fractal import box_counts, box_dimensions, edge_cells
+from msda_analysis.mask_stats.geometry import (
+    chord_counts,
+    count_components,
+    euler_numbers,
+    mask_fields,
+    mean_chords,
+    perimeters,
+    transitions,
+)
+from msda_analysis.mask_stats.spectrum import (
+    anisotropies,
+    axis_power,
+    fit_slope,
+    power_spectra,
+    pure_axis_power,
+    radial_power,
+    spectral_slopes,
+    two_point_correlation,
+)
+
+__all__ = [
+    "anisotropies", "axis_power", "axis_power_ratio", "box_counts", "box_dimensions", "chord_counts",
+    "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "mask_fields", "mean_chords",
+    "perimeters", "power_spectra", "pure_axis_power", "radial_power", "spectral_slopes", "summarize", "transitions",
+    "two_point_correlation",
+]  # fmt: skip
