@@ -112,7 +112,9 @@ def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str
         values = {name: json.loads(text) for name, text in header.items() if name != "format"}
         if values["version"] > _VERSION:
             raise ValueError(f"it has format version {values['version']}, this library reads up to {_VERSION}")
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in values["options"].items()}
+        options = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values["options"].items()
+        }
         # without memory for the weights: they come from the file, and only after their shapes were compared
         with torch.device("meta"):
             network = create(values["model"], **options)
@@ -130,9 +132,9 @@ def _check_fit(model: nn.Module, tensors: Mapping[str, Tensor], path: Path, show
     found = {name: list(tensor.shape) for name, tensor in tensors.items()}
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is unexpected" for name in found if name not in expected]
-    for name in expected:
-        if name in found and found[name] != expected[name]:
-            problems.append(f"{name} is {found[name]}, expected {expected[name]}")
+    for name, shape in expected.items():
+        if found.get(name, shape) != shape:
+            problems.append(f"{name} is {found[name]}, expected {shape}")
     if problems:
         more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
         raise ValueError(
@@ -151,8 +153,9 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
+            names = file.keys()
             # clone: not a view of the mapped file, which somebody may truncate later
-            return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}
+            return {name: file.get_tensor(name).clone() for name in names}, file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or cut short ({error})") from error
 

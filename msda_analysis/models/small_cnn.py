@@ -6,12 +6,14 @@ from msda_analysis import checks
 
 
 class SmallCNN(nn.Module):
-    """Conv-BN-ReLU blocks with pooling, global average pooling and one linear layer.
+    """Four conv-BN-ReLU blocks, global average pooling and one linear layer; 133,290 parameters for 3 channels.
+
+    The first block and the first pooling quarter each side, which is where most of the time goes on a CPU.
 
     Args:
         num_classes: number of logits.
         in_channels: channels of the images.
-        width: channels of the first block; the others have two and four times as many.
+        width: channels of the first block; the others have two, two and four times as many.
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, *, width: int = 32) -> None:
@@ -19,11 +21,12 @@ class SmallCNN(nn.Module):
         for name, value in (("num_classes", num_classes), ("in_channels", in_channels), ("width", width)):
             checks.check_count(name, value)
         self.features = nn.Sequential(
-            *_block(in_channels, width, stride=2),
-            *_block(width, 2 * width, stride=1),
+            *_block(in_channels, width, kernel=5, stride=2),
             nn.MaxPool2d(2),
-            *_block(2 * width, 4 * width, stride=1),
+            *_block(width, 2 * width),
             nn.MaxPool2d(2),
+            *_block(2 * width, 2 * width),
+            *_block(2 * width, 4 * width),
         )
         self.linear = nn.Linear(4 * width, num_classes)
 
@@ -32,6 +35,6 @@ class SmallCNN(nn.Module):
         return self.linear(self.features(images).mean(dim=(2, 3)))
 
 
-def _block(in_channels: int, channels: int, *, stride: int) -> list[nn.Module]:
-    conv = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
+def _block(in_channels: int, channels: int, *, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(in_channels, channels, kernel, stride=stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(channels), nn.ReLU()]

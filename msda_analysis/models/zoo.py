@@ -8,9 +8,13 @@ import torch
 from torch import nn
 
 from msda_analysis import checks
+from msda_analysis.models.densenet import DenseNetBC
 from msda_analysis.models.preact_resnet import PreActResNet18
+from msda_analysis.models.pyramidnet import PyramidNet
 from msda_analysis.models.small_cnn import SmallCNN
 from msda_analysis.models.vae import VAE
+from msda_analysis.models.vgg import VGG11
+from msda_analysis.models.wide_resnet import WideResNet28
 from msda_analysis.rng import derive_key
 
 
@@ -21,6 +25,10 @@ def _vae(num_classes: int, in_channels: int, **options: Any) -> VAE:
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "preact_resnet18": PreActResNet18,
+    "wide_resnet28_10": WideResNet28,
+    "densenet190": DenseNetBC,
+    "pyramidnet272": PyramidNet,
+    "vgg11_bn": VGG11,
     "small_cnn": SmallCNN,
     "vae": _vae,
 }
