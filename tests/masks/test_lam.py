@@ -1,0 +1,39 @@
+"""lambda against its exact law."""
+
+import pytest
+import torch
+from scipy import stats
+
+from msda_analysis import CutMix, FMix, MixUp, sample_masks
+from msda_analysis.masks.lam import draw_lam
+from msda_analysis.rng import stream
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+@pytest.mark.parametrize("reformulate", [False, True])
+def test_lambda_is_beta(alpha, reformulate):
+    draws = draw_lam(MixUp(alpha=alpha, reformulate=reformulate), 20_000, key=7).numpy()
+    law = stats.beta(alpha + 1 if reformulate else alpha, alpha)
+    assert stats.kstest(draws, law.cdf).pvalue > 1e-4
+    # the test has teeth: the other law is refused
+    other = stats.beta(alpha if reformulate else alpha + 1, alpha)
+    assert stats.kstest(draws, other.cdf).pvalue < 1e-10
+
+
+@pytest.mark.parametrize("family", [MixUp(alpha=0.4), CutMix(alpha=0.4), FMix(alpha=0.4)], ids=repr)
+def test_sampled_lambda_is_beta(family):
+    drawn = sample_masks(family, 10_000, (2, 2), generator=stream(0, "masks")).drawn_lam
+    assert stats.kstest(drawn.double().numpy(), stats.beta(0.4, 0.4).cdf).pvalue > 1e-4
+
+
+def test_first_draws_do_not_depend_on_the_count():
+    family = FMix(alpha=0.3)
+    assert torch.equal(draw_lam(family, 50, key=1)[:20], draw_lam(family, 20, key=1))
+    assert not torch.equal(draw_lam(family, 20, key=1), draw_lam(family, 20, key=2))
+
+
+def test_reformulated_labels_are_the_first_image():
+    for family in (MixUp(reformulate=True), CutMix(reformulate=True), FMix(reformulate=True)):
+        batch = sample_masks(family, 500, (8, 8), generator=stream(0, "masks"))
+        assert torch.equal(batch.lam, torch.ones(500))
+        assert abs(float(batch.drawn_lam.mean()) - 2 / 3) < 5 * (1 / 18 / 500) ** 0.5  # Beta(2, 1)

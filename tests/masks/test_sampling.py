@@ -1,0 +1,123 @@
+"""sample_masks: contract, purity of the draws, and what it refuses."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
+from msda_analysis.rng import stream
+
+FAMILIES = [
+    MixUp(), CutMix(), CutMix(geometry="inside"), FMix(), FMix(spectrum="released"), FMix(max_soft=0.2),
+    FMix(spectrum="released", max_soft=0.3), FMix(alpha=0.3, decay_power=1.5),
+]  # fmt: skip
+SIZES = [(1,), (9,), (1, 1), (8, 8), (7, 12), (3, 4, 5)]
+
+
+def draw(family, n=6, size=(8, 8), seed=0, **more):
+    return sample_masks(family, n, size, generator=stream(seed, "masks"), **more)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_contract(family, size):
+    batch = draw(family, 50, size)
+    assert batch.masks.shape == (50, 1, *size) and batch.masks.dtype == torch.float32
+    assert batch.lam.shape == batch.drawn_lam.shape == (50,) and batch.lam.dtype == torch.float32
+    assert float(batch.masks.min()) >= 0 and float(batch.masks.max()) <= 1
+    torch.testing.assert_close(batch.lam, batch.masks.flatten(1).mean(1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", [CutMix(), FMix(), FMix(spectrum="released")], ids=repr)
+def test_hard_masks_hold_zeros_and_ones(family):
+    assert set(draw(family, 200, (7, 12)).masks.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("size", [(9,), (32, 32), (31, 33), (150, 130), (5, 6, 7)], ids=str)
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_first_k_of_n_equal_a_batch_of_k(family, size):
+    many = draw(family, 70, size)
+    for k in (1, 8, 69):
+        few = draw(family, k, size)
+        assert torch.equal(few.masks, many.masks[:k])
+        assert torch.equal(few.lam, many.lam[:k]) and torch.equal(few.drawn_lam, many.drawn_lam[:k])
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_same_state_same_masks_whatever_ran_before(family):
+    first = draw(family)
+    for other in FAMILIES:  # other draws, other sizes, the global generators
+        draw(other, 3, (5, 5), seed=9)
+    torch.rand(10)
+    assert torch.equal(draw(family).masks, first.masks)
+    assert not torch.equal(draw(family, seed=1).masks, first.masks)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_the_number_of_threads_does_not_matter(family):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = draw(family, 300, (16, 16)).masks
+        torch.set_num_threads(2)
+        assert torch.equal(draw(family, 300, (16, 16)).masks, one)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_generator_advances_by_one_key_and_calls_differ(family):
+    left, right = stream(0, "masks"), stream(0, "masks")
+    first = sample_masks(family, 4, (8, 8), generator=left)
+    sample_masks(MixUp(), 9, (3,), generator=right)
+    assert torch.equal(left.get_state(), right.get_state())
+    assert not torch.equal(sample_masks(family, 4, (8, 8), generator=left).masks, first.masks)
+
+
+def test_no_global_generator_is_touched():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    for family in FAMILIES:
+        draw(family)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1]) and random.getstate() == before[2]
+
+
+@pytest.mark.parametrize("family", [MixUp, CutMix, FMix])
+def test_per_batch_gives_one_mask_and_one_lambda(family):
+    batch = draw(family(per_batch=True), 5)
+    assert batch.masks.shape == (5, 1, 8, 8)
+    assert torch.equal(batch.masks, batch.masks[:1].expand(5, 1, 8, 8)) and len(batch.lam.unique()) == 1
+    assert torch.equal(batch.masks[0], draw(family(), 1).masks[0])
+
+
+def test_nominal_weights_are_the_drawn_lambda():
+    kept, nominal = draw(CutMix(), 300), draw(CutMix(lam_policy="nominal"), 300)
+    assert torch.equal(kept.masks, nominal.masks) and torch.equal(nominal.lam, nominal.drawn_lam)
+    assert float((nominal.lam - kept.lam).abs().mean()) > 0.1  # the label noise of the nominal policy
+
+
+def test_alternate_by_step_and_by_count():
+    turn = Alternate(FMix(), MixUp())
+    hard = [set(draw(turn, step=step).masks.unique().tolist()) <= {0.0, 1.0} for step in (0, 1, 2, 3)]
+    assert hard == [True, False, True, False]
+    assert [set(draw(turn).masks.unique().tolist()) <= {0.0, 1.0} for _ in range(3)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n": 0}, ValueError, r"n: expected an integer >= 1, got 0"),
+        ({"n": 2.0}, ValueError, r"n: expected an integer >= 1, got 2.0"),
+        ({"size": (4, 0)}, ValueError, r"size \(4, 0\): expected an integer >= 1, got 0"),
+        ({"size": 8}, ValueError, r"size: expected 1, 2 or 3 lengths such as \(32, 32\), got 8"),
+        ({"generator": 3}, TypeError, r"generator: expected a torch.Generator \(see msda_analysis.rng.stream\), got 3"),
+        ({"family": "fmix"}, TypeError, r"family: expected an instance of MixUp, CutMix, FMix, Alternate; got 'fmix'"),
+    ],
+)
+def test_what_is_refused(arguments, error, message):
+    request = {"family": FMix(), "n": 2, "size": (4, 4), "generator": stream(0, "masks"), **arguments}
+    family, n, size = (request.pop(name) for name in ("family", "n", "size"))
+    with pytest.raises(error, match=message):
+        sample_masks(family, n, size, **request)
