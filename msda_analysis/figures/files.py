@@ -36,8 +36,14 @@ class Provenance:
 
     def line(self) -> str:
         """One line for metadata and file headers."""
-        parts = {"study": self.study, "version": self.version, "commit": self.commit, "source": self.source,
-                 "created": self.created, "command": self.command}  # fmt: skip
+        parts = {
+            "study": self.study,
+            "version": self.version,
+            "commit": self.commit,
+            "source": self.source,
+            "created": self.created,
+            "command": self.command,
+        }
         return "; ".join(f"{name}: {value}" for name, value in parts.items() if value)
 
 
@@ -61,7 +67,8 @@ def open_study(path: Path) -> StudyFolder:
 
     Raises:
         FileNotFoundError: the folder has no results.csv.
-        ValueError: results.csv is not a results table, or manifest.json is not a JSON object.
+        ValueError: results.csv is not a results table, or manifest.json is not JSON.
+        TypeError: manifest.json holds something else than an object.
     """
     from msda_analysis.results import read_table
 
@@ -86,12 +93,16 @@ def save_figure(figure: "Figure", numbers: "pd.DataFrame | None", stem: Path, pr
     Raises:
         OSError: the disk is full or the folder cannot be written; older files are kept.
     """
+    figure.draw_without_rendering()  # settle the layout once instead of once per format
+    figure.set_layout_engine("none")
     line = provenance.line()
     title = f"{provenance.study}: {stem.name}" if provenance.study else stem.name
     creator = f"msda_analysis {provenance.version}".strip()
     pdf = {"Title": title, "Subject": line, "Keywords": line, "Creator": creator, "CreationDate": None}
     write_bytes(stem.with_suffix(".pdf"), _render(figure, "pdf", pdf))
-    write_bytes(stem.with_suffix(".png"), _render(figure, "png", {"Title": title, "Description": line, "Software": creator}))
+    write_bytes(
+        stem.with_suffix(".png"), _render(figure, "png", {"Title": title, "Description": line, "Software": creator})
+    )
     if numbers is not None:
         with replace_file(stem.with_suffix(".csv")) as file:
             numbers.to_csv(file, index=False, lineterminator="\n")
@@ -124,13 +135,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path.name}: expected JSON, got text that does not parse ({error})") from error
     if not isinstance(manifest, dict):
-        raise ValueError(f"{path.name}: expected a JSON object, got {type(manifest).__name__}")
+        raise TypeError(f"{path.name}: expected a JSON object, got {type(manifest).__name__}")
     return manifest
 
 
 def _provenance(table: "pd.DataFrame", manifest: dict[str, Any], source: Path) -> Provenance:
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    text = {name: ", ".join(sorted({str(value) for value in table[name] if value})) for name in ("study", "version", "commit")}
+    text = {
+        name: ", ".join(sorted({str(value) for value in table[name] if value}))
+        for name in ("study", "version", "commit")
+    }
     return Provenance(
         study=str(manifest.get("study") or text["study"]),
         command=str(manifest.get("command", "")),

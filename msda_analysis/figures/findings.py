@@ -29,7 +29,8 @@ def compare_with_baseline(rows: "pd.DataFrame", subject: str, reference: str = "
         return f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."
     if not others:
         return f"{subject}: only {label_of(reference)} was measured, so there is nothing to compare."
-    return f"{subject}: " + "; ".join(_clause(rows, name, reference) for name in others) + "."
+    clauses = [_clause(rows, name, reference) for name in others]
+    return f"{subject}, against {label_of(reference)}: {'; '.join(clauses)}."
 
 
 def compare_axes(rows: "pd.DataFrame") -> str:
@@ -45,21 +46,31 @@ def compare_axes(rows: "pd.DataFrame") -> str:
                 (group[group["augmentation"] == name] for group in (height, width))]  # fmt: skip
         differences = [pair[1][seed] - pair[0][seed] for seed in pair[0] if seed in pair[1]]
         if differences and any(pair[0].values()):
-            clauses.append(_axes_clause(name, mean_estimate(differences, "transitions per mask"), len(differences)))
+            clauses.append(_axes_clause(name, mean_estimate(differences, "edge transitions")))
     return "Direction of mask edges: " + "; ".join(clauses) + "." if clauses else ""
 
 
-def describe_difference(difference: Estimate, unit: str) -> str:
-    """The size of a difference with its interval in words, for example "4.30 nats (95 % interval 3.9 to 4.7)"."""
-    scale, word = (100.0, "percentage points") if unit in ("fraction", "accuracy") else (1.0, unit)
-    low, high = difference.low, difference.high
-    if low is None or high is None:
-        return f"{scale * difference.value:+.3g} {word}"
-    digits = interval_digits(scale * (high - low) / 2)
-    return (
-        f"{scale * difference.value:+.{digits}f} {word}, 95 % interval {scale * low:+.{digits}f} to "
-        f"{scale * high:+.{digits}f}, paired over {difference.n} seeds"
-    )
+def describe_difference(difference: Estimate, above: str = "above", below: str = "below") -> str:
+    """The size of a difference with its interval in brackets, for example "4.30 nats below [3.41, 5.19]".
+
+    A difference whose interval holds 0, or that has none, keeps its sign and gets no direction. Fractions are told in
+    percentage points.
+    """
+    scale, unit = (100.0, "points") if difference.unit in ("fraction", "accuracy") else (1.0, difference.unit)
+    value = scale * difference.value
+    if difference.low is None or difference.high is None:
+        return _signed(f"{value:+.3g} {unit}")
+    low, high = scale * difference.low, scale * difference.high
+    digits = interval_digits((high - low) / 2)
+    if not excludes_zero(difference):
+        return _signed(f"{value:+.{digits}f} {unit} [{low:+.{digits}f}, {high:+.{digits}f}]")
+    near, far = sorted((abs(low), abs(high)))
+    return f"{abs(value):.{digits}f} {unit} {above if value > 0 else below} [{near:.{digits}f}, {far:.{digits}f}]"
+
+
+def excludes_zero(difference: Estimate) -> bool:
+    """Whether a difference has an interval and all of it lies on one side of 0."""
+    return difference.low is not None and difference.high is not None and (difference.low > 0 or difference.high < 0)
 
 
 def information_findings(table: "pd.DataFrame") -> list[str]:
@@ -70,22 +81,24 @@ def information_findings(table: "pd.DataFrame") -> list[str]:
 
 def _clause(rows: "pd.DataFrame", name: str, reference: str) -> str:
     difference = paired_difference(rows, name, reference)
-    unit, base = str(rows["unit"].iloc[0]), label_of(reference)
     if difference is None:
-        return f"{label_of(name)} shares no seed with {base}"
-    size = describe_difference(difference, unit)
-    if difference.low is None or difference.high is None:
-        return f"{label_of(name)} differs from {base} by {size} in the one seed they share, which shows no spread and no claim"
-    if difference.low > 0 or difference.high < 0:
-        return f"{label_of(name)} lies {'above' if difference.value > 0 else 'below'} {base} ({size})"
-    return f"{label_of(name)} is not distinguishable from {base} ({size})"
+        return f"{label_of(name)} shares no seed with it"
+    size = describe_difference(difference)
+    if difference.n == 1:
+        return f"{label_of(name)} {size} in the one seed they share (no interval, so no claim)"
+    verb = "lies" if excludes_zero(difference) else "is not distinguishable,"
+    return f"{label_of(name)} {verb} {size}, {difference.n} seeds"
 
 
-def _axes_clause(name: str, difference: Estimate, n_seeds: int) -> str:
-    size = describe_difference(difference, difference.unit)
-    if difference.low is None or difference.high is None:
-        return f"{label_of(name)} has {size} more along the width than along the height in {n_seeds} seed, without an interval"
-    if difference.low > 0 or difference.high < 0:
-        word = "more" if difference.value > 0 else "fewer"
-        return f"{label_of(name)} changes {word} often along the width than along the height ({size})"
-    return f"{label_of(name)} shows no preferred direction ({size})"
+def _axes_clause(name: str, difference: Estimate) -> str:
+    where = "along the width than along the height"
+    size = describe_difference(difference, f"more {where}", f"fewer {where}")
+    if difference.n == 1:
+        return f"{label_of(name)} {size} along the width minus along the height in one seed (no interval, so no claim)"
+    verb = "has" if excludes_zero(difference) else "shows no preferred direction,"
+    return f"{label_of(name)} {verb} {size}, {difference.n} seeds"
+
+
+def _signed(text: str) -> str:
+    """Typographic minus signs."""
+    return text.replace("-", "\N{MINUS SIGN}")

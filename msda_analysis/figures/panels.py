@@ -17,7 +17,7 @@ from msda_analysis.figures.plots import (
     plot_histogram,
     with_norm,
 )
-from msda_analysis.figures.selection import has_metric, select_rows, summarize
+from msda_analysis.figures.selection import has_metric, select_rows, split_parts, summarize
 from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, label_of, looks_for, styled
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def draw_curves_figure(
     """
     rows = select_rows(table, metrics)
     present = [metric for metric in metrics if has_metric(rows, metric)]
-    width = SINGLE_COLUMN if len(present) == 1 else DOUBLE_COLUMN
-    figure, axes = _grid(len(present), len(present), 2.0, share_y=share_y, width=width, legend=True)
+    figure, axes = _grid(len(present), len(present), 2.0, share_y=share_y, width=_width(len(present)), legend=True)
     for ax, metric in zip(axes, present, strict=True):
         plot_curve(rows, ax, metric, log=log, x_label=x_label)
         if len(present) > 1:
@@ -93,6 +92,24 @@ def draw_curves_figure(
     _label_outer(axes, len(present))
     _legend(figure, axes, augmentations_of(drawable(rows, log)), len(present))
     return figure, summarize(rows, ("metric", "augmentation", "x"))
+
+
+@styled
+def draw_training(table: "pd.DataFrame") -> "tuple[Figure, pd.DataFrame]":
+    """Training loss against epoch, one panel per data set and model, each with its own scale, one legend.
+
+    Raises:
+        ValueError: the table has no rows "train_loss".
+    """
+    rows = select_rows(table, "train_loss")
+    parts = list(split_parts(rows))
+    columns = min(3, len(parts))
+    figure, axes = _grid(len(parts), columns, 1.9, share_y=False, width=_width(len(parts)), legend=True)
+    for ax, (_, words, part) in zip(axes, parts, strict=True):
+        plot_curve(part, ax, "train_loss", x_label="epoch")
+        ax.set_title(words)
+    _legend(figure, axes, augmentations_of(rows), columns)
+    return figure, summarize(rows, ("dataset", "model", "metric", "augmentation", "x"))
 
 
 @styled
@@ -138,7 +155,9 @@ def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int) 
     if free:
         free[0].legend(handles=handles, loc="center left", handlelength=3.2, title="Training with", alignment="left")
     else:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), handlelength=3.2)
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), handlelength=3.2
+        )
 
 
 def _label_outer(axes: "list[Axes]", columns: int) -> None:
@@ -150,6 +169,9 @@ def _label_outer(axes: "list[Axes]", columns: int) -> None:
             ax.set_xlabel("")
 
 
+def _width(n_panels: int) -> float:
+    return SINGLE_COLUMN if n_panels == 1 else DOUBLE_COLUMN
+
+
 def _dots_height(rows: "pd.DataFrame") -> float:
     return 0.5 + 0.27 * rows["augmentation"].nunique()
-

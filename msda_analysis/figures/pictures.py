@@ -26,7 +26,9 @@ def load_pictures(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # zip, header and pickle refusals have no common class
-        raise ValueError(f"{path.name}: expected an .npz file of plain arrays, got {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{path.name}: expected an .npz file of plain arrays, got {type(error).__name__}: {error}"
+        ) from error
     first = [name for name in _FIRST if name in arrays]
     return {name: arrays[name] for name in [*first, *order_augmentations(set(arrays) - set(first))]}
 

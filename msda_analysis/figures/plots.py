@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from msda_analysis.figures.metrics import attack_label, axis_label, norm_label
 from msda_analysis.figures.selection import check_columns, select_rows, setting_of, summarize
@@ -43,11 +43,30 @@ def plot_dots(
         seeds, mean = group[group["level"] == "seed"], group[group["level"] == "mean"]
         heights = _spread(len(seeds), position + (0.2 if len(mean) else 0.0))
         _draw_bars(ax, seeds, heights, color=look.color, linewidth=0.7, alpha=0.8)
-        ax.plot(seeds["value"], heights, look.marker, color=look.color, markerfacecolor="white", markersize=3.2,
-                markeredgewidth=0.8, linestyle="none", label=f"seeds: {label_of(name)}", clip_on=False)  # fmt: skip
+        ax.plot(
+            seeds["value"],
+            heights,
+            look.marker,
+            color=look.color,
+            markerfacecolor="white",
+            markersize=3.2,
+            markeredgewidth=0.8,
+            linestyle="none",
+            label=f"seeds: {label_of(name)}",
+            clip_on=False,
+        )
         _draw_bars(ax, mean, [position - 0.16] * len(mean), color=look.color, linewidth=2.6, alpha=0.75)
-        ax.plot(mean["value"], [position - 0.16] * len(mean), look.marker, color=look.color, markersize=5.5,
-                markeredgecolor="white", markeredgewidth=0.5, linestyle="none", label=f"mean: {label_of(name)}")  # fmt: skip
+        ax.plot(
+            mean["value"],
+            [position - 0.16] * len(mean),
+            look.marker,
+            color=look.color,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            linestyle="none",
+            label=f"mean: {label_of(name)}",
+        )
     ax.set_yticks(range(len(looks)), [label_of(name) for name in looks])
     ax.set_ylim(len(looks) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
@@ -106,17 +125,16 @@ def plot_curve(table: "pd.DataFrame", ax: "Axes", metric: str, *, log: str = "",
         raise ValueError(f"x: expected a number in every row of metric {metric!r}, got empty ones")
     rows = drawable(rows, log)
     draw_curves(ax, summarize(rows, ("metric", "augmentation", "x")), "x")
-    if "x" in log:
-        ax.set_xscale("log")
-    if "y" in log:
-        ax.set_yscale("log")
+    _scale_log(ax, log)
     ax.set_xlabel(x_label)
     ax.set_ylabel(axis_label(metric, str(rows["unit"].iloc[0]) if len(rows) else ""))
     return ax
 
 
 @styled
-def plot_histogram(table: "pd.DataFrame", ax: "Axes", augmentation: str, metric: str = "kept_fraction_histogram") -> "Axes":
+def plot_histogram(
+    table: "pd.DataFrame", ax: "Axes", augmentation: str, metric: str = "kept_fraction_histogram"
+) -> "Axes":
     """Share per bin for one augmentation: filled steps are the mean over seeds, thin lines single seeds.
 
     Raises:
@@ -127,8 +145,14 @@ def plot_histogram(table: "pd.DataFrame", ax: "Axes", augmentation: str, metric:
     mean = rows.groupby("x")["value"].mean()
     ax.stairs(mean.to_numpy(), _edges(mean.index.to_numpy()), fill=True, color=look.color, alpha=0.35)
     for seed, part in rows.groupby("seed", dropna=False):
-        ax.stairs(part["value"].to_numpy(), _edges(part["x"].to_numpy()), color=look.color, linewidth=0.6, label=f"seed {seed}")
-    ax.set_ylim(bottom=0)
+        ax.stairs(
+            part["value"].to_numpy(),
+            _edges(part["x"].to_numpy()),
+            color=look.color,
+            linewidth=0.6,
+            label=f"seed {seed}",
+        )
+    ax.set_ylim(0, max(1.05 * float(rows["value"].max()), ax.get_ylim()[1]))  # axes may be shared: never lower the top
     ax.set_title(label_of(augmentation))
     return ax
 
@@ -142,16 +166,34 @@ def draw_curves(ax: "Axes", summary: "pd.DataFrame", x: str) -> None:
         n_seeds = seeds["seed"].nunique(dropna=False)
         center = mean if len(mean) else seeds
         every = max(1, len(center) // 12)  # markers are the second cue, not the data: a dozen is enough
-        ax.plot(center[x], center["value"], color=look.color, linestyle=look.line, marker=look.marker,
-                markevery=every, markersize=3.2, markeredgecolor="white", markeredgewidth=0.3, label=label_of(name))  # fmt: skip
+        ax.plot(
+            center[x],
+            center["value"],
+            color=look.color,
+            linestyle=look.line,
+            marker=look.marker,
+            markevery=every,
+            markersize=3.2,
+            markeredgecolor="white",
+            markeredgewidth=0.3,
+            label=label_of(name),
+        )
         if n_seeds >= SEEDS_FOR_BAND:
-            ax.fill_between(mean[x], mean["low"].astype(float), mean["high"].astype(float), color=look.color, alpha=0.18,
-                            linewidth=0)  # fmt: skip
+            ax.fill_between(
+                mean[x],
+                mean["low"].astype(float),
+                mean["high"].astype(float),
+                color=look.color,
+                alpha=0.18,
+                linewidth=0,
+            )
         elif n_seeds > 1:
             for _, line in seeds.groupby("seed", dropna=False):
                 ax.plot(line[x], line["value"], color=look.color, linewidth=0.5, alpha=0.7)
         else:
-            ax.vlines(seeds[x], seeds["low"].astype(float), seeds["high"].astype(float), color=look.color, linewidth=0.7)
+            ax.vlines(
+                seeds[x], seeds["low"].astype(float), seeds["high"].astype(float), color=look.color, linewidth=0.7
+            )
 
 
 def drawable(rows: "pd.DataFrame", log: str) -> "pd.DataFrame":
@@ -199,6 +241,18 @@ def _scale_epsilon(ax: "Axes", epsilons: list[float]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xticks([epsilon for epsilon in positive if epsilon not in decades], minor=True)
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _scale_log(ax: "Axes", log: str) -> None:
+    """Logarithmic axes; along x with plain numbers at 1, 2 and 5, as a panel spans less than two decades there."""
+    if "x" in log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    if "y" in log:
+        ax.set_yscale("log")
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _edges(centers: Any) -> Any:

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from msda_analysis.figures import captions
 from msda_analysis.figures.files import StudyFolder, open_study, save_figure
 from msda_analysis.figures.metrics import metric_of
 from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, SectionMaker
@@ -43,7 +46,7 @@ def write_report(folder: Path, sections: Sequence[SectionMaker] = SECTIONS) -> P
     """
     study = open_study(folder)
     made, problems = _make_sections(study, sections)
-    shown = [_write_section(section, study) for section in made]
+    shown = [_write_section(section, study) for section in tqdm(made, "Writing report", disable=None)]
     page = _render(study, made, shown, problems)
     with replace_file(study.path / "report.html") as file:
         file.write(page)
@@ -56,7 +59,9 @@ def _make_sections(study: StudyFolder, makers: Sequence[SectionMaker]) -> tuple[
         name = maker.__name__.removesuffix("_section").replace("_", " ")
         try:
             section = maker(study.table, study.path)
-        except ValueError as error:  # contradicting rows or an unreadable picture file; anything else is our own mistake
+        except (
+            ValueError
+        ) as error:  # contradicting rows or an unreadable picture file; anything else is our own mistake
             problems.append(f"Section {name!r} could not be made: {error}")
             continue
         if section is not None:
@@ -89,23 +94,32 @@ def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
 
 
 def _show_table(table: ResultTable) -> dict[str, Any]:
-    return {"name": table.name, "caption": table.caption, "headers": table.headers, "rows": table.texts(),
-            "is_number": [any(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.headers))]}  # fmt: skip
+    return {
+        "name": table.name,
+        "caption": table.caption,
+        "headers": table.headers,
+        "rows": table.texts(),
+        "is_number": [any(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.headers))],
+    }
 
 
 def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]], problems: list[str]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters["math"] = mark_math
     manifest, table = study.manifest, study.table
     return environment.get_template("report.html.j2").render(
         title=manifest.get("title") or f"Study {study.provenance.study}",
         provenance=study.provenance,
-        findings=[sentence for section in made for sentence in section.findings],
+        # what training and attacks show comes before what the masks are
+        findings=[line for section in sorted(made, key=lambda part: part.key == "masks") for line in section.findings],
         sections=shown,
         runs=_describe_runs(table),
         dataset=flatten(manifest.get("dataset", {})),
@@ -123,19 +137,21 @@ def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]]
 
 
 def mark_math(text: str) -> "Markup":
-    """Escape text for HTML and typeset the few formulas it may hold: I(Z_A; X), X-hat, epsilon = 0.01."""
+    """Escape text for HTML and typeset the few formulas it may hold: I(Z_A; X), I(Z_A; X-hat), epsilon = 0.01."""
     from markupsafe import Markup
 
     safe = html.escape(str(text))
-    safe = re.sub(r"I\((Z_A|X|Z_X); (X-hat|Z_X|X|Z)\)", r"<i>I</i>(<i>\1</i>;\u202f<i>\2</i>)".replace(r"\u202f", "\u202f"), safe)
+    safe = re.sub(r"I\((Z_A|X|Z_X); (X-hat|Z_X|X|Z)\)", r"<i>I</i>(<i>\1</i>; <i>\2</i>)", safe)
     safe = safe.replace("Z_A", "Z<sub>A</sub>").replace("Z_X", "Z<sub>X</sub>").replace("X-hat", "X\u0302")
-    return Markup(re.sub(r"\bepsilon\b", "<i>\u03b5</i>", safe).replace(" 95 %", " 95\u202f%"))  # noqa: S704 - escaped above
+    return Markup(re.sub(r"\bepsilon\b(?= =|,| is)", "<i>\u03b5</i>", safe).replace("95 %", "95\u202f%"))
 
 
 def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted name, text) pairs in their own order."""
     if isinstance(node, Mapping):
-        return [pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))]
+        return [
+            pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
     text = node if isinstance(node, str) else json.dumps(node)
     return [(prefix, text)]
 
@@ -152,8 +168,13 @@ def describe_duration(seconds: Any) -> str:
 def find_missing(table: "pd.DataFrame") -> list[str]:
     """What a reader may expect and not find: measurements, seeds of single augmentations, numbers that are NaN."""
     done = table[table["status"] == "ok"]
-    wanted = {"rate": "mutual information of VAEs", "accuracy": "clean accuracy", "robust_accuracy": "accuracy under attack",
-              "perimeter": "shape of the masks", "radial_power": "spectrum of the masks"}  # fmt: skip
+    wanted = {
+        "rate": "mutual information of VAEs",
+        "accuracy": "clean accuracy",
+        "robust_accuracy": "accuracy under attack",
+        "perimeter": "shape of the masks",
+        "radial_power": "spectrum of the masks",
+    }
     absent = [words for metric, words in wanted.items() if metric not in set(done["metric"])]
     missing = [f"Not measured in this study: {', '.join(absent)}."] if absent else []
     for (model, metric), rows in done[done["metric"].isin(wanted)].groupby(["model", "metric"]):
@@ -162,21 +183,25 @@ def find_missing(table: "pd.DataFrame") -> list[str]:
         for name, found in seeds.items():
             if found != every:
                 gone = ", ".join(str(seed) for seed in sorted(every - found))
-                missing.append(f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}.")
+                missing.append(
+                    f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}."
+                )
     not_numbers = done[done["value"].isna()]
     if len(not_numbers):
-        missing.append(f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}.")
+        missing.append(
+            f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}."
+        )
     return missing
 
 
 def _describe_runs(table: "pd.DataFrame") -> list[tuple[str, str, str, str]]:
-    """(what, augmentation, mask law, seeds) for each model and augmentation."""
+    """(what, augmentation, mask law, seeds that finished) for each model and augmentation."""
     runs = []
     for (dataset, model), rows in table.groupby(["dataset", "model"], sort=True):
         for name in order_augmentations(rows["augmentation"]):
             part = rows[rows["augmentation"] == name]
             laws = sorted({str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")})
-            seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
+            seeds = ", ".join(str(seed) for seed in sorted(set(part[part["status"] == "ok"]["seed"].dropna())))
             what = ", ".join(word for word in (model or "masks", dataset) if word)
             runs.append((what, label_of(name), f"FMix law: {' and '.join(laws)}" if laws else "", seeds))
     return runs
@@ -191,14 +216,8 @@ def _limits(table: "pd.DataFrame", made: Iterable[Section]) -> list[str]:
     limits = [limit for section in made for limit in section.limits]
     counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
-    if fewest == 1:
-        limits.append("Some cells have a single seed: such a number has no interval over seeds, and no claim is made from it.")
-    elif fewest == 2:
-        limits.append("With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for "
-                      "differences that the two seeds reproduce closely. More seeds narrow it quickly.")  # fmt: skip
-    limits.append("Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or "
-                  "models. Each interval stands alone: none is corrected for the number of comparisons on this page.")  # fmt: skip
-    return limits
+    few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])
+    return [*limits, *few, captions.SEEDS_LIMIT]
 
 
 def _failures(table: "pd.DataFrame") -> dict[str, Any] | None:

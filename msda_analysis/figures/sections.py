@@ -3,16 +3,15 @@
 To add one, write such a function and put it into SECTIONS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.figures import findings, panels, pictures, tables
-from msda_analysis.figures.metrics import attack_label, known_metrics, metric_of, norm_label
-from msda_analysis.figures.plots import SEEDS_FOR_BAND, augmentations_of, drawable, with_norm
+from msda_analysis.figures import captions, findings, panels, pictures, tables
+from msda_analysis.figures.metrics import attack_label, known_metrics, norm_label
+from msda_analysis.figures.plots import augmentations_of, drawable, with_norm
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
-from msda_analysis.figures.style import label_of
 from msda_analysis.figures.tables import ResultTable
 
 if TYPE_CHECKING:
@@ -65,115 +64,108 @@ class Section:
 
 SectionMaker = Callable[["pd.DataFrame", Path], Section | None]
 
-_DOTS = (
-    "Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often narrower "
-    "than the symbol). The large symbol is the mean over seeds and the thick bar Student's 95 % interval of that mean, "
-    "which speaks of the seeds."
-)
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
+_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
+           "between_upper", "between_estimate", "active_units")  # fmt: skip
 _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "transitions_axis2",
            "euler_number", "box_dimension", "anisotropy", "spectral_slope")  # fmt: skip
-_BOUNDS = ("rate", "fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce")
 _SPECTRA = ("radial_power", "power_axis0", "power_axis1", "power_axis2")
 
 
 def masks_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Pictures and statistics of the masks."""
-    shown = [metric for metric in (*_SHAPES, "kept_fraction_histogram", *_SPECTRA) if has_metric(table, metric)]
-    grids = [item for item in (_grid(folder, name) for name in ("masks", "mixed")) if item]
+    shown = _present(table, (*_SHAPES, "kept_fraction_histogram", *_SPECTRA))
+    grids = [*_grid(folder, "masks"), *_grid(folder, "mixed")]
     if not shown and not grids:
         return None
-    text = ("A mask m says how much of the first image each pixel keeps; the mix is m times the first image plus (1 - m) "
-            "times the second. The statistics describe masks alone, without any training.",)  # fmt: skip
-    figures = [*grids, *_shape_figures(table), *_spectrum_figures(table)]
-    sentences = []
-    if has_metric(table, "transitions_axis0") and has_metric(table, "transitions_axis1"):
-        sentences = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, _SHAPES))]
-    shapes = [metric for metric in _SHAPES if metric in shown]
-    listed = _part_tables(table, shapes, "masks", "Masks: mean over seeds with Student's 95 % interval.") if shapes else ()
-    return Section("masks", "What the augmentations do to the images", text, tuple(filter(None, sentences)), tuple(figures),
-                   listed, tuple(shown), _mask_limits(table, shown))  # fmt: skip
+    shapes = _present(table, _SHAPES)
+    return Section(
+        key="masks",
+        title="What the augmentations do to the images",
+        text=(captions.MASKS,),
+        findings=_direction_findings(table),
+        figures=(*grids, *_dots(table, shapes, "mask_shapes", "masks"), *_histograms(table), *_spectra(table)),
+        tables=_metric_tables(table, shapes, "masks", captions.MEANS),
+        metrics=tuple(shown),
+        limits=_mask_limits(table),
+    )
 
 
 def information_section(table: "pd.DataFrame", folder: Path) -> Section | None:
-    """The paper's three VAE figures."""
-    shown = [metric for metric in _INFORMATION if has_metric(table, metric)]
+    """The paper's three VAE figures, with reconstructions."""
+    shown = _present(table, _INFORMATION)
     grid = _grid(folder, "reconstructions")
-    if not shown:
-        return None if grid is None else Section("information", "What a VAE encodes", figures=(grid,))
-    rows = select_rows(table, shown)
-    figures, sentences = [], []
-    for suffix, words, part in split_parts(rows):
-        figure, numbers = panels.draw_dots(part, shown)
-        caption = f"What VAEs trained with each augmentation encode about clean test images ({words}). "
-        figures.append(FigureItem(f"information{suffix}", figure, numbers, caption + _DOTS.format(samples="test images"),
-                                  f"Dot plot of {_list(shown)} by augmentation."))  # fmt: skip
-        sentences += findings.information_findings(part)
-    listed = _part_tables(table, shown, "information", "VAEs on clean test images: mean over seeds with Student's 95 % interval.")
-    if any("cifar10" in name and "cifar100" not in name for name in set(rows["dataset"].str.lower())):
+    if not shown and not grid:
+        return None
+    listed = _metric_tables(table, shown, "information", f"Clean test images. {captions.MEANS}")
+    if shown and _is_cifar10(select_rows(table, shown)):
         listed = (*listed, tables.published_information())
-    text = ("A VAE is trained on images that an augmentation has mixed, and then shown clean test images. How much it encodes "
-            "about them, in nats, says how the augmentation changes what is learned; the paper's claim is that MixUp lowers "
-            "it while masking augmentations do not.",)  # fmt: skip
-    limits = ("I(Z_A; X) is reported as in the paper: the rate of the VAE, an upper bound on the mutual information that "
-              "includes the mismatch between the average posterior and the prior. A difference between augmentations can "
-              "come from either part.",)  # fmt: skip
-    return Section("information", "What a VAE encodes", text, tuple(sentences), (*figures, *([grid] if grid else [])),
-                   listed, tuple(shown), limits)  # fmt: skip
+    parts = [part for _, _, part in split_parts(select_rows(table, shown))] if shown else []
+    return Section(
+        key="information",
+        title="What a VAE encodes",
+        text=(captions.INFORMATION,),
+        findings=tuple(line for part in parts for line in findings.information_findings(part)),
+        figures=(*_dots(table, shown, "information", "test images"), *grid),
+        tables=listed,
+        metrics=tuple(shown),
+        limits=(captions.RATE_LIMIT,) if "rate" in shown else (),
+    )
 
 
 def bounds_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Bounds on I(X; Z) beside the rate."""
-    shown = [metric for metric in _BOUNDS if has_metric(table, metric)]
-    extra = [metric for metric in ("between_upper", "between_estimate", "active_units") if has_metric(table, metric)]
-    if not set(shown) - {"rate"} and not extra:
+    shown = _present(table, _BOUNDS)
+    if not shown:
         return None
-    every = [*shown, *extra]
-    figures = []
-    for suffix, words, part in split_parts(select_rows(table, every)):
-        figure, numbers = panels.draw_dots(part, every)
-        figures.append(FigureItem(f"bounds{suffix}", figure, numbers, f"Bounds on I(X; Z) ({words}); panels have their own "
-                                  "horizontal scale. " + _DOTS.format(samples="test images"),
-                                  f"Dot plot of {_list(every)} by augmentation."))  # fmt: skip
-    listed = _part_tables(table, every, "bounds", "Bounds on I(X; Z): mean over seeds with Student's 95 % interval.")
-    limits = ("InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that "
-              "large.",) if "info_nce" in shown else ()  # fmt: skip
-    return Section("bounds", "Tighter bounds on the information", (), (), tuple(figures), listed, tuple(every), limits)
+    every = [*_present(table, ("rate",)), *shown]
+    return Section(
+        key="bounds",
+        title="Tighter bounds on the information",
+        text=(captions.BOUNDS,),
+        figures=_dots(table, every, "bounds", "test images"),
+        tables=_metric_tables(table, every, "bounds", captions.MEANS),
+        metrics=tuple(every),
+        limits=(captions.CEILING_LIMIT,) if "info_nce" in shown else (),
+    )
 
 
 def robustness_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Clean and robust accuracy."""
-    shown = [name for name in ("accuracy", "robust_accuracy", "minimum_norm_median") if has_metric(table, name)]
+    shown = _present(table, ("accuracy", "robust_accuracy", "minimum_norm_median"))
     if not shown:
         return None
     figures: list[FigureItem] = []
     listed: list[ResultTable] = []
-    sentences: list[str] = []
+    lines: list[str] = []
     for suffix, words, part in split_parts(select_rows(table, shown)):
         figures += _accuracy_figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
             epsilons = tables.half_epsilons(part) if has_metric(part, "robust_accuracy") else {}
-            listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=_accuracy_caption(words)))
-            sentences += _accuracy_findings(part, epsilons, words)
-    limits = ()
-    if "robust_accuracy" in shown:
-        limits = ("Accuracy under one attack is an upper bound on the accuracy that no attack could break: a stronger attack "
-                  "may find more. Pixels lie in [0, 1] and the normalization is part of the attacked model.",)  # fmt: skip
-    return Section("robustness", "Accuracy and robustness", (), tuple(sentences), tuple(figures), tuple(listed), tuple(shown),
-                   limits)  # fmt: skip
+            caption = f"Accuracy ({words}). {captions.ACCURACY_TABLE if epsilons else captions.MEANS}"
+            listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
+            lines += _accuracy_findings(part, epsilons, words if suffix else "")
+    return Section(
+        key="robustness",
+        title="Accuracy and robustness",
+        text=(captions.ROBUSTNESS,) if "robust_accuracy" in shown else (),
+        findings=tuple(lines),
+        figures=tuple(figures),
+        tables=tuple(listed),
+        metrics=tuple(shown),
+        limits=(captions.ATTACK_LIMIT,) if "robust_accuracy" in shown else (),
+    )
 
 
 def training_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Training curves."""
     if not has_metric(table, "train_loss"):
         return None
-    figures = []
-    for suffix, words, part in split_parts(select_rows(table, "train_loss")):
-        figure, numbers = panels.draw_curves_figure(part, ("train_loss",), x_label="epoch")
-        caption = (f"Training loss ({words}), on mixed images and labels: levels of different augmentations are not "
-                   "comparable, only whether each has settled. " + _curve_words(part))  # fmt: skip
-        figures.append(FigureItem(f"training{suffix}", figure, numbers, caption, f"Training loss by epoch, {words}."))
-    return Section("training", "Training", figures=tuple(figures), metrics=("train_loss",))
+    rows = select_rows(table, "train_loss")
+    figure, numbers = panels.draw_training(rows)
+    caption = captions.sentence(captions.TRAINING, captions.explain_curves(rows))
+    item = FigureItem("training", figure, numbers, caption, "Training loss by epoch, one panel per model.")
+    return Section("training", "Training", figures=(item,), metrics=("train_loss",))
 
 
 def comparison_section(table: "pd.DataFrame", folder: Path) -> Section | None:
@@ -183,187 +175,165 @@ def comparison_section(table: "pd.DataFrame", folder: Path) -> Section | None:
         return None
     columns = ("metric", "dataset", "model", "augmentation", "attack", "epsilon", "value", "unit", "n", "note")
     caption = "Differences as the study computed them, with their 95 % intervals."
-    return Section("comparisons", "Comparisons", tables=(tables.text_table(rows, columns, name="comparisons", caption=caption),))
+    return Section(
+        "comparisons", "Comparisons", tables=(tables.text_table(rows, columns, name="comparisons", caption=caption),)
+    )
 
 
 def flags_section(table: "pd.DataFrame", folder: Path) -> Section | None:
-    """What the study's own checks found suspicious."""
-    rows = table[(table["status"] == "ok") & (table["metric"] == "flag")]
-    noted = table[(table["status"] == "ok") & (table["metric"] != "flag") & table["note"].str.strip().ne("")]
+    """What the study's own checks found suspicious, and the warnings that came with single numbers."""
+    done = table[table["status"] == "ok"]
+    flags = done[done["metric"] == "flag"]
+    notes = done[(done["metric"] != "flag") & done["note"].str.strip().ne("")]
+    notes = notes.drop_duplicates(["metric", "model", "augmentation", "attack", "note"])
     listed = []
-    if len(rows):
-        listed.append(tables.text_table(rows, ("model", "augmentation", "seed", "attack", "note"), name="flags",
-                                        caption="Checks that a reader should know of before trusting a number."))  # fmt: skip
-    if len(noted):
-        once = noted.drop_duplicates(["metric", "model", "augmentation", "attack", "note"])
-        listed.append(tables.text_table(once, ("metric", "model", "augmentation", "attack", "note"), name="notes",
-                                        caption="Warnings that came with single numbers, each once."))  # fmt: skip
-    text = ("Notes that the measurements left with their numbers.",)
-    return Section("flags", "Warnings", text, tables=tuple(listed)) if listed else None
+    if len(flags):
+        caption = "Checks that a reader should know of before trusting a number."
+        columns = ("model", "augmentation", "seed", "attack", "note")
+        listed.append(tables.text_table(flags, columns, name="flags", caption=caption))
+    if len(notes):
+        caption = "Warnings that came with single numbers, each kind once per model, augmentation and attack."
+        columns = ("metric", "model", "augmentation", "attack", "note")
+        listed.append(tables.text_table(notes, columns, name="notes", caption=caption))
+    return Section("flags", "Warnings", tables=tuple(listed)) if listed else None
 
 
 def other_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Metrics that no other section knows, so that nothing measured stays hidden."""
-    rows = table[(table["status"] == "ok") & ~table["metric"].isin(known_metrics()) & (table["metric"] != "flag")]
+    rows = table[(table["status"] == "ok") & ~table["metric"].isin([*known_metrics(), "flag"])]
     rows = rows[~rows["metric"].str.startswith("comparison")]
     if rows.empty:
         return None
     shown = rows.head(200)
     caption = f"{len(shown)} of {len(rows)} rows whose metric has no figure here; results.csv has all."
     columns = ("metric", "dataset", "model", "augmentation", "seed", "attack", "epsilon", "x", "value", "unit")
-    return Section("other", "Other measurements", tables=(tables.text_table(shown, columns, name="other", caption=caption),))
+    return Section(
+        "other", "Other measurements", tables=(tables.text_table(shown, columns, name="other", caption=caption),)
+    )
 
 
-#: Sections in the order of the report.
+#: Sections in the order of the page.
 SECTIONS: tuple[SectionMaker, ...] = (
     masks_section, information_section, bounds_section, robustness_section, training_section, comparison_section,
     flags_section, other_section,
 )  # fmt: skip
 
 
-_GRIDS = {
-    "masks": ("Masks, one row per family. White keeps the first image, black takes the second.",
-              "Grid of masks, one row per family."),
-    "mixed": ("Two source images and their mix under each family, with the masks of one draw. Display only: values outside "
-              "[0, 1] are drawn as black or white.", "Grid of mixed images, one row per family."),
-    "reconstructions": ("Clean test images and their reconstruction by a VAE trained with each augmentation. Values outside "
-                        "[0, 1] are drawn as black or white.", "Grid of test images and reconstructions, one row per augmentation."),
-}  # fmt: skip
+def _present(table: "pd.DataFrame", metrics: Sequence[str]) -> list[str]:
+    return [metric for metric in metrics if has_metric(table, metric)]
 
 
-def _grid(folder: Path, name: str) -> FigureItem | None:
+def _grid(folder: Path, name: str) -> tuple[FigureItem, ...]:
+    """The picture grid of a file in pictures/, where there is one."""
     path = folder / "pictures" / f"{name}.npz"
     if not path.exists():
-        return None
-    caption, alt = _GRIDS[name]
-    return FigureItem(name, pictures.draw_picture_grid(pictures.load_pictures(path)), None, caption, alt)
+        return ()
+    caption, alt = captions.GRIDS[name]
+    return (FigureItem(name, pictures.draw_picture_grid(pictures.load_pictures(path)), None, caption, alt),)
 
 
-def _shape_figures(table: "pd.DataFrame") -> list[FigureItem]:
-    figures = []
-    shapes = [metric for metric in _SHAPES if has_metric(table, metric)]
-    for suffix, words, part in split_parts(select_rows(table, shapes)) if shapes else ():
-        figure, numbers = panels.draw_dots(part, shapes)
-        figures.append(FigureItem(f"mask_shapes{suffix}", figure, numbers, f"Mask statistics by family{_of(words)}. "
-                                  + _DOTS.format(samples="masks"), f"Dot plots of {_list(shapes)} by family."))  # fmt: skip
-    if has_metric(table, "kept_fraction_histogram"):
-        for suffix, words, part in split_parts(select_rows(table, "kept_fraction_histogram")):
-            figure, numbers = panels.draw_histograms(part)
-            caption = (f"How the kept fraction is distributed{_of(words)}: filled, the mean over seeds; thin lines, single "
-                       "seeds. A flat histogram is the uniform law of alpha = 1.")  # fmt: skip
-            figures.append(FigureItem(f"kept_fraction{suffix}", figure, numbers, caption, "Histograms of the kept fraction."))
-    return figures
+def _dots(table: "pd.DataFrame", metrics: list[str], name: str, samples: str) -> tuple[FigureItem, ...]:
+    """One dot figure of these metrics for each data set and model."""
+    items = []
+    for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
+        figure, numbers = panels.draw_dots(part, metrics)
+        listed = captions.list_metrics(_present(part, metrics))
+        caption = captions.sentence(f"{listed}{_of(words)}.", captions.explain_dots(samples))
+        items.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, f"Dot plot by augmentation of {listed}."))
+    return tuple(items)
 
 
-def _spectrum_figures(table: "pd.DataFrame") -> list[FigureItem]:
+def _metric_tables(table: "pd.DataFrame", metrics: list[str], name: str, caption: str) -> tuple[ResultTable, ...]:
+    parts = split_parts(select_rows(table, metrics)) if metrics else ()
+    return tuple(
+        tables.metrics_table(part, metrics, name=f"{name}{suffix}", caption=f"{words}. {caption}" if words else caption)
+        for suffix, words, part in parts
+    )
+
+
+def _histograms(table: "pd.DataFrame") -> list[FigureItem]:
+    metric, items = "kept_fraction_histogram", []
+    for suffix, words, part in split_parts(select_rows(table, metric)) if has_metric(table, metric) else ():
+        figure, numbers = panels.draw_histograms(part)
+        alt = f"Histograms of the kept fraction, one panel per family{_of(words)}."
+        items.append(FigureItem(f"kept_fraction{suffix}", figure, numbers, captions.HISTOGRAM, alt))
+    return items
+
+
+def _spectra(table: "pd.DataFrame") -> list[FigureItem]:
     kinds = (
-        ("radial_power", ("radial_power",), "xy", "spatial frequency (cycles/pixel)",
-         "Power of the masks by spatial frequency, averaged over directions; both axes logarithmic, frequency 0 not drawn."),
-        ("axis_power", ("power_axis0", "power_axis1", "power_axis2"), "y", "frequency bin",
-         "Power of the masks along each axis. A law without a preferred direction has the same curve in all panels; that of "
-         "the released FMix code does not."),
-    )  # fmt: skip
-    figures = []
-    for name, metrics, log, x_label, words_of in kinds:
-        for suffix, words, part in split_parts(select_rows(table, metrics)) if has_metric(table, *metrics) else ():
+        ("radial_power", _SPECTRA[:1], "xy", "spatial frequency (cycles/pixel)", captions.RADIAL),
+        ("axis_power", _SPECTRA[1:], "y", "frequency bin", captions.AXES),
+    )
+    items = []
+    for name, metrics, log, x_label, words in kinds:
+        for suffix, _, part in split_parts(select_rows(table, metrics)) if has_metric(table, *metrics) else ():
             if drawable(part, log).empty:
                 continue
             figure, numbers = panels.draw_curves_figure(part, metrics, log=log, x_label=x_label)
-            caption = f"{words_of} {_absent(part, log)}{_curve_words(part)}"
-            figures.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, f"{words_of}{_of(words)}"))
-    return figures
+            caption = captions.sentence(words, captions.explain_absence(part, log), captions.explain_curves(part))
+            items.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, words))
+    return items
+
+
+def _direction_findings(table: "pd.DataFrame") -> tuple[str, ...]:
+    pair = ("transitions_axis0", "transitions_axis1")
+    if not all(has_metric(table, metric) for metric in pair):
+        return ()
+    lines = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, pair))]
+    return tuple(line for line in lines if line)
+
+
+def _mask_limits(table: "pd.DataFrame") -> tuple[str, ...]:
+    names = augmentations_of(table)
+    fmix = (captions.FMIX_LIMIT,) if any("fmix" in name for name in names) else ()
+    cutmix = (captions.CUTMIX_LIMIT,) if any("cutmix" in name for name in names) else ()
+    return (*fmix, *cutmix)
 
 
 def _accuracy_figures(part: "pd.DataFrame", suffix: str, words: str) -> list[FigureItem]:
-    figures = []
+    items = []
     if has_metric(part, "robust_accuracy"):
         figure, numbers = panels.draw_accuracy_curves(part)
-        norms = [norm for norm in dict.fromkeys(with_norm(select_rows(part, "robust_accuracy"))["norm"]) if norm]
-        named = f" in {' and '.join(_norm_text(norm) for norm in norms)}" if norms else ""
-        caption = (f"Accuracy under attack{named} ({words}). Epsilon is on a linear scale from 0 to its smallest positive "
-                   "value and on a logarithmic one above; the point at 0 is the clean accuracy. "
-                   + _curve_words(select_rows(part, "robust_accuracy")))  # fmt: skip
-        figures.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, "Accuracy against epsilon, one panel per attack."))
-    elif has_metric(part, "accuracy"):
-        figure, numbers = panels.draw_dots(part, ("accuracy",))
-        figures.append(FigureItem(f"accuracy{suffix}", figure, numbers, f"Clean accuracy ({words}). "
-                                  + _DOTS.format(samples="test images"), "Dot plot of clean accuracy."))  # fmt: skip
+        rows = select_rows(part, "robust_accuracy")
+        caption = captions.sentence(
+            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows)
+        )
+        alt = "Accuracy against epsilon, one panel per attack, one line per augmentation."
+        items.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, alt))
+    else:
+        items += _dots(part, _present(part, ("accuracy",)), f"accuracy{suffix}", "test images")
     if has_metric(part, "minimum_norm_median"):
         figure, numbers = panels.draw_attack_dots(part, "minimum_norm_median")
-        caption = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust. "
-        figures.append(FigureItem(f"minimum_norm{suffix}", figure, numbers, caption + _DOTS.format(samples="test images"),
-                                  "Dot plots of the median minimum norm, one panel per attack."))  # fmt: skip
-    return figures
+        opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
+        caption = captions.sentence(opening, captions.explain_dots("test images"))
+        alt = "Dot plots of the median minimum norm, one panel per attack."
+        items.append(FigureItem(f"minimum_norm{suffix}", figure, numbers, caption, alt))
+    return items
 
 
 def _accuracy_findings(part: "pd.DataFrame", epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
-    sentences = []
+    lines = []
     if has_metric(part, "accuracy"):
-        sentences.append(findings.compare_with_baseline(select_rows(part, "accuracy"), f"Clean accuracy ({words})"))
+        lines.append(findings.compare_with_baseline(select_rows(part, "accuracy"), f"Clean accuracy{_of(words)}"))
     for (attack, norm), epsilon in epsilons.items():
         rows = select_rows(with_norm(part), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
-        subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}"
-        sentences.append(findings.compare_with_baseline(rows, subject))
-    return sentences
+        subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{_of(words)}"
+        lines.append(findings.compare_with_baseline(rows, subject))
+    return lines
 
 
-def _accuracy_caption(words: str) -> str:
-    return (
-        f"Accuracy ({words}): mean over seeds with Student's 95 % interval. Each attack is shown at the epsilon of the "
-        "study's list where the baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
-    )
+def _norms(rows: "pd.DataFrame") -> str:
+    words = {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}
+    norms = [norm for norm in dict.fromkeys(with_norm(rows)["norm"]) if norm]
+    return f" in {' and '.join(words.get(norm, norm_label(norm)) for norm in norms)}" if norms else ""
 
 
-def _part_tables(table: "pd.DataFrame", metrics: list[str], name: str, caption: str) -> tuple[ResultTable, ...]:
-    return tuple(
-        tables.metrics_table(part, metrics, name=f"{name}{suffix}", caption=f"{words}. {caption}" if words else caption)
-        for suffix, words, part in split_parts(select_rows(table, metrics))
-    )
-
-
-def _mask_limits(table: "pd.DataFrame", shown: list[str]) -> tuple[str, ...]:
-    names = augmentations_of(table)
-    limits = []
-    if any("fmix" in name for name in names):
-        limits.append("FMix has two laws. FMix (isotropic) is what the paper describes; FMix (released) is what the published "
-                      "code does: it pairs real and imaginary parts along the wrong axis, so that its masks vary slowly along "
-                      "the width only. Published FMix results were made with the released law.")  # fmt: skip
-    if any("cutmix" in name for name in names) and "kept_fraction" in shown:
-        limits.append("CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) "
-                      "than MixUp and FMix (0.5), so families are not compared at equal strength.")  # fmt: skip
-    return tuple(limits)
-
-
-def _curve_words(rows: "pd.DataFrame") -> str:
-    """What lines, bands and bars of a curve figure are, for its number of seeds."""
-    n_seeds = rows.groupby("augmentation")["seed"].nunique(dropna=False)
-    if n_seeds.min() >= SEEDS_FOR_BAND:
-        return "Lines are means over seeds, bands Student's 95 % interval over seeds (drawn cut off where it leaves the panel)."
-    if n_seeds.max() == 1:
-        return "Lines are single seeds; thin bars, where given, are 95 % intervals over images or masks. Nothing here speaks of seeds."
-    return (
-        "Thick lines are means over seeds. Augmentations with at least three seeds have a band, Student's 95 % interval; with "
-        "two, that interval is 12.7 standard errors wide, so the seeds are drawn as thin lines instead."
-    )
-
-
-def _absent(part: "pd.DataFrame", log: str) -> str:
-    """Says which augmentations a logarithmic figure cannot show."""
-    missing = [name for name in augmentations_of(part) if name not in set(drawable(part, log)["augmentation"])]
-    if not missing:
-        return ""
-    names = " and ".join(label_of(name) for name in missing)
-    return f"{names} has no power above frequency 0 (its masks are constant) and is not drawn. " if len(missing) == 1 else (
-        f"{names} have no power to draw. ")  # fmt: skip
-
-
-def _list(metrics: list[str]) -> str:
-    return ", ".join(metric_of(metric).label for metric in metrics)
+def _is_cifar10(rows: "pd.DataFrame") -> bool:
+    """Whether the data set looks like CIFAR-10, the only one the paper reports VAEs on."""
+    names = set(rows["dataset"].str.lower().str.replace("-", ""))
+    return any("cifar10" in name and "cifar100" not in name for name in names)
 
 
 def _of(words: str) -> str:
     return f" ({words})" if words else ""
-
-
-def _norm_text(norm: str) -> str:
-    return {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}.get(norm, norm_label(norm))

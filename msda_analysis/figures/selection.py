@@ -25,7 +25,9 @@ def select_rows(table: "pd.DataFrame", metric: str | Sequence[str], **equal: Any
     rows = done[done["metric"].isin(metrics)]
     if rows.empty:
         found = ", ".join(sorted(set(done["metric"]))) or "no finished row at all"
-        raise ValueError(f"metric: expected finished rows with metric {' or '.join(map(repr, metrics))}; found: {found}")
+        raise ValueError(
+            f"metric: expected finished rows with metric {' or '.join(map(repr, metrics))}; found: {found}"
+        )
     for column, value in equal.items():
         kept = rows[rows[column] == value]
         if kept.empty:
@@ -63,11 +65,14 @@ def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    _check_one_per_seed(rows, by)
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows.sort_values("seed").to_dict("records"):
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
     lines: list[dict[str, Any]] = []
-    for key, group in rows.groupby(list(by), sort=False, dropna=False):
-        _check_one_per_seed(group, dict(zip(by, key, strict=True)))
-        shared = {**dict(zip(by, key, strict=True)), "unit": group["unit"].iloc[0]}
-        for row in group.sort_values("seed").to_dict("records"):
+    for key, group in groups.items():
+        shared = {**dict(zip(by, key, strict=True)), "unit": group[0]["unit"]}
+        for row in group:
             measured = {name: row[name] for name in ("seed", "value", "low", "high", "n")}
             lines.append({**shared, "level": "seed", "interval_over": "samples", **measured})
         if len(group) > 1:
@@ -76,7 +81,8 @@ def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
     summary = pd.DataFrame(lines, columns=columns)
     rank = {name: i for i, name in enumerate(order_augmentations(summary.get("augmentation", [])))}
     keys = [name for name in by if name != "metric"]
-    return summary.sort_values(keys, kind="stable", key=lambda c: c.map(rank) if c.name == "augmentation" else c)
+    summary = summary.sort_values(keys, kind="stable", key=lambda c: c.map(rank) if c.name == "augmentation" else c)
+    return summary.reset_index(drop=True)
 
 
 def mean_rows(summary: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
@@ -99,7 +105,7 @@ def paired_difference(rows: "pd.DataFrame", augmentation: str, reference: str) -
     values = {}
     for name in (augmentation, reference):
         group = rows[rows["augmentation"] == name]
-        _check_one_per_seed(group, {"augmentation": name})
+        _check_one_per_seed(group, ("augmentation",))
         values[name] = dict(zip(group["seed"], group["value"], strict=True))
     shared = [seed for seed in values[augmentation] if seed in values[reference]]
     if not shared:
@@ -130,19 +136,21 @@ def _find(node: Any, name: str) -> Iterator[Any]:
         yield from _find(child, name)
 
 
-def _over_seeds(group: "pd.DataFrame") -> dict[str, Any]:
-    mean = mean_estimate([float(value) for value in group["value"]], "")
+def _over_seeds(group: list[dict[str, Any]]) -> dict[str, Any]:
+    mean = mean_estimate([float(row["value"]) for row in group], "")
     return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
 
 
-def _check_one_per_seed(group: "pd.DataFrame", key: dict[str, Any]) -> None:
-    repeated = group["seed"].duplicated(keep=False)
+def _check_one_per_seed(rows: "pd.DataFrame", by: Sequence[str]) -> None:
+    repeated = rows.duplicated([*by, "seed"], keep=False)
     if not repeated.any():
         return
-    twice = group[repeated]
+    first = rows[repeated].iloc[0]
+    same = [*by, "seed"]
+    twice = rows[(rows[same].astype(str) == first[same].astype(str)).all(axis=1)]
     differ = [name for name in twice.columns if name != "value" and twice[name].astype(str).nunique() > 1]
     raise ValueError(
-        f"rows: expected one row per seed for {key}, got {int(repeated.sum())} that share a seed; "
+        f"rows: expected one row per seed, got {len(twice)} for {', '.join(f'{name} {first[name]!r}' for name in same)}; "
         f"they differ in {', '.join(differ) or 'nothing but the value'}: select one kind first"
     )
 

@@ -59,9 +59,18 @@ class ResultTable:
 
     def latex(self, provenance: Provenance | None = None) -> str:
         """A tabular with booktabs rules, everything escaped, its provenance as a comment."""
-        align = "".join("r" if any(isinstance(row[i], Estimate) for row in self.rows) else "l" for i in range(len(self.headers)))
-        lines = [f"% {' '.join(text.split())}" for text in (provenance.line() if provenance else "", self.caption) if text]
-        lines += [f"\\begin{{tabular}}{{{align}}}", "\\toprule", _latex_line(map(escape_latex, self.headers)), "\\midrule"]
+        align = "".join(
+            "r" if any(isinstance(row[i], Estimate) for row in self.rows) else "l" for i in range(len(self.headers))
+        )
+        lines = [
+            f"% {' '.join(text.split())}" for text in (provenance.line() if provenance else "", self.caption) if text
+        ]
+        lines += [
+            f"\\begin{{tabular}}{{{align}}}",
+            "\\toprule",
+            _latex_line(map(escape_latex, self.headers)),
+            "\\midrule",
+        ]
         lines += [_latex_line(_latex_cell(cell) for cell in row) for row in self.rows]
         return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
@@ -143,8 +152,8 @@ def published_information() -> ResultTable:
     )
     caption = (
         "UNVERIFIED: figures of the FMix paper (arXiv 2002.12047, version 3) from memory, mean and standard deviation over "
-        "its repeats; its text could not be checked, so do not cite them. Its VAEs saw all 50,000 training images for "
-        "longer, so compare the order of the rows, not the values."
+        "its repeats; its text could not be checked, so do not cite them. Training data and length differ from this study's: "
+        "compare the order of the rows, not the values."
     )
     headers = ("Training", "I(Z_A; X) (nats)", "I(Z_A; X-hat) (nats)", "MSE")
     return ResultTable("published_unverified", caption, headers, recalled)
@@ -165,6 +174,8 @@ def format_cell(cell: Cell) -> str:
         return cell
     if cell.low is None or cell.high is None:
         return f"{cell.value:.4g}"
+    if cell.low == cell.high == cell.value:
+        return f"{cell.value:.4g} \N{PLUS-MINUS SIGN} 0"
     below, above = cell.value - cell.low, cell.high - cell.value
     digits = interval_digits((cell.high - cell.low) / 2)
     if math.isclose(below, above, rel_tol=1e-6, abs_tol=1e-12):
@@ -234,7 +245,7 @@ def _plain(row: dict, column: str) -> Cell:
 
 
 def _is_empty(value: object) -> bool:
-    return value is None or value != value or str(value) in ("", "<NA>")
+    return value is None or str(value) in ("", "<NA>", "nan")
 
 
 def _norm_word(norm: str) -> str:

@@ -29,7 +29,9 @@ class StudyMaker:
         makers = {"vae": self.vae_rows, "classifier": self.classifier_rows, "masks": self.mask_rows}
         rows = [row for part in parts or makers for row in makers[part](dataset)]
         if failures:
-            rows.append(make_failure_row(self.source("vae", "fmix", 9, dataset), RuntimeError("loss is not finite at step 12")))
+            rows.append(
+                make_failure_row(self.source("vae", "fmix", 9, dataset), RuntimeError("loss is not finite at step 12"))
+            )
         write_table(rows, folder / "results.csv")
         (folder / "manifest.json").write_text(json.dumps(self.manifest(dataset, failures)))
         self.write_pictures(folder / "pictures")
@@ -37,7 +39,9 @@ class StudyMaker:
 
     def source(self, model: str, family: str, seed: int, dataset: str = "cifar10", **settings) -> Source:
         law = {"spectrum": "released" if "released" in family else "isotropic"} if "fmix" in family else {}
-        return Source("synthetic", f"{model}-{family}-{seed}", dataset, model, family, seed, {"family": law, **settings})
+        return Source(
+            "synthetic", f"{model}-{family}-{seed}", dataset, model, family, seed, {"family": law, **settings}
+        )
 
     def vae_rows(self, dataset: str) -> Iterator[dict]:
         for family in self.families:
@@ -47,7 +51,9 @@ class StudyMaker:
                 yield make_row(source, "rate", Estimate(rate, "nats", rate - 0.2, rate + 0.2, 10000, "upper"))
                 yield make_row(source, "rate_reconstructed", Estimate(rate - 3, "nats", rate - 3.2, rate - 2.8, 10000))
                 mse = 0.3 + self.random.normal(0, 0.003)
-                yield make_row(source, "mse", Estimate(mse, "squared normalized pixels", mse - 0.004, mse + 0.004, 10000))
+                yield make_row(
+                    source, "mse", Estimate(mse, "squared normalized pixels", mse - 0.004, mse + 0.004, 10000)
+                )
                 for epoch in range(1, 16):
                     loss = 800 + 500 / epoch + self.random.normal(0, 4)
                     yield make_row(source, "train_loss", Estimate(loss, "nats"), x=epoch)
@@ -65,7 +71,9 @@ class StudyMaker:
                         estimate = Estimate(value, "fraction", max(value - 0.02, 0), value + 0.02, 1000)
                         yield make_row(source, "robust_accuracy", estimate, attack=attack, epsilon=epsilon)
                 for epoch in range(1, 11):
-                    yield make_row(source, "train_loss", Estimate(2.3 / epoch + self.random.normal(0, 0.02), "nats"), x=epoch)
+                    yield make_row(
+                        source, "train_loss", Estimate(2.3 / epoch + self.random.normal(0, 0.02), "nats"), x=epoch
+                    )
         flag = Estimate(1.0, "flag", warnings=("accuracy rises by 0.03 between epsilon 0.1 and 0.3",))
         yield make_row(self.source("small_cnn", "mixup", 0, dataset), "flag", flag, attack="deepfool")
 
@@ -95,7 +103,9 @@ class StudyMaker:
             noise = float(np.exp(self.random.normal(0, 0.05)))
             radial = 0.0 if slope is None else noise * max(i, 0.7) ** -slope
             width = radial if family != "fmix_released" or i < 2 else radial / 20
-            yield make_row(source, "radial_power", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i / 32)
+            yield make_row(
+                source, "radial_power", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i / 32
+            )
             yield make_row(source, "power_axis0", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i)
             yield make_row(source, "power_axis1", Estimate(width, "power", width * 0.9, width * 1.1, 2000), x=i)
 
@@ -106,7 +116,10 @@ class StudyMaker:
             "command": "msda-analysis study --dataset cifar10 --train-size 10000 --seeds 3 --out results/synthetic",
             "created": "2026-01-01T00:00:00+00:00",
             "dataset": {"name": dataset, "classes": 10, "train": 10000, "test": 10000, "size": [3, 32, 32]},
-            "settings": {"vae": {"epochs": 15, "batch_size": 128}, "attacks": {"norm": "linf", "epsilons": list(EPSILONS)}},
+            "settings": {
+                "vae": {"epochs": 15, "batch_size": 128},
+                "attacks": {"norm": "linf", "epsilons": list(EPSILONS)},
+            },
             "cells": {"total": 36, "done": 35 if failures else 36, "failed": int(failures)},
             "environment": {"python": "3.11.7", "torch": "2.15.0", "device": "cpu", "commit": "0123456789ab"},
             "wall_s": 1234.5,
@@ -137,9 +150,13 @@ def blob_masks(random: np.random.Generator, family: str, count: int) -> np.ndarr
     if family == "mixup":
         return np.broadcast_to(random.random((count, 1, 1)), (count, 32, 32)).copy()
     rows, columns = np.mgrid[:32, :32] / 32
-    phase = random.random((count, 2, 1, 1)) * 6.28
-    wave = np.cos(6.28 * rows + phase[:, 0]) + np.cos(6.28 * columns * (1 if "released" in family else 2) + phase[:, 1])
-    return ((abs(wave) > 0.5) if family == "cutmix" else (wave > 0)).astype(float)
+    center = random.random((count, 2, 1, 1))
+    if family == "cutmix":
+        return (np.maximum(abs(rows - center[:, 0]), abs(columns - center[:, 1])) > 0.25).astype(float)
+    wave = np.cos(6.28 * (rows + center[:, 0])) + np.cos(
+        6.28 * (columns * (1 if "released" in family else 2) + center[:, 1])
+    )
+    return (wave > 0).astype(float)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,143 @@
+"""The prose of the report: what a section is about, how to read a figure, what limits the numbers."""
+
+from typing import TYPE_CHECKING
+
+from msda_analysis.figures.metrics import metric_of
+from msda_analysis.figures.plots import SEEDS_FOR_BAND, augmentations_of, drawable
+from msda_analysis.figures.style import label_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MASKS = (
+    "A mask m says how much of the first image each pixel keeps; the mix is m times the first image plus (1 - m) times "
+    "the second. The statistics describe masks alone, without any training."
+)
+INFORMATION = (
+    "A VAE is trained on images that an augmentation has mixed, and then shown clean test images. How much it encodes "
+    "about them, in nats, says how the augmentation changes what is learned; the paper's claim is that MixUp lowers it "
+    "while masking augmentations do not."
+)
+BOUNDS = (
+    "The rate above bounds I(X; Z) from above, but loosely. The figures below bound the same quantity of the same VAEs "
+    "from both sides: the truth lies between the highest lower bound and the lowest upper bound."
+)
+ROBUSTNESS = (
+    "A classifier is trained with each augmentation and attacked on clean test images. The paper's claim is that MixUp "
+    "acts like adversarial training against perturbations that look like MixUp images (DeepFool, uniform noise)."
+)
+
+RATE_LIMIT = (
+    "I(Z_A; X) is reported as in the paper: the rate of the VAE, an upper bound on the mutual information that includes "
+    "the mismatch between the average posterior and the prior. A difference between augmentations can come from either."
+)
+CEILING_LIMIT = (
+    "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
+)
+ATTACK_LIMIT = (
+    "Accuracy under one attack is an upper bound on the accuracy that no attack could break: a stronger attack may find "
+    "more. Pixels lie in [0, 1] and the normalization is part of the attacked model."
+)
+FMIX_LIMIT = (
+    "FMix has two laws. FMix (isotropic) is what the paper describes; FMix (released) is what its published code does: it "
+    "pairs real and imaginary parts along the wrong axis, so that the grey image behind a mask holds only the "
+    "frequencies 0 and 1 along the width. Published FMix results were made with the released law."
+)
+CUTMIX_LIMIT = (
+    "CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) than MixUp "
+    "and FMix (0.5), so the families are not compared at equal strength."
+)
+ONE_SEED_LIMIT = (
+    "Some cells have a single seed: such a number has no interval over seeds, and no claim is made from it."
+)
+TWO_SEEDS_LIMIT = (
+    "With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for differences that "
+    "both seeds reproduce closely. More seeds narrow it quickly."
+)
+SEEDS_LIMIT = (
+    "Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or models. "
+    "Each interval stands alone: none is corrected for the number of comparisons on this page."
+)
+
+GRIDS = {
+    "masks": (
+        "Masks, one row per family. White keeps the first image, black takes the second.",
+        "Grid of masks, one row per family.",
+    ),
+    "mixed": (
+        "Two source images and their mix under each family. Values outside [0, 1] are drawn as black or white.",
+        "Grid of mixed images, one row per family.",
+    ),
+    "reconstructions": (
+        "Clean test images and their reconstruction by VAEs; values outside [0, 1] are drawn as black or white.",
+        "Grid of test images and reconstructions, one row per augmentation.",
+    ),
+}  # fmt: skip
+HISTOGRAM = (
+    "How the kept fraction is distributed: filled, the mean over seeds; thin lines, single seeds. A flat histogram is the "
+    "uniform law of alpha = 1."
+)
+RADIAL = "Power of the masks by spatial frequency, averaged over directions; both axes are logarithmic, frequency 0 is not drawn."
+AXES = (
+    "Power of the masks along each axis. A law without a preferred direction has the same curve in all panels; that of the "
+    "released FMix code does not."
+)
+ACCURACY = (
+    "Epsilon is on a linear scale from 0 to its smallest positive value and on a logarithmic one above; the point at 0 is "
+    "the clean accuracy."
+)
+ACCURACY_TABLE = (
+    "Mean over seeds with Student's 95 % interval. Each attack is shown at the epsilon of the study's list where the "
+    "baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
+)
+TRAINING = (
+    "Training loss on mixed images and labels. Levels of different augmentations are not comparable, only whether each has "
+    "settled."
+)
+MEANS = "Mean over seeds with Student's 95 % interval; a single seed has none."
+
+
+def explain_dots(samples: str) -> str:
+    """How to read a dot plot whose seeds have intervals over these samples."""
+    return (
+        f"Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often "
+        "narrower than the symbol). The large symbol is the mean over seeds and the thick bar Student's 95 % interval of "
+        "that mean, which speaks of the seeds."
+    )
+
+
+def explain_curves(rows: "pd.DataFrame") -> str:
+    """What lines, bands and bars of a curve figure are, for the number of seeds in these rows."""
+    n_seeds = rows.groupby("augmentation")["seed"].nunique(dropna=False)
+    if n_seeds.min() >= SEEDS_FOR_BAND:
+        return (
+            "Lines are means over seeds, bands Student's 95 % interval over seeds (cut off where it leaves the panel)."
+        )
+    if n_seeds.max() == 1:
+        return (
+            "Lines are single seeds; thin bars, where given, are 95 % intervals over images or masks. Nothing here speaks "
+            "of seeds."
+        )
+    return (
+        "Thick lines are means over seeds. From three seeds on they have a band, Student's 95 % interval; with two, that "
+        "interval is 12.7 standard errors wide on each side, so the seeds are drawn as thin lines instead."
+    )
+
+
+def explain_absence(rows: "pd.DataFrame", log: str) -> str:
+    """Which augmentations a figure of mask power with logarithmic axes cannot show; "" when it shows all."""
+    shown = set(drawable(rows, log)["augmentation"])
+    missing = [label_of(name) for name in augmentations_of(rows) if name not in shown]
+    if not missing:
+        return ""
+    return f"Not drawn, as constant masks have no power there: {', '.join(missing)}."
+
+
+def list_metrics(metrics: list[str]) -> str:
+    """Metric labels in a sentence."""
+    return ", ".join(metric_of(metric).label for metric in metrics)
+
+
+def sentence(*parts: str) -> str:
+    """Parts of a caption joined by spaces, empty ones left out."""
+    return " ".join(part for part in parts if part)
