@@ -1,0 +1,202 @@
+"""Bounds on I(X; Z) of a Gaussian encoder, whose conditional density is known."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from msda_analysis.checks import check_count, check_in_range
+from msda_analysis.estimate import Bound, Estimate, mean_estimate
+from msda_analysis.information.marginals import (
+    Codes,
+    fit_diagonal,
+    fit_full,
+    fit_mixture,
+    standard_normal,
+)
+from msda_analysis.information.vae import check_code, rate_per_image
+from msda_analysis.rng import derive_key, numpy_from_key
+
+_MINIMUM_IMAGES = 16
+_IMAGES_PER_COMPONENT = 20
+_NEAR_CEILING = 0.8  # share of ln K beyond which a minibatch bound says little
+
+
+def encoder_bounds(
+    loc: Tensor, log_std: Tensor, seed: int = 0, *, components: Sequence[int] = (2, 4, 8, 16)
+) -> dict[str, Estimate]:
+    """Upper and lower bounds on the information between images and a Gaussian code, with 95 % intervals over images.
+
+    "rate" and the fitted ones are E KL(q(z|x) || m(z)), an upper bound for every density m that does not depend on the
+    images it is evaluated on; it exceeds I(X; Z) by KL(q(z) || m). Densities are fitted on one half of the images and
+    evaluated on the other, both ways round.
+
+    Args:
+        loc: [n, latent] mean of every image's code.
+        log_std: [n, latent] natural logarithm of its standard deviation.
+        seed: stream seed of the split into halves and of drawn codes.
+        components: mixture sizes to try, smallest first, while held-out images prefer more; empty leaves
+            "fitted_mixture" out (it is the slow one).
+
+    Returns:
+        Estimates in nats by name.
+        "rate": upper, m = N(0, I), the paper's figure. "fitted_diagonal", "fitted_full", "fitted_mixture": upper, m
+        fitted. "fitted": upper, the one of these four that a validation part of the fitting half preferred; read this
+        one. "leave_one_out": upper, "info_nce": lower, both from the images' own conditionals; their ceiling ln(n) is
+        in details["ceiling_nats"].
+
+    Raises:
+        ValueError: shapes differ, a value is not finite, fewer than 16 images, or a mixture size below 1.
+
+    Source: Alemi et al. 2018 (arXiv 1711.00464) for the rate; Poole et al. 2019 (arXiv 1905.06922), equations 12 and
+    13, for the last two.
+    """
+    check_code(loc, log_std)
+    check_count("loc: images", len(loc), _MINIMUM_IMAGES)
+    for count in components:
+        check_count("components", count)
+    codes = Codes(*(part.detach().double().cpu().numpy() for part in (loc, (2 * log_std.double()).exp())))
+    values, notes = _cross_fit(codes, components, seed)
+    bounds = {"rate": mean_estimate(rate_per_image(loc, log_std).tolist(), "nats", bound="upper")}
+    for name, per_image in values.items():
+        bounds[name] = replace(mean_estimate(per_image.tolist(), "nats", bound="upper"), details=notes.get(name, {}))
+    return bounds | _pairwise_bounds(codes, seed)
+
+
+def rate_per_dimension(loc: Tensor, log_std: Tensor) -> Tensor:
+    """Share of each latent dimension in the rate; the shares sum to the mean rate.
+
+    Args:
+        loc, log_std: [n, latent], as in `encoder_bounds`.
+
+    Returns:
+        [latent] float64, nats, mean over images.
+
+    Raises:
+        ValueError: shapes differ or a value is not finite.
+    """
+    check_code(loc, log_std)
+    columns = zip(loc.split(1, dim=1), log_std.split(1, dim=1), strict=True)
+    return torch.stack([rate_per_image(*column).mean() for column in columns])
+
+
+def find_active_units(loc: Tensor, *, threshold: float = 0.01) -> Tensor:
+    """Which latent dimensions respond to the image: variance of their mean over images above a threshold.
+
+    Args:
+        loc: [n, latent] mean of every image's code.
+        threshold: smallest variance of an active unit, in squared code units.
+
+    Returns:
+        [latent] bool.
+
+    Raises:
+        ValueError: `loc` is not [n, latent], or the threshold is negative.
+
+    Source: Burda et al. 2016 (arXiv 1509.00519), appendix C.
+    """
+    check_code(loc, loc)
+    check_in_range("threshold", threshold, 0, math.inf)
+    return loc.double().var(dim=0, correction=0) > threshold
+
+
+def _cross_fit(codes: Codes, components: Sequence[int], seed: int) -> tuple[dict, dict]:
+    """Values [n] per bound, each image judged by densities fitted on the other half; and what was chosen."""
+    order = numpy_from_key(derive_key(seed, "encoder_bounds/halves")).permutation(len(codes))
+    halves = np.array_split(order, 2)
+    negative_entropy, values, notes = codes.negative_entropy(), {}, {}
+    for number, (train, test) in enumerate((halves, halves[::-1]), start=1):
+        fold_seed = derive_key(seed, "encoder_bounds/fold", number)
+        fits, scores = _choose_fits(codes[train], components, fold_seed)
+        best = max(scores, key=scores.__getitem__)
+        for name in (*fits, "fitted"):
+            density = fits[best if name == "fitted" else name](codes[train])
+            values.setdefault(name, np.empty(len(codes)))
+            values[name][test] = negative_entropy[test] - density.expected_log_density(codes[test], fold_seed)
+            if name in ("fitted", "fitted_mixture"):
+                notes.setdefault(name, {})[f"marginal_{number}"] = getattr(density, "name", best)
+    values.pop("rate")  # nothing was fitted: the mean over all images is used as it is
+    return values, notes
+
+
+def _choose_fits(codes: Codes, components: Sequence[int], seed: int) -> tuple[dict[str, Callable], dict[str, float]]:
+    """How to fit each density, and its mean log density on a held-out quarter of the given images."""
+    n_validation = len(codes) // 4  # the caller has put the images in random order
+    validation, inner = codes[np.arange(n_validation)], codes[np.arange(n_validation, len(codes))]
+
+    def score(fit: Callable) -> float:
+        return float(fit(inner).expected_log_density(validation, seed).mean())
+
+    fits: dict[str, Callable] = {
+        "rate": lambda part: standard_normal(part.loc.shape[1]),
+        "fitted_diagonal": fit_diagonal,
+        "fitted_full": fit_full,
+    }
+    scores = {name: score(fit) for name, fit in fits.items()}
+    for count in sorted(components):
+        fit = partial(fit_mixture, n_components=count, seed=seed)
+        if _IMAGES_PER_COMPONENT * count > len(inner):
+            break
+        mixture_score = score(fit)
+        if mixture_score < scores.get("fitted_mixture", -math.inf):
+            break  # more components have stopped helping
+        fits["fitted_mixture"], scores["fitted_mixture"] = fit, mixture_score
+    return fits, scores
+
+
+def _pairwise_bounds(codes: Codes, seed: int) -> dict[str, Estimate]:
+    """Leave-one-out (upper) and structured InfoNCE (lower) over all pairs of images, one drawn code each."""
+    n = len(codes)
+    z = codes.sample(numpy_from_key(derive_key(seed, "encoder_bounds/pairs")), n_each=1)[0]
+    own, all_rows, other_rows, all_weight, other_weight = _pairwise_sums(codes, z)
+    info_nce = own - all_rows + math.log(n)
+    leave_one_out = own - other_rows + math.log(n - 1)
+    ceiling = math.log(n)
+    below = _interval_estimate(info_nce, all_weight, "lower", ceiling)
+    above = _interval_estimate(leave_one_out, other_weight, "upper", ceiling)
+    if below.value > _NEAR_CEILING * ceiling:
+        below = replace(below, warnings=(f"near its ceiling ln K = {ceiling:.4g} nats for K = {n} images",))
+    if above.value > ceiling:
+        above = replace(
+            above, warnings=(f"loose once the information exceeds ln K = {ceiling:.4g} nats, K = {n} images",)
+        )
+    return {"leave_one_out": above, "info_nce": below}
+
+
+def _pairwise_sums(codes: Codes, z: np.ndarray, block: int = 500) -> tuple[np.ndarray, ...]:
+    """Log sums over images of q(z_i | x_j), with and without j = i, and how much each image weighs in all of them.
+
+    Returns:
+        log q(z_i | x_i), log sum over all j, log sum over j != i, and the column sums of the two normalised matrices;
+        each [n].
+    """
+    precision = 1 / codes.var
+    constant = np.log(codes.var).sum(axis=1) + (np.square(codes.loc) * precision).sum(axis=1)
+    constant += codes.loc.shape[1] * math.log(2 * math.pi)
+    own, all_rows, other_rows = np.empty((3, len(codes)))
+    all_weight, other_weight = np.zeros((2, len(codes)))
+    for start in range(0, len(codes), block):
+        rows = np.arange(start, min(start + block, len(codes)))
+        log_q = z[rows] @ (codes.loc * precision).T - 0.5 * (np.square(z[rows]) @ precision.T + constant)
+        local = np.arange(len(rows))
+        own[rows] = log_q[local, rows]
+        log_q[local, rows] = -np.inf
+        highest = log_q.max(axis=1, keepdims=True)
+        share = np.exp(np.subtract(log_q, highest, out=log_q), out=log_q)
+        total = share.sum(axis=1)
+        other_rows[rows] = highest[:, 0] + np.log(total)
+        all_rows[rows] = np.logaddexp(own[rows], other_rows[rows])
+        other_weight += (1 / total) @ share
+        all_weight += (np.exp(other_rows[rows] - all_rows[rows]) / total) @ share
+    return own, all_rows, other_rows, all_weight + np.exp(own - all_rows), other_weight
+
+
+def _interval_estimate(values: np.ndarray, weight: np.ndarray, bound: Bound, ceiling: float) -> Estimate:
+    """Mean with an infinitesimal-jackknife interval: an image matters through its own term and as others' contrast."""
+    influence = (values - values.mean()) - (weight - 1)
+    estimate = mean_estimate((values.mean() + influence).tolist(), "nats", bound=bound)
+    return replace(estimate, details={"ceiling_nats": ceiling})
