@@ -1,8 +1,9 @@
 """Sentences computed from the table: what the numbers show, with intervals, and no more than they show."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.estimate import Estimate
 from msda_analysis.figures.metrics import metric_of
 from msda_analysis.figures.plots import augmentations_of
 from msda_analysis.figures.selection import has_metric, paired_difference, select_rows
@@ -29,25 +30,29 @@ def compare_with_baseline(rows: "pd.DataFrame", subject: str, reference: str = "
         return f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."
     if not others:
         return f"{subject}: only {label_of(reference)} was measured, so there is nothing to compare."
-    clauses = [_clause(rows, name, reference) for name in others]
-    return f"{subject}, against {label_of(reference)}: {'; '.join(clauses)}."
+    differences = {name: paired_difference(rows, name, reference) for name in others}
+    clauses = [_clause(name, difference) for name, difference in differences.items()]
+    return f"{subject}, against {label_of(reference)}: {_join(clauses, differences.values())}."
 
 
 def compare_axes(rows: "pd.DataFrame") -> str:
     """One sentence on preferred directions: transitions along the width against those along the height, per family.
 
+    Families whose masks have no transitions are left out; "" when that leaves none.
+
     Raises:
         ValueError: either of the two metrics is missing.
     """
-    height, width = (select_rows(rows, f"transitions_axis{axis}") for axis in (0, 1))
-    clauses = []
-    for name in augmentations_of(height):
-        pair = [dict(zip(part["seed"], part["value"], strict=True)) for part in
-                (group[group["augmentation"] == name] for group in (height, width))]  # fmt: skip
-        differences = [pair[1][seed] - pair[0][seed] for seed in pair[0] if seed in pair[1]]
-        if differences and any(pair[0].values()):
-            clauses.append(_axes_clause(name, mean_estimate(differences, "edge transitions")))
-    return "Direction of mask edges: " + "; ".join(clauses) + "." if clauses else ""
+    import pandas as pd
+
+    pair = [select_rows(rows, f"transitions_axis{axis}") for axis in (0, 1)]
+    names = [name for name in augmentations_of(pair[0]) if (pair[0]["value"] * (pair[0]["augmentation"] == name)).any()]
+    # the width takes the place of an augmentation and the height that of its reference
+    both = [part.assign(augmentation=part["augmentation"] + f" {axis}") for axis, part in enumerate(pair)]
+    paired = {name: paired_difference(pd.concat(both), f"{name} 1", f"{name} 0") for name in names}
+    differences = {name: difference for name, difference in paired.items() if difference}
+    clauses = [_axes_clause(name, difference) for name, difference in differences.items()]
+    return f"Direction of mask edges: {_join(clauses, differences.values())}." if clauses else ""
 
 
 def describe_difference(difference: Estimate, above: str = "above", below: str = "below") -> str:
@@ -79,24 +84,30 @@ def information_findings(table: "pd.DataFrame") -> list[str]:
     return [compare_with_baseline(select_rows(table, metric), metric_of(metric).label) for metric in present]
 
 
-def _clause(rows: "pd.DataFrame", name: str, reference: str) -> str:
-    difference = paired_difference(rows, name, reference)
+def _clause(name: str, difference: Estimate | None) -> str:
     if difference is None:
         return f"{label_of(name)} shares no seed with it"
     size = describe_difference(difference)
-    if difference.n == 1:
-        return f"{label_of(name)} {size} in the one seed they share (no interval, so no claim)"
-    verb = "lies" if excludes_zero(difference) else "is not distinguishable,"
-    return f"{label_of(name)} {verb} {size}, {difference.n} seeds"
+    if difference.low is None:
+        return f"{label_of(name)} {size} (one seed: no interval, so no claim)"
+    return f"{label_of(name)} {'lies' if excludes_zero(difference) else 'is not distinguishable,'} {size}"
 
 
 def _axes_clause(name: str, difference: Estimate) -> str:
     where = "along the width than along the height"
     size = describe_difference(difference, f"more {where}", f"fewer {where}")
-    if difference.n == 1:
-        return f"{label_of(name)} {size} along the width minus along the height in one seed (no interval, so no claim)"
-    verb = "has" if excludes_zero(difference) else "shows no preferred direction,"
-    return f"{label_of(name)} {verb} {size}, {difference.n} seeds"
+    if difference.low is None:
+        return f"{label_of(name)} {size}, width minus height (one seed: no interval, so no claim)"
+    return f"{label_of(name)} {'has' if excludes_zero(difference) else 'shows no preferred direction,'} {size}"
+
+
+def _join(clauses: Iterable[str], differences: Iterable[Estimate | None]) -> str:
+    """Clauses with the number of seeds: once at the end where all share it, else with each."""
+    counts = [difference.n if difference else 0 for difference in differences]
+    if len(set(counts)) == 1:
+        return "; ".join(clauses) + (f" ({counts[0]} seeds)" if counts[0] > 1 else "")
+    noted = [f"{text} ({count} seeds)" if count > 1 else text for text, count in zip(clauses, counts, strict=True)]
+    return "; ".join(noted)
 
 
 def _signed(text: str) -> str:

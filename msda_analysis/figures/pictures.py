@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from msda_analysis.figures.style import DOUBLE_COLUMN, label_of, order_augmentations, styled
 
@@ -56,6 +57,7 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
     figure.subplots_adjust(left=label_width / width, right=1, top=1, bottom=0, hspace=0.03)
     for ax, (name, strip) in zip(grid, strips.items(), strict=True):
         _show_strip(ax, strip, _FIRST.get(name) or label_of(name))
+        _frame_tiles(ax, strip, len(rows[name]))
     return figure
 
 
@@ -77,3 +79,12 @@ def _show_strip(ax: "Axes", strip: np.ndarray, label: str) -> None:
     ax.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
     ax.set_axis_off()
     ax.text(-0.012, 0.5, label.replace(" (", "\n("), transform=ax.transAxes, ha="right", va="center")
+
+
+def _frame_tiles(ax: "Axes", strip: np.ndarray, count: int) -> None:
+    """A thin frame around each image, so that white ones end somewhere."""
+    height, total = strip.shape[:2]
+    width = (total + _GAP) // count - _GAP
+    for i in range(count):
+        corner = (i * (width + _GAP) - 0.5, -0.5)
+        ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="#888888", linewidth=0.4, clip_on=False))

@@ -203,7 +203,7 @@ def _describe_runs(table: "pd.DataFrame") -> list[tuple[str, str, str, str]]:
             laws = sorted({str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")})
             seeds = ", ".join(str(seed) for seed in sorted(set(part[part["status"] == "ok"]["seed"].dropna())))
             what = ", ".join(word for word in (model or "masks", dataset) if word)
-            runs.append((what, label_of(name), f"FMix law: {' and '.join(laws)}" if laws else "", seeds))
+            runs.append((what, label_of(name), " and ".join(laws), seeds))
     return runs
 
 

@@ -213,8 +213,8 @@ def _by_augmentation(columns: "list[tuple[str, pd.DataFrame]]", *, name: str, ca
         found = [column.get(augmentation) for column in cells]
         counts = sorted({cell.n for cell in found if cell})
         seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        rows.append((label_of(augmentation), *found, seeds))
-    return ResultTable(name, caption, ("Augmentation", *(header for header, _ in columns), "Seeds"), tuple(rows))
+        rows.append((label_of(augmentation), seeds, *found))
+    return ResultTable(name, caption, ("Augmentation", "Seeds", *(header for header, _ in columns)), tuple(rows))
 
 
 def _estimate(row: dict) -> Estimate:
