@@ -1,1 +1,205 @@
-def main(): ...
+"""The command line: one dataclass per subcommand. torch and friends are imported when a command runs, not for --help."""
+
+import contextlib
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import arg, subcommand
+
+_PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    seed: int = 0
+    """First seed; everything random is a function of it."""
+    device: str = "auto"
+    """"cpu", "cuda", "cuda:1", or "auto": a GPU if there is one."""
+    threads: int = 0
+    """CPU threads; 0 takes as many as there are cores."""
+
+
+@dataclass(frozen=True)
+class Quickstart(Common):
+    """From images to report on handwritten digits: 4 augmentations x 2 seeds, offline, a few minutes on 2 cores."""
+
+    out: Path = Path("quickstart")
+    """Output folder. A run that was interrupted goes on where it stopped."""
+    smoke: bool = False
+    """Seconds instead of minutes, to see that all works: the numbers mean nothing."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.presets import quickstart
+
+        return _run_study(quickstart(seed=self.seed, device=_device(self), smoke=self.smoke), self.out)
+
+
+@dataclass(frozen=True)
+class Study(Common):
+    """Train VAEs and classifiers under each augmentation, measure them, describe the masks, write a report."""
+
+    out: Path = Path("study")
+    """Output folder. A run that was interrupted goes on where it stopped."""
+    dataset: str = "digits"
+    """digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*."""
+    root: Path | None = None
+    """Where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis)."""
+    train_size: int | None = None
+    """Use a class-balanced part of the training images."""
+    test_size: int | None = None
+    """Use a class-balanced part of the test images."""
+    augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
+    """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; a+b alternates every batch."""
+    seeds: int = 2
+    """Number of training seeds."""
+    vae_epochs: int = 15
+    """Epochs of the VAEs; 0 leaves them out."""
+    vae_preset: Literal["default", "paper"] = "default"
+    """"paper": the released script's settings (100 epochs unless --vae-epochs is given), one lambda per batch is not implied."""
+    vae_batch_size: int = 128
+    """Images per step of the VAEs."""
+    classifier: str = "small_cnn"
+    """small_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn."""
+    classifier_epochs: int = 15
+    """Epochs of the classifiers; 0 leaves them and the attacks out."""
+    classifier_augment: str = "crop_flip"
+    """Ordinary augmentation of the classifiers: none, flip, crop (2 pixels), crop_flip (4 pixels), jitter_flip."""
+    attacks: tuple[str, ...] = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
+    """Attacks by name; see robustness.ATTACKS."""
+    epsilons: tuple[float, ...] = _PAPER_EPSILONS
+    """Budgets, in [0, 1] pixel units."""
+    norm: Literal["linf", "l2"] = "linf"
+    """Norm of the budgets."""
+    attack_images: int | None = 500
+    """Test images attacked, a class-balanced part."""
+    n_masks: int = 2000
+    """Masks described per family; 0 leaves them out."""
+    name: str = "study"
+    """Short name that every row carries."""
+    shard: str = "1/1"
+    """i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.presets import study
+
+        return _run_study(study(self, device=_device(self)), self.out, _parse_shard(self.shard))
+
+
+@dataclass(frozen=True)
+class Masks(Common):
+    """Sample masks of one family: their statistics as a table, a picture, and the masks themselves."""
+
+    out: Path = Path("masks")
+    """Output folder."""
+    family: str = "fmix"
+    """mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released."""
+    size: tuple[int, ...] = (32, 32)
+    """One, two or three lengths in pixels."""
+    n: int = 1000
+    """Number of masks."""
+    alpha: float = 1.0
+    """lambda ~ Beta(alpha, alpha)."""
+    decay_power: float = 3.0
+    """FMix: power of the 1/f decay."""
+    max_soft: float = 0.0
+    """FMix: half-width of the soft edge, as a share of the pixels, in [0, 0.5]."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.masks import write_masks
+
+        print(write_masks(self, _device(self)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """A study's output folder."""
+
+    def run(self) -> int:
+        from msda_analysis.figures.report import write_report
+
+        print(write_report(self.folder))
+        return 0
+
+
+Command = (
+    Annotated[Quickstart, subcommand("quickstart")]
+    | Annotated[Study, subcommand("study")]
+    | Annotated[Masks, subcommand("masks")]
+    | Annotated[Report, subcommand("report")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point. Exit code: 0 all went well, 1 some cells failed or the disk is full, 2 bad arguments."""
+    command = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        args=arguments,
+        prog="msda-analysis",
+        description="Analyse mixed-sample data augmentation: masks, mutual information, robustness.",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    try:
+        _set_threads(getattr(command, "threads", 0))
+        return command.run()
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        if os.environ.get("MSDA_TRACEBACK"):
+            raise
+        print(f"msda-analysis: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"msda-analysis: {error}; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nmsda-analysis: interrupted; run the same command again to go on where it stopped", file=sys.stderr)
+        return 130
+
+
+def _run_study(plan, out: Path, shard: tuple[int, int] = (1, 1)) -> int:
+    from msda_analysis.studies import run_study
+
+    words = ["msda-analysis", *sys.argv[1:]] if sys.argv and sys.argv[1:] else ["msda-analysis"]
+    summary = run_study(plan, out, shard=shard, command=shlex.join(words))
+    print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
+    if summary.report is not None:
+        print(f"report: {summary.report}")
+    return 1 if summary.n_failed else 0
+
+
+def _device(command: Common) -> str:
+    import torch
+
+    if command.device != "auto":
+        with contextlib.suppress(RuntimeError):
+            torch.empty(0, device=command.device)
+            return command.device
+        raise ValueError(f"device: {command.device!r} cannot be used on this machine; try --device cpu")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
+        raise ValueError(f"shard: expected i/n with 1 <= i <= n, such as 1/4; got {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -93,15 +93,20 @@ def read_table(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    numeric = {"epsilon", "x", "value", "low", "high"}
-    text = {name: str for name in COLUMNS if name not in numeric | {"seed", "n"}}
-    table = pd.read_csv(path, dtype={**text, "seed": "Int64", "n": "Int64"}, keep_default_na=False, na_values={
-        name: [""] for name in numeric | {"seed", "n"}
-    })  # fmt: skip
+    numeric, counted = ("epsilon", "x", "value", "low", "high"), ("seed", "n")
+    missing_marks = dict.fromkeys(numeric, ["", "nan"]) | dict.fromkeys(counted, [""])
+    types = dict.fromkeys(COLUMNS, str) | dict.fromkeys(numeric, float) | dict.fromkeys(counted, "Int64")
+    table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing_marks)
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise ValueError(f"{path}: expected a results table with columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
     return table
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a results.csv as text, exactly as they stand: for copying from table to table."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 class replace_file:  # noqa: N801 - reads as a verb at the call

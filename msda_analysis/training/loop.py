@@ -175,6 +175,8 @@ class _Meter:
         return {name: float(torch.stack([step[name] for step in self.steps]).double().mean()) for name in self.steps[0]}
 
     def _check(self) -> None:
+        if self.checked == len(self.steps):
+            return
         losses = torch.stack([step["loss"] for step in self.steps[self.checked :]])
         finite = torch.isfinite(losses).tolist()
         if not all(finite):

@@ -1,0 +1,177 @@
+"""What a study consists of: cells, each a small piece of work with a name made from its content."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from msda_analysis.checks import check_choice, check_count
+from msda_analysis.masks import family_from_name
+from msda_analysis.results import to_settings
+from msda_analysis.robustness import PAPER_EPSILONS
+from msda_analysis.training import ClassifierFit, VaeFit
+
+#: Raise when a change makes old finished cells wrong.
+FORMAT = 1
+PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which images; see data.load_dataset.
+
+    Attributes:
+        name: dataset name.
+        root: where its files are; not part of a cell's identity.
+        train_size: class-balanced part of the training split; None for all.
+        test_size: class-balanced part of the test split; None for all.
+    """
+
+    name: str = "digits"
+    root: Path | None = field(default=None, compare=False)
+    train_size: int | None = None
+    test_size: int | None = None
+
+
+@dataclass(frozen=True)
+class AttackSpec:
+    """How classifiers are attacked; see robustness.evaluate.
+
+    Attributes:
+        n_images: test images attacked, a class-balanced part; None for all.
+    """
+
+    attacks: tuple[str, ...] = PAPER_ATTACKS
+    epsilons: tuple[float, ...] = PAPER_EPSILONS
+    norm: str = "linf"
+    n_images: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of work.
+
+    Attributes:
+        kind: "masks", "pictures", "train_vae", "train_classifier", "measure_vae" or "measure_classifier".
+        settings: all that decides its numbers, as plain JSON values.
+        needs: cells that must be done before.
+    """
+
+    kind: str
+    augmentation: str
+    seed: int
+    settings: dict[str, Any]
+    needs: tuple["Cell", ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Folder name: readable, and a digest of everything that decides the result, needs included."""
+        content = [FORMAT, self.kind, self.augmentation, self.seed, self.settings, [need.name for need in self.needs]]
+        digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return f"{self.kind}-{self.augmentation.replace('+', '-and-')}-{self.seed}-{digest}"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A whole study: augmentations x seeds, VAEs and classifiers, measured and described.
+
+    Attributes:
+        name: short name that the rows carry.
+        title: heading of the report.
+        data: which images.
+        augmentations: names as masks.family_from_name takes them; "baseline" is no mixing.
+        n_seeds, first_seed: seeds first_seed .. first_seed + n_seeds - 1.
+        vae: None leaves the VAEs out.
+        classifier: None leaves the classifiers out.
+        attack: None leaves the attacks out.
+        n_masks: masks described per family.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        ValueError: an unknown augmentation, no augmentation, one named twice, or no seed.
+    """
+
+    name: str
+    title: str
+    data: DataSpec
+    augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
+    n_seeds: int = 2
+    first_seed: int = 0
+    vae: VaeFit | None = field(default_factory=VaeFit)
+    classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
+    attack: AttackSpec | None = field(default_factory=AttackSpec)
+    n_masks: int = 2000
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_count("seeds", self.n_seeds)
+        check_count("n_masks", self.n_masks, minimum=0)
+        if not self.augmentations:
+            raise ValueError("augmentations: expected at least one name, got none")
+        for name in self.augmentations:
+            family_from_name(name)
+        for name in self.augmentations:
+            if self.augmentations.count(name) > 1:
+                raise ValueError(f"augmentations: expected each name once, got {name!r} twice")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(range(self.first_seed, self.first_seed + self.n_seeds))
+
+    def cells(self) -> list[Cell]:
+        """All cells, each after those it needs."""
+        return [*self._picture_cells(), *self._vae_cells(), *self._classifier_cells()]
+
+    def identity(self) -> dict[str, Any]:
+        """Plain JSON values that two runs of the same study share."""
+        return json.loads(json.dumps(to_settings(replace(self, data=replace(self.data, root=None)))))
+
+    def _data(self) -> dict[str, Any]:
+        return to_settings(replace(self.data, root=None))
+
+    def _picture_cells(self) -> list[Cell]:
+        mixing = tuple(name for name in self.augmentations if name != "baseline")
+        pictures = Cell("pictures", "all", self.first_seed, {"augmentations": list(mixing)})
+        # an Alternate has no law of its own: its parts are described where they are listed
+        described = [name for name in mixing if "+" not in name] if self.n_masks else []
+        settings = {"data": {"name": self.data.name}, "n_masks": self.n_masks}
+        return [pictures, *(Cell("masks", name, self.first_seed, settings) for name in described)]
+
+    def _vae_cells(self) -> list[Cell]:
+        if self.vae is None:
+            return []
+        shared = {"data": self._data(), "fit": to_settings(self.vae)}
+        trained = {
+            (name, seed): Cell("train_vae", name, seed, shared) for seed in self.seeds for name in self.augmentations
+        }
+        measured = [
+            Cell("measure_vae", name, seed, shared, self._with_other_baseline(trained, name, seed))
+            for name, seed in trained
+        ]
+        return [*trained.values(), *measured]
+
+    def _with_other_baseline(self, trained: dict[tuple[str, int], Cell], name: str, seed: int) -> tuple[Cell, ...]:
+        """The VAE to measure and the baseline VAE of the next seed, through which the paper's second figure goes."""
+        place = self.seeds.index(seed)
+        other = ("baseline", self.seeds[(place + 1) % self.n_seeds])
+        if other not in trained or other == (name, seed):
+            return (trained[name, seed],)
+        return trained[name, seed], trained[other]
+
+    def _classifier_cells(self) -> list[Cell]:
+        if self.classifier is None:
+            return []
+        shared = {"data": self._data(), "fit": to_settings(self.classifier)}
+        trained = [
+            Cell("train_classifier", name, seed, shared) for seed in self.seeds for name in self.augmentations
+        ]
+        if self.attack is None:
+            attack = AttackSpec(attacks=())
+        else:
+            attack = self.attack
+            check_choice("norm", attack.norm, ("linf", "l2"))
+        return [*trained, *(
+            Cell("measure_classifier", cell.augmentation, cell.seed, shared | {"attack": to_settings(attack)}, (cell,))
+            for cell in trained
+        )]  # fmt: skip
