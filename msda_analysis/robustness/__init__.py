@@ -1,8 +1,21 @@
 """Robustness of a classifier: attacks by name, an evaluation with intervals, and checks that say when not to trust it."""
 
-from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack
-from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
+from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import NORMS
+from msda_analysis.robustness.trust import Flag, TrustSettings
 
-__all__ = ["ATTACKS", "NORMS", "PAPER_EPSILONS", "Attack", "Outcome", "create_attack", "evaluate"]
+__all__ = [
+    "ATTACKS",
+    "MODES",
+    "NORMS",
+    "PAPER_EPSILONS",
+    "Attack",
+    "Flag",
+    "Outcome",
+    "TrustSettings",
+    "create_attack",
+    "evaluate",
+    "list_attacks",
+]

@@ -1,6 +1,9 @@
 """Evaluate a classifier under attacks: one pass, every number from the same images."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,13 @@ from msda_analysis.robustness.perturbation import (
     is_misclassified,
     perturbation_norms,
 )
+from msda_analysis.robustness.resume import BatchStore, fingerprint
+from msda_analysis.robustness.trust import TrustSettings, check_trust
+
+Mode = Literal["cascade", "independent"]
+
+#: How success at one budget bears on the larger ones; see evaluate().
+MODES: tuple[Mode, ...] = ("cascade", "independent")
 
 #: Budgets of the released experiment, L-infinity, in [0, 1] pixel units.
 PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
@@ -33,11 +43,16 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 500,
     progress: bool = False,
+    *,
+    mode: Mode = "cascade",
+    folder: Path | str | None = None,
+    trust: TrustSettings | None = None,
 ) -> Outcome:
-    """Which image is broken by which attack at which budget.
+    """Which image is broken by which attack at which budget, and whether the answer can be trusted.
 
     Images that the model gets wrong without any attack count as broken at every budget and are not attacked. The model is
-    put in eval mode for the run and left as it was; global random state is left alone.
+    put in eval mode for the run and left as it was; global random state is left alone. Memory does not grow with the
+    number of budgets.
 
     Args:
         model: maps images in [0, 1] to logits [n, classes]; normalization happens inside.
@@ -49,48 +64,126 @@ def evaluate(
         seed: every attack, budget and batch draws from its own stream of this seed.
         batch_size: images attacked at once; it moves the draws of random attacks.
         progress: show a bar (never when the output is not a terminal).
+        mode: "cascade": an image broken at a budget is broken at every larger one, the definition of robust accuracy, and
+            is not attacked again. "independent": every budget is attacked for itself, as in the released curves, which
+            may therefore rise.
+        folder: keep finished batches there and take up those that are there already.
+        trust: thresholds of the trust checks; None for the defaults.
 
     Returns:
-        Outcome.
+        Outcome, with the flags of the trust checks.
 
     Raises:
-        TypeError, ValueError: an argument is not as described.
+        TypeError: images, labels of a wrong type.
+        ValueError: an argument out of its range, or a file in `folder` from another evaluation.
     """
-    prepared = _check_arguments(images, labels, attacks, epsilons, norm, batch_size)
-    success = torch.zeros(len(prepared), len(epsilons), len(images), dtype=torch.bool)
-    norms = torch.full((len(prepared), len(images)), torch.inf)
+    prepared = _check_arguments(images, labels, attacks, epsilons, norm, batch_size, mode)
+    budgets = tuple(map(float, epsilons))
+    was_training = model.training
     with held_still(model):
         wrong = _find_wrong(model, images, labels, batch_size)
-        success[:, :, wrong] = True
-        norms[:, wrong] = 0.0
-        correct = (~wrong).nonzero().squeeze(1)
-        batches = [(a, rows) for a in range(len(prepared)) for rows in correct.split(batch_size) if len(rows)]
+        settings = {"epsilons": budgets, "norm": norm, "seed": seed, "batch_size": batch_size, "mode": mode}
+        run = _Run(model, images, labels, budgets, mode, seed, wrong)
+        success, norms = run.attack_all(prepared, batch_size, settings, folder, progress)
+        names = tuple(attack.name for attack in prepared)
+        outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
+        probe = (~wrong).nonzero().squeeze(1)
+        flags = check_trust(
+            model, images, labels, prepared, outcome, probe, was_training=was_training, settings=trust or TrustSettings()
+        )
+    return outcome.with_flags(flags)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all batches of one evaluation share."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    epsilons: tuple[float, ...]
+    mode: Mode
+    seed: int
+    wrong: Tensor
+
+    def attack_all(
+        self, attacks: list[Attack], batch_size: int, settings: dict, folder: Path | str | None, progress: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Success [attack, epsilon, image] and norms [attack, image], batch by batch."""
+        success = torch.zeros(len(attacks), len(self.epsilons), len(self.images), dtype=torch.bool)
+        norms = torch.full((len(attacks), len(self.images)), torch.inf)
+        success[:, :, self.wrong], norms[:, self.wrong] = True, 0.0
+        correct = (~self.wrong).nonzero().squeeze(1)
+        parts = correct.split(batch_size) if len(correct) else ()
+        stores = [self._open(attack, settings, folder) for attack in attacks]
+        batches = [(i, rows) for i in range(len(attacks)) for rows in parts]
         for i, rows in tqdm(batches, desc="attacks", disable=None if progress else True):
-            key = derive_key(seed, prepared[i].name, int(rows[0]))
-            where = rows.to(images.device)
-            found = _attack_batch(prepared[i], model, images[where], labels[where], epsilons=epsilons, key=key)
+            name = f"{i:02d}-{attacks[i].name}-{int(rows[0]):07d}"
+            found = stores[i].load(name)
+            if found is None:
+                found = self._attack(attacks[i], rows)
+                stores[i].save(name, *found)
             success[i, :, rows], norms[i, rows] = found
-    return Outcome(
-        success, norms, ~wrong, tuple(attack.name for attack in prepared), tuple(map(float, epsilons)), norm, seed
-    )
+        return success, norms
+
+    def _open(self, attack: Attack, settings: dict, folder: Path | str | None) -> BatchStore:
+        if folder is None:
+            return BatchStore(None, "")
+        tensors = {"images": self.images, "labels": self.labels, "wrong": self.wrong}
+        settings = {**settings, "attack": attack.name, "attack settings": dict(attack.settings)}
+        return BatchStore(Path(folder), fingerprint(self.model, tensors, settings))
+
+    def _attack(self, attack: Attack, rows: Tensor) -> tuple[Tensor, Tensor]:
+        where = rows.to(self.images.device)
+        key = derive_key(self.seed, attack.name, int(rows[0]))
+        return attack_batch(
+            attack, self.model, self.images[where], self.labels[where], epsilons=self.epsilons, key=key, mode=self.mode
+        )
 
 
-def _check_arguments(images, labels, attacks, epsilons, norm, batch_size) -> list[Attack]:
-    check_image_batch(images)
-    check_unit_range("images", images)
-    check_labels(labels, len(images))
-    if labels.ndim != 1:
-        raise TypeError(f"labels: expected int64 [n], got soft labels of shape {tuple(labels.shape)}; use labels.argmax(1)")
-    check_choice("norm", norm, NORMS)
-    check_count("batch_size", batch_size)
-    if not len(epsilons) or not all(epsilon >= 0 for epsilon in epsilons):
-        raise ValueError(f"epsilons: expected at least one number, each >= 0, got {tuple(epsilons)!r}")
-    if isinstance(attacks, str) or not len(attacks):
-        raise ValueError(f"attacks: expected a list of at least one name or Attack, got {attacks!r}")
-    prepared = [create_attack(attack, norm) if isinstance(attack, str) else attack for attack in attacks]
-    for attack in prepared:
-        check_choice(f"norm of attack {attack.name!r}", attack.norm, [norm])
-    return prepared
+def attack_batch(
+    attack: Attack,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilons: Sequence[float],
+    key: int,
+    mode: Mode = "cascade",
+) -> tuple[Tensor, Tensor]:
+    """Success [epsilon, n] and smallest norm found [n] on correctly classified images, on the CPU."""
+    n = len(images)
+    success = torch.zeros(len(epsilons), n, dtype=torch.bool, device=images.device)
+    norms = torch.full((n,), torch.inf, device=images.device)
+    perturbed = None
+    if attack.is_minimum_norm:
+        perturbed = attack.run(model, images, labels, None, key).clamp(0.0, 1.0)
+        norms = _norms_if_broken(model, images, labels, perturbed, attack.norm)
+    broken_before = torch.zeros(n, dtype=torch.bool, device=images.device)
+    for k in sorted(range(len(epsilons)), key=lambda k: epsilons[k]):
+        if epsilons[k] == 0:
+            continue  # exactly the clean error: these images are all classified correctly
+        left = (~broken_before).nonzero().squeeze(1) if mode == "cascade" else torch.arange(n, device=images.device)
+        if len(left):
+            images_left, labels_left = images[left], labels[left]
+            if perturbed is None:
+                found = attack.run(model, images_left, labels_left, epsilons[k], derive_key(key, k))
+            else:
+                found = perturbed[left]
+            clipped = clip_to_budget(images_left, found, epsilon=epsilons[k], norm=attack.norm)
+            lengths = _norms_if_broken(model, images_left, labels_left, clipped, attack.norm)
+            success[k, left] = lengths.isfinite()
+            norms[left] = torch.minimum(norms[left], lengths)
+        if mode == "cascade":
+            success[k] |= broken_before
+            broken_before = success[k]
+    return success.cpu(), norms.cpu()
+
+
+def _norms_if_broken(model: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor, norm: Norm) -> Tensor:
+    """[n] length of the perturbation where it fools the model, infinity elsewhere."""
+    lengths = perturbation_norms(perturbed - images, norm).float()
+    return torch.where(is_misclassified(model, perturbed, labels), lengths, torch.inf)
 
 
 def _find_wrong(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
@@ -98,24 +191,30 @@ def _find_wrong(model: nn.Module, images: Tensor, labels: Tensor, batch_size: in
     return torch.cat([is_misclassified(model, part, label) for part, label in parts]).cpu()
 
 
-def _attack_batch(
-    attack: Attack, model: nn.Module, images: Tensor, labels: Tensor, *, epsilons: Sequence[float], key: int
-) -> tuple[Tensor, Tensor]:
-    """Success [epsilon, n] and smallest norm found [n] on correctly classified images, on the CPU."""
-    success = torch.zeros(len(epsilons), len(images), dtype=torch.bool)
-    norms = torch.full((len(images),), torch.inf, device=images.device)
-    if attack.is_minimum_norm:
-        perturbed = attack.run(model, images, labels, None, key).clamp(0.0, 1.0)
-        lengths = perturbation_norms(perturbed - images, attack.norm)
-        norms = torch.where(is_misclassified(model, perturbed, labels), lengths, norms)
-    for k, epsilon in enumerate(epsilons):
-        if epsilon == 0:
-            continue  # exactly the clean error: these images are all classified correctly
-        if not attack.is_minimum_norm:
-            perturbed = attack.run(model, images, labels, float(epsilon), derive_key(key, k))
-        clipped = clip_to_budget(images, perturbed, epsilon=float(epsilon), norm=attack.norm)
-        broken = is_misclassified(model, clipped, labels)
-        lengths = perturbation_norms(clipped - images, attack.norm)
-        norms = torch.where(broken, torch.minimum(norms, lengths), norms)
-        success[k] = broken.cpu()
-    return success, norms.cpu()
+def check_images(images: Tensor, labels: Tensor) -> None:
+    """Raise unless `images` is a float batch in [0, 1] and `labels` its int64 classes on the same device."""
+    check_image_batch(images)
+    check_unit_range("images", images)
+    check_labels(labels, len(images))
+    if labels.ndim != 1:
+        raise TypeError(f"labels: expected int64 [n], got soft labels of shape {tuple(labels.shape)}; use labels.argmax(1)")
+    if labels.device != images.device:
+        raise ValueError(f"labels: expected on the images' device {images.device}, got {labels.device}")
+
+
+def _check_arguments(images, labels, attacks, epsilons, norm, batch_size, mode) -> list[Attack]:
+    check_images(images, labels)
+    check_choice("norm", norm, NORMS)
+    check_choice("mode", mode, MODES)
+    check_count("batch_size", batch_size)
+    if not len(epsilons) or not all(0 <= epsilon < float("inf") for epsilon in epsilons):
+        raise ValueError(f"epsilons: expected at least one finite number, each >= 0, got {tuple(epsilons)!r}")
+    if isinstance(attacks, str) or not len(attacks):
+        raise ValueError(f"attacks: expected a list of at least one name or Attack, got {attacks!r}")
+    prepared = [create_attack(attack, norm) if isinstance(attack, str) else attack for attack in attacks]
+    for attack in prepared:
+        check_choice(f"norm of attack {attack.name!r}", attack.norm, [norm])
+    names = [attack.name for attack in prepared]
+    if len(set(names)) < len(names):
+        raise ValueError(f"attacks: expected different names, got {', '.join(names)}; rename with dataclasses.replace")
+    return prepared

@@ -1,11 +1,13 @@
 """What an evaluation found: which image each attack broke at which budget, and the tables made from it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from msda_analysis.estimate import wilson_interval
+from msda_analysis.robustness.trust import Flag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,8 @@ class Outcome:
         epsilons: budgets in [0, 1] pixel units, in the order of `success`.
         norm: "linf" or "l2".
         seed: seed of the attacks' draws.
+        mode: "cascade" or "independent", see evaluate().
+        flags: reasons to doubt the numbers, from the trust checks.
     """
 
     success: Tensor
@@ -33,30 +37,49 @@ class Outcome:
     epsilons: tuple[float, ...]
     norm: str
     seed: int
+    mode: str = "cascade"
+    flags: tuple[Flag, ...] = ()
 
     @property
     def clean_accuracy(self) -> float:
         """Share of clean images classified correctly."""
         return float(self.is_correct.double().mean())
 
-    def table(self) -> "pd.DataFrame":
+    def worst_case(self) -> Tensor:
+        """bool [epsilon, image]; at least one of the attacks succeeds."""
+        return self.success.any(0)
+
+    def with_flags(self, flags: Iterable[Flag]) -> "Outcome":
+        """The same outcome with these flags."""
+        return replace(self, flags=tuple(flags))
+
+    def table(self, *, worst_case: bool = False) -> "pd.DataFrame":
         """Robust accuracy per attack and budget with Wilson's 95 % interval over images, one number per row.
 
-        Columns: attack, norm, epsilon, metric, value, low, high, n, unit.
+        Columns: attack, norm, epsilon, metric, value, low, high, n, unit, flags (names of the checks that speak of the
+        model or of that attack, separated by ";").
+
+        Args:
+            worst_case: add the attack "worst_case": an image counts as broken when any attack breaks it.
         """
         import pandas as pd
 
-        return pd.DataFrame([
+        rows = [
             self._row(attack, epsilon, self.success[i, k])
             for i, attack in enumerate(self.attacks)
             for k, epsilon in enumerate(self.epsilons)
-        ])  # fmt: skip
+        ]
+        if worst_case:
+            broken = self.worst_case()
+            rows += [self._row("worst_case", epsilon, broken[k]) for k, epsilon in enumerate(self.epsilons)]
+        return pd.DataFrame(rows)
 
     def _row(self, attack: str, epsilon: float, success: Tensor) -> dict[str, object]:
         n = success.numel()
         survived = n - int(success.sum())
         low, high = wilson_interval(survived, n)
+        names = dict.fromkeys(flag.name for flag in self.flags if flag.attack in ("", attack) or attack == "worst_case")
         return {
             "attack": attack, "norm": self.norm, "epsilon": epsilon, "metric": "robust_accuracy",
-            "value": survived / n, "low": low, "high": high, "n": n, "unit": "accuracy",
+            "value": survived / n, "low": low, "high": high, "n": n, "unit": "accuracy", "flags": ";".join(names),
         }  # fmt: skip

@@ -1,0 +1,85 @@
+"""Finished batches on disk: an evaluation that was stopped goes on where it was, and never reads another one's results."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BatchStore:
+    """A folder of finished batches of one evaluation, recognized by its fingerprint.
+
+    Attributes:
+        folder: where the files lie, or None to keep nothing.
+        fingerprint: see fingerprint().
+    """
+
+    folder: Path | None
+    fingerprint: str
+
+    def load(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Success [epsilon, n] and norms [n] of a finished batch, or None where there is none.
+
+        Raises:
+            ValueError: the file belongs to another evaluation, or cannot be read.
+        """
+        if self.folder is None or not (path := self._path(name)).exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found, success, norms = str(file["fingerprint"]), file["success"], file["norms"]
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ValueError(f"folder: {path} cannot be read ({error}); delete it to compute the batch again") from error
+        if found != self.fingerprint:
+            raise ValueError(
+                f"folder: {path} was written for another model, other images or other settings; "
+                "give another folder or delete this one"
+            )
+        return torch.from_numpy(success), torch.from_numpy(norms)
+
+    def save(self, name: str, success: Tensor, norms: Tensor) -> None:
+        """Write a finished batch in one step: the file is there whole or not at all."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez(file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy())
+            os.replace(temporary, self._path(name))
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{name}.npz"
+
+
+def fingerprint(model: nn.Module, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+    """Hash of everything that decides an evaluation's numbers.
+
+    Args:
+        model: its class and every entry of its state dict count.
+        tensors: images, labels and the like.
+        settings: plain values: attacks with their settings, budgets, seed, ...
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(type(model).__qualname__.encode())
+    for name, tensor in [*model.state_dict().items(), *tensors.items()]:
+        if not isinstance(tensor, Tensor):  # extra state of a module
+            digest.update(f"{name}={tensor!r}".encode())
+            continue
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    digest.update(json.dumps(settings, sort_keys=True, default=repr).encode())
+    return digest.hexdigest()

@@ -1,0 +1,280 @@
+"""Who is more robust than whom: paired tests on the same images, training seeds as the outer level, many comparisons."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from msda_analysis.checks import check_count, check_in_range
+from msda_analysis.estimate import Estimate
+from msda_analysis.rng import derive_key, numpy_from_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from msda_analysis.robustness.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two classifiers on the same images.
+
+    Attributes:
+        difference: accuracy of a minus accuracy of b.
+        only_a, only_b: images that only a, only b, classifies correctly under the attack.
+        n: images.
+        p_value: two-sided, of no difference.
+    """
+
+    difference: float
+    only_a: int
+    only_b: int
+    n: int
+    p_value: float
+
+
+def mcnemar(survived_a: Tensor, survived_b: Tensor) -> Paired:
+    """Exact test whether two classifiers survive an attack equally often on the same images.
+
+    Args:
+        survived_a, survived_b: bool [image]; True where the image is still classified correctly.
+
+    Raises:
+        ValueError: not two bool vectors of one length.
+
+    Source: McNemar 1947, with the exact binomial distribution of the discordant pairs.
+    """
+    from scipy.stats import binomtest
+
+    a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
+    if a.shape != b.shape or a.shape[0] != 1:
+        raise ValueError(f"survived_b: expected bool [image] as survived_a {tuple(a.shape)}, got {tuple(b.shape)}")
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    discordant = only_a + only_b
+    p_value = 1.0 if discordant == 0 else float(binomtest(only_a, discordant, 0.5).pvalue)
+    return Paired((only_a - only_b) / a.shape[1], only_a, only_b, a.shape[1], p_value)
+
+
+def paired_bootstrap(survived_a: Tensor, survived_b: Tensor, *, seed: int = 0, resamples: int = 2000) -> Estimate:
+    """Accuracy of a minus accuracy of b under an attack, with a 95 % percentile interval.
+
+    Images are drawn again together for both, training seeds apart for each. Of s seeds s - 1 are drawn, which makes the
+    variance between seeds unbiased; with one seed per side the interval speaks of images only, and says so.
+
+    Args:
+        survived_a, survived_b: bool [training seed, image] or [image]; the same images, in the same order.
+        seed: seed of the resampling.
+        resamples: number of resamples.
+
+    Returns:
+        Estimate in accuracy; n is the number of images.
+
+    Source: Efron and Tibshirani 1993, section 8; Rao and Wu 1988 for the s - 1 draws.
+    """
+    a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
+    _check_same_images(a, b)
+    check_count("resamples", resamples, minimum=100)
+    generator = numpy_from_key(derive_key(seed, "paired bootstrap"))
+    differences = np.concatenate([
+        _resample(a, b, min(200, resamples - start), generator) for start in range(0, resamples, 200)
+    ])  # fmt: skip
+    low, high = np.quantile(differences, [0.025, 0.975])
+    warnings = () if min(len(a), len(b)) > 1 else ("one training seed: the interval leaves out variation between runs",)
+    return Estimate(float(a.mean() - b.mean()), "accuracy", float(low), float(high), a.shape[1], warnings=warnings)
+
+
+def nested_test(survived_a: Tensor, survived_b: Tensor) -> float:
+    """Two-sided p-value of equal accuracy when each side has at least two training seeds.
+
+    Welch's t on the seeds' accuracies; the variance of the paired differences over images, averaged over seeds, is added.
+    That variance holds some of the variation between seeds again, so the test errs on the side of caution.
+
+    Args:
+        survived_a, survived_b: bool [training seed, image].
+
+    Raises:
+        ValueError: a side has fewer than two seeds, or the images differ in number.
+    """
+    from scipy.stats import t
+
+    a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
+    _check_same_images(a, b)
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"survived_a, survived_b: expected at least 2 training seeds each, got {len(a)} and {len(b)}")
+    between = [side.mean(1).var(ddof=1) / len(side) for side in (a, b)]
+    within = (a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1]
+    variance = sum(between) + within
+    difference = a.mean() - b.mean()
+    if variance == 0:
+        return 1.0 if difference == 0 else 0.0
+    parts = [(part, len(side) - 1) for part, side in zip(between, (a, b), strict=True)] + [(within, a.shape[1] - 1)]
+    degrees = variance**2 / sum(part**2 / freedom for part, freedom in parts)
+    return float(2 * t.sf(abs(difference) / math.sqrt(variance), degrees))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected so that the chance of any false finding among them stays below the level.
+
+    Source: Holm 1979.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        check_in_range(f"p_values[{i}]", p_values[i], 0.0, 1.0)
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def compare(
+    outcomes: Mapping[str, Sequence["Outcome"]], *, seed: int = 0, resamples: int = 2000, level: float = 0.05
+) -> "pd.DataFrame":
+    """Who is more robust than whom, at which budget, with what confidence: one row per pair, attack and budget.
+
+    Columns: attack, norm, epsilon, metric, a, b, value (accuracy of a minus that of b), low, high, n, unit, seeds_a, seeds_b,
+    test, p_value, p_holm (corrected over the whole table), verdict ("a", "b" or "undecided" at `level` after correction).
+    The attack "worst_case" (any attack succeeds) is added when there are several.
+
+    Args:
+        outcomes: by augmentation, one Outcome per training seed, all on the same images, attacks, budgets and norm.
+        seed, resamples: of the bootstrap intervals.
+        level: chance of any false finding in the table.
+
+    Raises:
+        ValueError: fewer than two augmentations, or outcomes that do not match.
+    """
+    import pandas as pd
+
+    check_in_range("level", level, 0.0, 1.0)
+    _check_outcomes(outcomes)
+    first = next(iter(outcomes.values()))[0]
+    attacks = [*first.attacks, *(["worst_case"] if len(first.attacks) > 1 else [])]
+    rows = []
+    for name_a, name_b in combinations(outcomes, 2):
+        for attack in attacks:
+            for k, epsilon in enumerate(first.epsilons):
+                a, b = (_survived(outcomes[name], attack, k) for name in (name_a, name_b))
+                where = {"attack": attack, "norm": first.norm, "epsilon": epsilon, "metric": "accuracy_difference"}
+                rows.append({**where, "a": name_a, "b": name_b, **_difference_row(a, b, seed, resamples)})
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(table["p_value"].tolist())
+    decided = np.where(table["value"] > 0, "a", "b")
+    table["verdict"] = np.where(table["p_holm"] < level, decided, "undecided")
+    return table
+
+
+def survival_curve(minimum_norms: Tensor, epsilons: Sequence[float], *, level: float = 0.05) -> "pd.DataFrame":
+    """Share of images whose smallest fooling perturbation is longer than each budget, with a simultaneous band.
+
+    Columns: epsilon, metric, value, low, high, n, unit. The band holds for all budgets at once; it is not clipped to [0, 1].
+
+    Args:
+        minimum_norms: float [image]; 0 where misclassified from the start, infinity where never broken.
+        epsilons: budgets.
+        level: chance that the band misses the true curve anywhere.
+
+    Source: Massart 1990 (the Dvoretzky-Kiefer-Wolfowitz inequality with its sharp constant).
+    """
+    import pandas as pd
+
+    norms = _check_norms(minimum_norms)
+    check_in_range("level", level, 1e-12, 1.0)
+    half = math.sqrt(math.log(2 / level) / (2 * len(norms)))
+    rows = []
+    for epsilon in epsilons:
+        value = float((norms > epsilon).double().mean())
+        rows.append({"epsilon": float(epsilon), "metric": "survival", "value": value, "low": value - half})
+        rows[-1] |= {"high": value + half, "n": len(norms), "unit": "accuracy"}
+    return pd.DataFrame(rows)
+
+
+def median_norm(minimum_norms: Tensor) -> Estimate:
+    """Median over images of the smallest fooling perturbation, with a distribution-free 95 % interval.
+
+    The interval runs between two order statistics and may be infinite where too few images were broken.
+
+    Args:
+        minimum_norms: float [image], as for survival_curve.
+    """
+    from scipy.stats import binom
+
+    norms = _check_norms(minimum_norms).double().sort().values
+    n = len(norms)
+    rank = int(binom.ppf(0.025, n, 0.5))
+    low = float(norms[max(rank - 1, 0)]) if rank else None
+    high = float(norms[n - rank]) if rank else None
+    value = (float(norms[(n - 1) // 2]) + float(norms[n // 2])) / 2
+    return Estimate(value, "pixel range", low, high, n)
+
+
+def _as_matrix(survived: Tensor, name: str) -> np.ndarray:
+    array = np.asarray(survived)
+    if array.dtype != bool or array.ndim not in (1, 2) or not array.size:
+        raise ValueError(f"{name}: expected bool [image] or [training seed, image], got {array.dtype} {array.shape}")
+    return array.reshape(-1, array.shape[-1])
+
+
+def _check_same_images(a: np.ndarray, b: np.ndarray) -> None:
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"survived_b: expected the same {a.shape[1]} images as survived_a, got {b.shape[1]}")
+
+
+def _resample(a: np.ndarray, b: np.ndarray, times: int, generator: np.random.Generator) -> np.ndarray:
+    """Differences [times] of accuracies weighted by how often each image and each seed was drawn."""
+    n = a.shape[1]
+    images = generator.multinomial(n, np.full(n, 1 / n), size=times) / n  # [times, image]
+    means = []
+    for side in (a, b):
+        draws = max(len(side) - 1, 1)
+        seeds = generator.multinomial(draws, np.full(len(side), 1 / len(side)), size=times) / draws
+        means.append((seeds * (images @ side.T.astype(float))).sum(1))
+    return means[0] - means[1]
+
+
+def _difference_row(a: np.ndarray, b: np.ndarray, seed: int, resamples: int) -> dict[str, object]:
+    estimate = paired_bootstrap(a, b, seed=seed, resamples=resamples)
+    if len(a) == len(b) == 1:
+        test, p_value = "McNemar exact", mcnemar(a[0], b[0]).p_value
+    elif min(len(a), len(b)) > 1:
+        test, p_value = "nested t", nested_test(a, b)
+    else:
+        raise ValueError(f"outcomes: expected one training seed each or at least two each, got {len(a)} and {len(b)}")
+    return {
+        "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n, "unit": estimate.unit,
+        "seeds_a": len(a), "seeds_b": len(b), "test": test, "p_value": p_value,
+    }  # fmt: skip
+
+
+def _survived(outcomes: Sequence["Outcome"], attack: str, k: int) -> np.ndarray:
+    """bool [training seed, image]."""
+    rows = [
+        outcome.worst_case()[k] if attack == "worst_case" else outcome.success[outcome.attacks.index(attack), k]
+        for outcome in outcomes
+    ]
+    return ~torch.stack(rows).numpy()
+
+
+def _check_outcomes(outcomes: Mapping[str, Sequence["Outcome"]]) -> None:
+    if len(outcomes) < 2 or not all(len(runs) for runs in outcomes.values()):
+        raise ValueError(f"outcomes: expected at least two augmentations with a run each, got {list(outcomes)}")
+    first = next(iter(outcomes.values()))[0]
+    for name, runs in outcomes.items():
+        for run in runs:
+            if (run.attacks, run.epsilons, run.norm) != (first.attacks, first.epsilons, first.norm):
+                raise ValueError(f"outcomes[{name!r}]: expected the same attacks, epsilons and norm as the first outcome")
+            if run.success.shape != first.success.shape:
+                shapes = f"{tuple(first.success.shape)}, got {tuple(run.success.shape)}"
+                raise ValueError(f"outcomes[{name!r}]: expected the same images as the first outcome, shape {shapes}")
+
+
+def _check_norms(minimum_norms: Tensor) -> Tensor:
+    if minimum_norms.ndim != 1 or not len(minimum_norms) or bool(minimum_norms.isnan().any() | (minimum_norms < 0).any()):
+        raise ValueError(f"minimum_norms: expected float [image] >= 0 without NaN, got shape {tuple(minimum_norms.shape)}")
+    return minimum_norms
