@@ -77,6 +77,9 @@ HISTOGRAM = (
     "How the kept fraction is distributed: filled, the mean over seeds; thin lines, single seeds. A flat histogram is the "
     "uniform law of alpha = 1."
 )
+FIRST_EPOCHS = (
+    "Mean over epochs and seeds with Student's 95 % interval over seeds; other work may have shared the machine."
+)
 RADIAL = "Power of the masks by spatial frequency, averaged over directions; both axes are logarithmic, frequency 0 is not drawn."
 AXES = (
     "Power of the masks along each axis. A law without a preferred direction has the same curve in all panels; that of the "
@@ -91,10 +94,11 @@ ACCURACY_TABLE = (
     "baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
 )
 TRAINING = (
-    "Training loss on mixed images and labels. Levels of different augmentations are not comparable, only whether each has "
+    "Losses on mixed images and labels, one panel per model and part of the loss. Levels of different augmentations are not comparable, only whether each has "
     "settled."
 )
 MEANS = "Mean over seeds with Student's 95 % interval; a single seed has none."
+MASK_MEANS = "Mean over seeds with Student's 95 % interval, or over the masks of a single seed with theirs."
 
 
 def explain_dots(samples: str) -> str:

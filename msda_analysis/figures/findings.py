@@ -1,12 +1,13 @@
 """Sentences computed from the table: what the numbers show, with intervals, and no more than they show."""
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.metrics import metric_of
 from msda_analysis.figures.plots import augmentations_of
-from msda_analysis.figures.selection import has_metric, paired_difference, select_rows
+from msda_analysis.figures.selection import has_metric, mean_rows, paired_difference, select_rows, summarize
 from msda_analysis.figures.style import label_of
 from msda_analysis.figures.tables import interval_digits
 
@@ -36,23 +37,19 @@ def compare_with_baseline(rows: "pd.DataFrame", subject: str, reference: str = "
 
 
 def compare_axes(rows: "pd.DataFrame") -> str:
-    """One sentence on preferred directions: transitions along the width against those along the height, per family.
+    """One sentence on preferred directions, from the axis power ratio of each family: 1 means none.
 
-    Families whose masks have no transitions are left out; "" when that leaves none.
+    Masks are independent draws, so that a single seed is judged by its interval over masks. Families whose masks are
+    constant have no ratio and are left out; "" when that leaves none.
 
     Raises:
-        ValueError: either of the two metrics is missing.
+        ValueError: there are no rows "axis_power_ratio".
     """
-    import pandas as pd
-
-    pair = [select_rows(rows, f"transitions_axis{axis}") for axis in (0, 1)]
-    names = [name for name in augmentations_of(pair[0]) if (pair[0]["value"] * (pair[0]["augmentation"] == name)).any()]
-    # the width takes the place of an augmentation and the height that of its reference
-    both = [part.assign(augmentation=part["augmentation"] + f" {axis}") for axis, part in enumerate(pair)]
-    paired = {name: paired_difference(pd.concat(both), f"{name} 1", f"{name} 0") for name in names}
-    differences = {name: difference for name, difference in paired.items() if difference}
-    clauses = [_axes_clause(name, difference) for name, difference in differences.items()]
-    return f"Direction of mask edges: {_join(clauses, differences.values())}." if clauses else ""
+    by = ("metric", "augmentation")
+    chosen = mean_rows(summarize(select_rows(rows, "axis_power_ratio"), by), by, over_samples=True)
+    chosen = chosen[chosen["value"].notna()]
+    clauses = [_axes_clause(row) for row in chosen.to_dict("records")]
+    return f"Power of masks across the width over that across the height: {'; '.join(clauses)}." if clauses else ""
 
 
 def describe_difference(difference: Estimate, above: str = "above", below: str = "below") -> str:
@@ -66,7 +63,7 @@ def describe_difference(difference: Estimate, above: str = "above", below: str =
     if difference.low is None or difference.high is None:
         return _signed(f"{value:+.3g} {unit}")
     low, high = scale * difference.low, scale * difference.high
-    digits = interval_digits((high - low) / 2)
+    digits = interval_digits(value, (high - low) / 2)
     if not excludes_zero(difference):
         return _signed(f"{value:+.{digits}f} {unit} [{low:+.{digits}f}, {high:+.{digits}f}]")
     near, far = sorted((abs(low), abs(high)))
@@ -93,12 +90,13 @@ def _clause(name: str, difference: Estimate | None) -> str:
     return f"{label_of(name)} {'lies' if excludes_zero(difference) else 'is not distinguishable,'} {size}"
 
 
-def _axes_clause(name: str, difference: Estimate) -> str:
-    where = "along the width than along the height"
-    size = describe_difference(difference, f"more {where}", f"fewer {where}")
-    if difference.low is None:
-        return f"{label_of(name)} {size}, width minus height (one seed: no interval, so no claim)"
-    return f"{label_of(name)} {'has' if excludes_zero(difference) else 'shows no preferred direction,'} {size}"
+def _axes_clause(row: dict) -> str:
+    name, value, low, high = label_of(row["augmentation"]), row["value"], row["low"], row["high"]
+    if math.isnan(low) or math.isnan(high):
+        return f"{name} {value:.3g} (no interval, so no claim)"
+    digits = interval_digits(value, (high - low) / 2)
+    size = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{name} {size}, {'a preferred direction' if low > 1 or high < 1 else 'no preferred direction seen'}"
 
 
 def _join(clauses: Iterable[str], differences: Iterable[Estimate | None]) -> str:

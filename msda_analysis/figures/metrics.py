@@ -18,72 +18,84 @@ class Metric:
     definition: str
 
 
-_KL = "KL divergence of the encoder's q(z|x) to the prior N(0, I)"
-
 _METRICS = {
     "rate": Metric(
         "I(Z_A; X)", "$I(Z_A;\\,X)$",
-        f"The paper's name for the rate of the VAE trained with augmentation A: the {_KL}, averaged over clean test "
-        "images, in nats. An upper bound on the mutual information between image and latent: it exceeds it by the "
-        "mismatch KL(q(z) || p(z)) between the average posterior and the prior.",
+        "The paper's name for the rate of the VAE trained with augmentation A: the KL divergence of the encoder's q(z|x) "
+        "from the prior N(0, I), averaged over clean test images, in nats. An upper bound on the mutual information of "
+        "image and latent: it exceeds it by the mismatch KL(q(z) || p(z)) between the average posterior and the prior.",
     ),
     "rate_reconstructed": Metric(
         "I(Z_A; X-hat)", "$I(Z_A;\\,\\hat{X})$",
-        "The same rate when the VAE is shown not the test images but their reconstructions by a baseline VAE of another "
-        "seed: what VAE A encodes of the part of the data that the baseline keeps.",
+        "The same rate when the VAE is shown, instead of the test images, noisy reconstructions of them by a baseline VAE "
+        "of another seed: what VAE A encodes of the part of the data that the baseline keeps. The paper reads it as a "
+        "lower bound; it is a bound of neither kind, as it carries the same mismatch as the rate.",
     ),
     "mse": Metric(
         "MSE", "MSE",
-        "Mean squared difference between test image and reconstruction, over pixels and channels, in squared units of "
-        "the normalized pixels.",
+        "Mean squared difference between test image and reconstruction over pixels and channels, in squared units of the "
+        "normalized pixels.",
     ),
     "fitted": Metric(
-        "Fitted-marginal bound", "fitted marginal",
-        "Upper bound on I(X; Z) that replaces the prior by a marginal fitted to other latents: the best of the fitted ones.",
+        "Fitted marginal", "best fitted marginal",
+        "Upper bound on I(X; Z): as the rate, with the prior replaced by a density fitted to other images' latents; of all "
+        "fitted ones the one that held-out images prefer.",
     ),
     "fitted_diagonal": Metric(
-        "Fitted diagonal Gaussian", "fitted diagonal", "Upper bound on I(X; Z) with a fitted Gaussian of diagonal covariance.",
+        "Fitted diagonal Gaussian", "fitted diagonal", "Upper bound on I(X; Z): the same with a diagonal Gaussian.",
     ),
     "fitted_full": Metric(
-        "Fitted full Gaussian", "fitted full", "Upper bound on I(X; Z) with a fitted Gaussian of full covariance.",
+        "Fitted full Gaussian", "fitted full", "Upper bound on I(X; Z): the same with a Gaussian of full covariance.",
     ),
     "fitted_mixture": Metric(
-        "Fitted mixture", "fitted mixture", "Upper bound on I(X; Z) with a fitted mixture of Gaussians.",
+        "Fitted mixture", "fitted mixture", "Upper bound on I(X; Z): the same with a mixture of Gaussians.",
     ),
     "leave_one_out": Metric(
-        "Leave-one-out bound", "leave-one-out",
-        "Upper bound on I(X; Z) that compares each posterior with the mixture of all other images' posteriors.",
+        "Leave-one-out", "leave-one-out",
+        "Upper bound on I(X; Z) that takes the mixture of all other images' posteriors as the marginal.",
     ),
     "info_nce": Metric(
         "InfoNCE", "InfoNCE",
-        "Lower bound on I(X; Z) with the known encoder as critic; it cannot exceed ln K for K samples.",
+        "Lower bound on I(X; Z) with the known encoder density as critic; it cannot exceed ln K for K images.",
     ),
     "between_upper": Metric(
-        "Between VAEs (upper)", "$I(Z_A;\\,Z_X)$ upper", "Upper bound on the information two VAEs' latents share.",
+        "Between VAEs (upper)", "between VAEs, upper", "Upper bound on the information that the latents of two VAEs share.",
     ),
     "between_estimate": Metric(
-        "Between VAEs (estimate)", "$I(Z_A;\\,Z_X)$ estimate", "Estimate of the information two VAEs' latents share.",
+        "Between VAEs (estimate)", "between VAEs, estimate", "Estimate of the information that the latents of two VAEs share.",
     ),
     "active_units": Metric(
         "Active units", "active units", "Latent dimensions whose posterior mean varies over the test images.",
     ),
-    "train_loss": Metric("Training loss", "training loss", "Loss on the (mixed) training batches, averaged over an epoch."),
+    "train_loss": Metric("Training loss", "training loss", "Loss on the (mixed) training batches, mean over an epoch."),
+    "train_distortion": Metric(
+        "Training distortion", "distortion", "Reconstruction part of a VAE's loss: negative log likelihood per image.",
+    ),
+    "train_rate": Metric("Training rate", "rate", "KL part of a VAE's loss per (mixed) training image."),
+    "epoch_seconds": Metric(
+        "Time per epoch", "time per epoch",
+        "Wall-clock time of a training epoch, mean over epochs. Not a benchmark: other work may have shared the machine.",
+    ),
     "accuracy": Metric("Clean accuracy", "clean accuracy", "Share of clean test images that are classified correctly."),
     "robust_accuracy": Metric(
         "Robust accuracy", "robust accuracy",
-        "Share of test images still classified correctly when the attack may move each pixel by epsilon. Pixels lie in "
-        "[0, 1]; images that were wrong before the attack count as wrong. Epsilon 0 is the clean accuracy.",
+        "Share of test images still classified correctly when the attack may change the image by up to epsilon in the "
+        "stated norm. Pixels lie in [0, 1]; images that were wrong before the attack count as wrong. Epsilon 0 is the "
+        "clean accuracy.",
     ),
     "minimum_norm_median": Metric(
         "Median minimum norm", "median minimum norm",
-        "Median over test images of the smallest perturbation that the attack found to change the prediction; an upper "
-        "bound on the true distance, as any attack's is.",
+        "Median over test images of the smallest perturbation with which the attack changed the prediction. It bounds the "
+        "true distance from above, as any attack's result does.",
     ),
     "kept_fraction": Metric(
         "Kept fraction", "kept fraction", "Mean of the mask: the share of the first image in the mix.",
     ),
-    "perimeter": Metric("Perimeter", "perimeter", "Length of the edge between kept and replaced pixels of a mask, in pixels."),
-    "components": Metric("Components", "components", "Connected regions of kept pixels in a mask."),
+    "perimeter": Metric(
+        "Perimeter", "perimeter", "Length of the edge of the kept region inside the image: neighboring pixels that differ.",
+    ),
+    "components": Metric("Components", "components", "Regions of kept pixels that share sides."),
+    "holes": Metric("Holes", "holes", "Replaced regions that are enclosed by kept pixels."),
     "transitions_axis0": Metric(
         "Transitions along height", "transitions along height",
         "Changes between kept and replaced from one pixel to the next along the height, summed over a mask.",
@@ -93,22 +105,36 @@ _METRICS = {
         "The same along the width. A mask law without a preferred direction has equal counts on square images.",
     ),
     "transitions_axis2": Metric("Transitions along axis 2", "transitions along axis 2", "The same along the third axis."),
-    "euler_number": Metric("Euler number", "Euler number", "Connected regions minus holes of a mask."),
+    "mean_chord_axis0": Metric("Mean chord along height", "mean chord along height", "Mean run of kept pixels along the height."),
+    "mean_chord_axis1": Metric("Mean chord along width", "mean chord along width", "Mean run of kept pixels along the width."),
+    "mean_chord_axis2": Metric("Mean chord along axis 2", "mean chord along axis 2", "Mean run along the third axis."),
+    "euler_number": Metric("Euler number", "Euler number", "Components minus holes."),
+    "euler_number_full": Metric(
+        "Euler number (corners)", "Euler number (corners)", "The same when pixels that share only a corner count as joined.",
+    ),
     "box_dimension": Metric(
-        "Box dimension", "box dimension", "Box-counting dimension of the edge of a mask over the scales of its grid.",
+        "Box dimension", "box dimension", "Box-counting dimension of the edge: 1 for a straight edge, more for a rough one.",
     ),
     "anisotropy": Metric(
-        "Anisotropy", "anisotropy", "How unequal the mask's variation is along its axes; see the unit for its scale.",
+        "Anisotropy", "anisotropy",
+        "(a - b) / (a + b) of each mask, with a and b the power that varies along the height only and along the width only.",
+    ),
+    "axis_power_ratio": Metric(
+        "Axis power ratio", "axis power, width over height",
+        "Mean power that varies along the width only over that along the height only: 1 for a law without a preferred "
+        "direction on square images.",
     ),
     "spectral_slope": Metric(
-        "Spectral slope", "spectral slope", "Slope of log power against log spatial frequency of a mask.",
+        "Spectral slope", "spectral slope",
+        "Slope of log power over log frequency of a mask. The edges of hard masks alone give about -3 at high frequency.",
     ),
     "radial_power": Metric(
-        "Radial power", "power",
-        "Power spectrum of the masks averaged over all directions, at spatial frequency in cycles per pixel.",
+        "Radial power", "power per bin",
+        "Power of a mask per frequency bin, averaged over all directions; all bins together give the variance of the mask.",
     ),
-    "power_axis0": Metric("Power along height", "power", "Power spectrum of the masks by frequency bin along the height."),
-    "power_axis1": Metric("Power along width", "power", "Power spectrum of the masks by frequency bin along the width."),
+    "power_axis0": Metric("Power along height", "share", "Share of a mask's power at each frequency bin along the height."),
+    "power_axis1": Metric("Power along width", "share", "Share of a mask's power at each frequency bin along the width."),
+    "power_axis2": Metric("Power along axis 2", "share", "The same along the third axis."),
     "kept_fraction_histogram": Metric(
         "Distribution of the kept fraction", "share of masks", "Share of masks whose kept fraction falls into each bin.",
     ),
@@ -136,7 +162,7 @@ def known_metrics() -> tuple[str, ...]:
 def axis_label(name: str, unit: str) -> str:
     """Axis text with the unit in brackets, where there is one."""
     symbol = metric_of(name).symbol
-    return f"{symbol} ({unit})" if unit and unit not in symbol else symbol
+    return f"{symbol} ({unit})" if unit and unit not in symbol and unit != "accuracy" else symbol
 
 
 def attack_label(name: str) -> str:

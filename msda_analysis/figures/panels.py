@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+#: Parts of the training loss, in the order of their panels.
+TRAIN_METRICS = ("train_loss", "train_distortion", "train_rate")
+
+
 @styled
 def draw_dots(table: "pd.DataFrame", metrics: Sequence[str], *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
     """Small multiples, one panel per metric that the table has, augmentations down the side.
@@ -96,17 +100,24 @@ def draw_curves_figure(
 
 @styled
 def draw_training(table: "pd.DataFrame") -> "tuple[Figure, pd.DataFrame]":
-    """Training loss against epoch, one panel per data set and model, each with its own scale, one legend.
+    """Parts of the training loss against epoch, one panel per data set, model and part, one legend.
 
     Raises:
-        ValueError: the table has no rows "train_loss".
+        ValueError: the table has no rows of TRAIN_METRICS.
     """
-    rows = select_rows(table, "train_loss")
-    parts = list(split_parts(rows))
+    rows = select_rows(table, TRAIN_METRICS)
+    parts = [
+        (metric, words, part)
+        for _, words, part in split_parts(rows)
+        for metric in TRAIN_METRICS
+        if has_metric(part, metric)
+    ]
     columns = min(3, len(parts))
-    figure, axes = _grid(len(parts), columns, 1.9, share_y=False, width=_width(len(parts)), legend=True)
-    for ax, (_, words, part) in zip(axes, parts, strict=True):
-        plot_curve(part, ax, "train_loss", x_label="epoch")
+    figure, axes = _grid(
+        len(parts), columns, 1.75, share_y=False, width=_width(len(parts)), legend=len(parts) % columns == 0
+    )
+    for ax, (metric, words, part) in zip(axes, parts, strict=True):
+        plot_curve(part, ax, metric, x_label="epoch")
         ax.set_title(words)
     _legend(figure, axes, augmentations_of(rows), columns)
     return figure, summarize(rows, ("dataset", "model", "metric", "augmentation", "x"))

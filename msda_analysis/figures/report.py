@@ -15,7 +15,7 @@ from msda_analysis.figures.files import StudyFolder, open_study, save_figure
 from msda_analysis.figures.metrics import metric_of
 from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, SectionMaker
 from msda_analysis.figures.selection import setting_of
-from msda_analysis.figures.style import label_of, order_augmentations
+from msda_analysis.figures.style import label_of, law_of, order_augmentations
 from msda_analysis.figures.tables import ResultTable, text_table
 from msda_analysis.results import replace_file
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from markupsafe import Markup
 
+_LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
 
@@ -152,8 +153,11 @@ def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
         return [
             pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))
         ]
-    text = node if isinstance(node, str) else json.dumps(node)
-    return [(prefix, text)]
+    if isinstance(node, (list, tuple)) and len(node) > _LONG_LIST:
+        return [(prefix, f"{', '.join(map(str, node[:_LONG_LIST]))}, ... ({len(node)} in all)")]
+    if isinstance(node, (list, tuple)):
+        return [(prefix, ", ".join(map(str, node)))]
+    return [(prefix, node if isinstance(node, str) else json.dumps(node))]
 
 
 def describe_duration(seconds: Any) -> str:
@@ -186,7 +190,7 @@ def find_missing(table: "pd.DataFrame") -> list[str]:
                 missing.append(
                     f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}."
                 )
-    not_numbers = done[done["value"].isna()]
+    not_numbers = done[done["value"].isna() & (done["n"] != 0)]  # n = 0: undefined by nature, with a note that says so
     if len(not_numbers):
         missing.append(
             f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}."
@@ -197,13 +201,14 @@ def find_missing(table: "pd.DataFrame") -> list[str]:
 def _describe_runs(table: "pd.DataFrame") -> list[tuple[str, str, str, str]]:
     """(what, augmentation, mask law, seeds that finished) for each model and augmentation."""
     runs = []
-    for (dataset, model), rows in table.groupby(["dataset", "model"], sort=True):
+    done = table[table["status"] == "ok"]
+    for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
         for name in order_augmentations(rows["augmentation"]):
             part = rows[rows["augmentation"] == name]
-            laws = sorted({str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")})
-            seeds = ", ".join(str(seed) for seed in sorted(set(part[part["status"] == "ok"]["seed"].dropna())))
+            laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
+            seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
             what = ", ".join(word for word in (model or "masks", dataset) if word)
-            runs.append((what, label_of(name), " and ".join(laws), seeds))
+            runs.append((what, label_of(name), " and ".join(sorted(laws)), seeds))
     return runs
 
 

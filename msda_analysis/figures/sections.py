@@ -68,24 +68,35 @@ _INFORMATION = ("rate", "rate_reconstructed", "mse")
 _BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
            "between_upper", "between_estimate", "active_units")  # fmt: skip
 _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "transitions_axis2",
-           "euler_number", "box_dimension", "anisotropy", "spectral_slope")  # fmt: skip
+           "axis_power_ratio")  # fmt: skip
+_DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
+            "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
 _SPECTRA = ("radial_power", "power_axis0", "power_axis1", "power_axis2")
 
 
 def masks_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """Pictures and statistics of the masks."""
-    shown = _present(table, (*_SHAPES, "kept_fraction_histogram", *_SPECTRA))
+    shown = _present(table, (*_SHAPES, "kept_fraction_histogram", *_SPECTRA, *_DETAILS))
     grids = [*_grid(folder, "masks"), *_grid(folder, "mixed")]
     if not shown and not grids:
         return None
-    shapes = _present(table, _SHAPES)
+    shapes, details = _present(table, _SHAPES), _present(table, _DETAILS)
     return Section(
         key="masks",
         title="What the augmentations do to the images",
         text=(captions.MASKS,),
         findings=_direction_findings(table),
-        figures=(*grids, *_dots(table, shapes, "mask_shapes", "masks"), *_histograms(table), *_spectra(table)),
-        tables=_metric_tables(table, shapes, "masks", captions.MEANS),
+        figures=(
+            *grids,
+            *_dots(table, shapes, "mask_shapes", "masks"),
+            *_histograms(table),
+            *_spectra(table),
+            *_dots(table, details, "mask_details", "masks"),
+        ),
+        tables=(
+            *_metric_tables(table, shapes, "masks", captions.MASK_MEANS, over_samples=True),
+            *_metric_tables(table, details, "mask_details", captions.MASK_MEANS, over_samples=True),
+        ),
         metrics=tuple(shown),
         limits=_mask_limits(table),
     )
@@ -158,14 +169,19 @@ def robustness_section(table: "pd.DataFrame", folder: Path) -> Section | None:
 
 
 def training_section(table: "pd.DataFrame", folder: Path) -> Section | None:
-    """Training curves."""
-    if not has_metric(table, "train_loss"):
+    """Training curves and times."""
+    shown = _present(table, panels.TRAIN_METRICS)
+    if not shown:
         return None
-    rows = select_rows(table, "train_loss")
+    rows = select_rows(table, shown)
     figure, numbers = panels.draw_training(rows)
     caption = captions.sentence(captions.TRAINING, captions.explain_curves(rows))
-    item = FigureItem("training", figure, numbers, caption, "Training loss by epoch, one panel per model.")
-    return Section("training", "Training", figures=(item,), metrics=("train_loss",))
+    item = FigureItem("training", figure, numbers, caption, "Training losses by epoch, one panel per model and part.")
+    timed = _present(table, ("epoch_seconds",))
+    times = ()
+    if timed:
+        times = _metric_tables(_mean_over_x(table, timed[0]), timed, "training_time", captions.FIRST_EPOCHS)
+    return Section("training", "Training", figures=(item,), tables=times, metrics=(*shown, *timed))
 
 
 def comparison_section(table: "pd.DataFrame", folder: Path) -> Section | None:
@@ -184,8 +200,7 @@ def flags_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     """What the study's own checks found suspicious, and the warnings that came with single numbers."""
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == "flag"]
-    notes = done[(done["metric"] != "flag") & done["note"].str.strip().ne("")]
-    notes = notes.drop_duplicates(["metric", "model", "augmentation", "attack", "note"])
+    notes = _merge_notes(done[(done["metric"] != "flag") & done["note"].str.strip().ne("")])
     listed = []
     if len(flags):
         caption = "Checks that a reader should know of before trusting a number."
@@ -193,7 +208,7 @@ def flags_section(table: "pd.DataFrame", folder: Path) -> Section | None:
         listed.append(tables.text_table(flags, columns, name="flags", caption=caption))
     if len(notes):
         caption = "Warnings that came with single numbers, each kind once per model, augmentation and attack."
-        columns = ("metric", "model", "augmentation", "attack", "note")
+        columns = ("model", "augmentation", "attack", "note", "metric")
         listed.append(tables.text_table(notes, columns, name="notes", caption=caption))
     return Section("flags", "Warnings", tables=tuple(listed)) if listed else None
 
@@ -243,12 +258,34 @@ def _dots(table: "pd.DataFrame", metrics: list[str], name: str, samples: str) ->
     return tuple(items)
 
 
-def _metric_tables(table: "pd.DataFrame", metrics: list[str], name: str, caption: str) -> tuple[ResultTable, ...]:
-    parts = split_parts(select_rows(table, metrics)) if metrics else ()
-    return tuple(
-        tables.metrics_table(part, metrics, name=f"{name}{suffix}", caption=f"{words}. {caption}" if words else caption)
-        for suffix, words, part in parts
-    )
+def _metric_tables(
+    table: "pd.DataFrame", metrics: list[str], name: str, caption: str, *, over_samples: bool = False
+) -> tuple[ResultTable, ...]:
+    """One table of these metrics for each data set and model."""
+    made = []
+    for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
+        opening = f"{words}. " if words else ""
+        made.append(
+            tables.metrics_table(
+                part, metrics, name=f"{name}{suffix}", caption=opening + caption, over_samples=over_samples
+            )
+        )
+    return tuple(made)
+
+
+def _mean_over_x(table: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    """One row per cell: the mean of a curve, without an interval."""
+    rows = select_rows(table, metric)
+    means = rows.groupby("cell")["value"].mean()
+    once = rows.drop_duplicates("cell")
+    return once.assign(value=once["cell"].map(means), x=float("nan"), low=float("nan"), high=float("nan"), n=1)
+
+
+def _merge_notes(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """One row per model, augmentation, attack and note, with all metrics that carry it."""
+    keys = ["model", "augmentation", "attack", "note"]
+    metrics = rows.groupby(keys)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
+    return metrics.reset_index()
 
 
 def _histograms(table: "pd.DataFrame") -> list[FigureItem]:
@@ -277,10 +314,9 @@ def _spectra(table: "pd.DataFrame") -> list[FigureItem]:
 
 
 def _direction_findings(table: "pd.DataFrame") -> tuple[str, ...]:
-    pair = ("transitions_axis0", "transitions_axis1")
-    if not all(has_metric(table, metric) for metric in pair):
+    if not has_metric(table, "axis_power_ratio"):
         return ()
-    lines = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, pair))]
+    lines = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, "axis_power_ratio"))]
     return tuple(line for line in lines if line)
 
 

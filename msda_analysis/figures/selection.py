@@ -85,14 +85,22 @@ def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
     return summary.reset_index(drop=True)
 
 
-def mean_rows(summary: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
-    """The line to quote for each group: the mean over seeds, or the single seed (n = 1, no interval over seeds)."""
+def mean_rows(summary: "pd.DataFrame", by: Sequence[str], *, over_samples: bool = False) -> "pd.DataFrame":
+    """The line to quote for each group: the mean over seeds, or the single seed.
+
+    Args:
+        summary: from `summarize`.
+        by: the same as there.
+        over_samples: a single seed keeps its interval over samples and their n, which is right where samples are
+            independent draws and nothing was trained (masks); else it gets n = 1 and no interval.
+    """
     single = summary.groupby(list(by), dropna=False)["level"].transform("size") == 1
     chosen = summary[(summary["level"] == "mean") | single].copy()
-    alone = chosen["level"] == "seed"
     chosen[["low", "high"]] = chosen[["low", "high"]].astype(float)
-    chosen.loc[alone, ["low", "high"]] = float("nan")
-    chosen.loc[alone, "n"] = 1
+    if not over_samples:
+        alone = chosen["level"] == "seed"
+        chosen.loc[alone, ["low", "high"]] = float("nan")
+        chosen.loc[alone, "n"] = 1
     return chosen
 
 

@@ -91,6 +91,12 @@ def label_of(augmentation: str) -> str:
     return f"{word} ({variant.replace('_', ' ')})" if variant else word
 
 
+def law_of(augmentation: str) -> set[str]:
+    """The mask laws of FMix that a name stands for: "fmix" is isotropic, "fmix_released" released; others have none."""
+    parts = [part.strip() for part in augmentation.split("+")]
+    return {part.partition("_")[2] or "isotropic" for part in parts if part.partition("_")[0] == "fmix"}
+
+
 def order_augmentations(names: Iterable[str]) -> list[str]:
     """Unique names in the order of every figure and table: the known ones first, then the others by name."""
     known = list(_LOOKS)

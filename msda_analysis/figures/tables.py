@@ -85,8 +85,16 @@ class ResultTable:
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
 
 
-def metrics_table(table: "pd.DataFrame", metrics: Sequence[str], *, name: str, caption: str) -> ResultTable:
+def metrics_table(
+    table: "pd.DataFrame", metrics: Sequence[str], *, name: str, caption: str, over_samples: bool = False
+) -> ResultTable:
     """Augmentation by metric: mean over seeds with Student's 95 % interval; one seed has none.
+
+    Args:
+        table: the long table.
+        metrics: columns, where the table has them.
+        name, caption: of the table.
+        over_samples: one seed shows its interval over samples instead; for masks, where nothing was trained.
 
     Raises:
         ValueError: the table has none of the metrics.
@@ -97,7 +105,7 @@ def metrics_table(table: "pd.DataFrame", metrics: Sequence[str], *, name: str, c
         if has_metric(rows, metric):
             part = select_rows(rows, metric)
             columns.append((f"{metric_of(metric).label} ({part['unit'].iloc[0]})", part))
-    return _by_augmentation(columns, name=name, caption=caption)
+    return _by_augmentation(columns, name=name, caption=caption, over_samples=over_samples)
 
 
 def accuracy_table(
@@ -172,12 +180,14 @@ def format_cell(cell: Cell) -> str:
         return "\N{EN DASH}"
     if isinstance(cell, str):
         return cell
+    if math.isnan(cell.value):
+        return "undefined"
     if cell.low is None or cell.high is None:
         return f"{cell.value:.4g}"
     if cell.low == cell.high == cell.value:
         return f"{cell.value:.4g} \N{PLUS-MINUS SIGN} 0"
     below, above = cell.value - cell.low, cell.high - cell.value
-    digits = interval_digits((cell.high - cell.low) / 2)
+    digits = interval_digits(cell.value, (cell.high - cell.low) / 2)
     if math.isclose(below, above, rel_tol=1e-6, abs_tol=1e-12):
         return f"{cell.value:.{digits}f} \N{PLUS-MINUS SIGN} {above:.{digits}f}"
     return f"{cell.value:.{digits}f} [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
@@ -201,17 +211,18 @@ _MATH = {
 }
 
 
-def _by_augmentation(columns: "list[tuple[str, pd.DataFrame]]", *, name: str, caption: str) -> ResultTable:
+def _by_augmentation(
+    columns: "list[tuple[str, pd.DataFrame]]", *, name: str, caption: str, over_samples: bool = False
+) -> ResultTable:
     """One row per augmentation, one column per (header, rows), and the number of seeds."""
     by = ("metric", "augmentation")
-    cells = [
-        {row["augmentation"]: _estimate(row) for row in mean_rows(summarize(part, by), by).to_dict("records")}
-        for _, part in columns
-    ]
+    chosen = [mean_rows(summarize(part, by), by, over_samples=over_samples) for _, part in columns]
+    cells = [{row["augmentation"]: _estimate(row) for row in part.to_dict("records")} for part in chosen]
+    n_seeds = [part.groupby("augmentation")["seed"].nunique(dropna=False).to_dict() for _, part in columns]
     rows = []
     for augmentation in order_augmentations(key for column in cells for key in column):
         found = [column.get(augmentation) for column in cells]
-        counts = sorted({cell.n for cell in found if cell})
+        counts = sorted({column[augmentation] for column in n_seeds if augmentation in column})
         seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         rows.append((label_of(augmentation), seeds, *found))
     return ResultTable(name, caption, ("Augmentation", "Seeds", *(header for header, _ in columns)), tuple(rows))
@@ -222,11 +233,13 @@ def _estimate(row: dict) -> Estimate:
     return Estimate(float(row["value"]), str(row["unit"]), low, high, int(row["n"]))
 
 
-def interval_digits(half_width: float) -> int:
-    """Decimals that show two significant digits of the half width."""
+def interval_digits(value: float, half_width: float) -> int:
+    """Decimals that show two significant digits of the half width, but no more than six of the value."""
     if not half_width > 0 or math.isinf(half_width):
         return 3
-    return max(0, 1 - math.floor(math.log10(half_width)))
+    wanted = 1 - math.floor(math.log10(half_width))
+    largest = 5 - math.floor(math.log10(max(abs(value), half_width)))
+    return max(0, min(wanted, largest))
 
 
 def _raw(header: str, cell: Cell, is_wide: bool) -> dict[str, object]:
@@ -258,6 +271,6 @@ def _latex_line(cells: Iterable[str]) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     text = format_cell(cell)
-    if not isinstance(cell, Estimate):
+    if not isinstance(cell, Estimate) or math.isnan(cell.value):
         return escape_latex(text)
     return "$" + text.replace("\N{PLUS-MINUS SIGN}", r"\pm") + "$"

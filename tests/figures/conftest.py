@@ -57,6 +57,8 @@ class StudyMaker:
                 for epoch in range(1, 16):
                     loss = 800 + 500 / epoch + self.random.normal(0, 4)
                     yield make_row(source, "train_loss", Estimate(loss, "nats"), x=epoch)
+                    yield make_row(source, "train_rate", Estimate(40 - 30 / epoch, "nats"), x=epoch)
+                    yield make_row(source, "epoch_seconds", Estimate(2 + 0.1 * self.random.random(), "s"), x=epoch)
 
     def classifier_rows(self, dataset: str) -> Iterator[dict]:
         for family in self.families:
@@ -92,6 +94,12 @@ class StudyMaker:
         for name, unit, mean in zip(names, units, shapes[family], strict=True):
             value = mean + (self.random.normal(0, 0.01) * mean if mean else 0.0)
             yield make_row(source, name, Estimate(value, unit, value * 0.98, value * 1.02, 2000))
+        if family == "mixup":
+            nothing = Estimate(float("nan"), "ratio", n=0, warnings=("undefined for all 2000 masks",))
+            yield make_row(source, "axis_power_ratio", nothing)
+        else:
+            ratio = 0.1 if family == "fmix_released" else 1 + self.random.normal(0, 0.01)
+            yield make_row(source, "axis_power_ratio", Estimate(ratio, "ratio", ratio - 0.05, ratio + 0.05, 2000))
         counts = self.random.beta(1, 1, 2000) if family != "cutmix" else 1 - self.random.beta(1, 2, 2000)
         shares = np.histogram(counts, 20, (0, 1))[0] / 2000
         for i, share in enumerate(shares):
@@ -133,7 +141,7 @@ class StudyMaker:
         np.savez(folder / "masks.npz", **masks)
         mixed = {family: mask[:, None] * images + (1 - mask[:, None]) * other for family, mask in masks.items()}
         np.savez(folder / "mixed.npz", image_a=images, image_b=other, **mixed)
-        blurred = {family: images * 0.8 + 0.1 for family in self.families}
+        blurred = dict.fromkeys(self.families, images * 0.8 + 0.1)
         np.savez(folder / "reconstructions.npz", original=images, **blurred)
 
 
