@@ -22,7 +22,7 @@ _HOMES = {
     "Estimate": "estimate",
 }
 
-__all__ = [  # noqa: F822 - resolved by __getattr__
+__all__ = [
     "Alternate", "ClassifierFit", "CutMix", "Estimate", "FMix", "MixTransform", "MixUp", "VaeFit",
     "fit_classifier", "fit_vae", "load_dataset", "mix", "sample_masks",
 ]  # fmt: skip

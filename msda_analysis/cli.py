@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import arg, subcommand
+from tyro.conf import subcommand
 
 _PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
 
@@ -158,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"msda-analysis: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"msda-analysis: {error}; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        print(
+            f"msda-analysis: {error}; what was finished is kept, run the same command again to go on", file=sys.stderr
+        )
         return 1
     except KeyboardInterrupt:
         print("\nmsda-analysis: interrupted; run the same command again to go on where it stopped", file=sys.stderr)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Columns of every results.csv, in order. `x` is the position on a curve that is not an epsilon (a frequency, a layer).
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "study", "cell", "dataset", "model", "augmentation", "seed", "metric", "attack", "epsilon", "x",
     "value", "unit", "low", "high", "n", "bound", "status", "note", "settings", "version", "commit", "device",
 )  # fmt: skip
+_NUMERIC = ("epsilon", "x", "value", "low", "high")
+_COUNTED = ("seed", "n")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,13 @@ def make_row(
 def make_failure_row(source: Source, error: BaseException) -> dict[str, Any]:
     """The row of a cell that raised: no value, status "failed", the message as note."""
     empty = dict.fromkeys(COLUMNS)
-    return {**empty, **_origin(source), "metric": "failure", "status": "failed", "note": f"{type(error).__name__}: {error}"}
+    return {
+        **empty,
+        **_origin(source),
+        "metric": "failure",
+        "status": "failed",
+        "note": f"{type(error).__name__}: {error}",
+    }
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -79,7 +87,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         OSError: the disk is full or the folder cannot be written; the old file is kept.
     """
     with replace_file(path) as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
 
@@ -93,13 +101,14 @@ def read_table(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    numeric, counted = ("epsilon", "x", "value", "low", "high"), ("seed", "n")
-    missing_marks = dict.fromkeys(numeric, ["", "nan"]) | dict.fromkeys(counted, [""])
-    types = dict.fromkeys(COLUMNS, str) | dict.fromkeys(numeric, float) | dict.fromkeys(counted, "Int64")
-    table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing_marks)
+    types: Any = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMERIC, "float64") | dict.fromkeys(_COUNTED, "Int64")
+    empty_marks = {name: ["", "nan"] for name in _NUMERIC} | {name: [""] for name in _COUNTED}
+    table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty_marks)
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
-        raise ValueError(f"{path}: expected a results table with columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+        raise ValueError(
+            f"{path}: expected a results table with columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
+        )
     return table
 
 
@@ -109,7 +118,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-class replace_file:  # noqa: N801 - reads as a verb at the call
+class replace_file:
     """Context manager: write a text file beside `path`, then put it in place in one step; on error keep the old one."""
 
     def __init__(self, path: Path):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,9 @@ class Dataset:
         """
         check_count("train_size", n)
         if n > len(self):
-            raise ValueError(f"train_size: expected at most {len(self)}, the images of {self.name} {self.split}; got {n}")
+            raise ValueError(
+                f"train_size: expected at most {len(self)}, the images of {self.name} {self.split}; got {n}"
+            )
         chosen = _balanced_indices(self.labels, n, len(self.classes), seed)
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
@@ -144,7 +147,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 def _load_digits(split: str) -> Dataset:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     small = torch.from_numpy(bunch.images).to(torch.float32).unsqueeze(1) / 16  # 17 grey levels
     check_image_batch(small)
     large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)

@@ -1,6 +1,6 @@
 """What each kind of cell does: data -> training -> measurement -> rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +59,11 @@ class Workshop:
     def load_model(self, cell: Cell) -> torch.nn.Module:
         """The trained model of a finished training cell."""
         return load_checkpoint(self.store.cell_folder(cell) / _MODEL, self.plan.device)[0]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write plain arrays by name, compressed."""
+    np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
 def device_name(device: str) -> str:
@@ -134,7 +139,7 @@ def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
 def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Masks and mixed images of every family, on sample pictures that foolbox ships; no numbers."""
-    images, labels = sample_images("cifar10", 2 * _N_PICTURES)
+    images, _ = sample_images("cifar10", 2 * _N_PICTURES)
     first, second = images[:_N_PICTURES].float() / 255, images[_N_PICTURES:].float() / 255
     masks, mixed = {}, {"image_a": first.numpy(), "image_b": second.numpy()}
     for name in cell.settings["augmentations"]:
@@ -145,8 +150,8 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         sampled = sample_masks(family, _N_PICTURES, (32, 32), generator=stream(cell.seed, "pictures")).masks
         masks[name] = sampled[:, 0].numpy()
         mixed[name] = torch.lerp(second, first, sampled).numpy()
-    np.savez_compressed(folder / "masks.npz", **masks)
-    np.savez_compressed(folder / "mixed.npz", **mixed)
+    save_arrays(folder / "masks.npz", masks)
+    save_arrays(folder / "mixed.npz", mixed)
     return []
 
 
@@ -188,6 +193,6 @@ def _save_reconstructions(workshop: Workshop, cell: Cell, vae, images: torch.Ten
     # pictures only: what is out of range cannot be shown
     shown = (decoded * std + mean).clamp(0, 1)
     original = test.images[: len(images)].float() / 255
-    np.savez_compressed(
-        folder / "reconstructions.npz", original=original.cpu().numpy(), **{cell.augmentation: shown.cpu().numpy()}
+    save_arrays(
+        folder / "reconstructions.npz", {"original": original.cpu().numpy(), cell.augmentation: shown.cpu().numpy()}
     )

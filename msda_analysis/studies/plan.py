@@ -10,6 +10,7 @@ from msda_analysis.checks import check_choice, check_count
 from msda_analysis.masks import family_from_name
 from msda_analysis.results import to_settings
 from msda_analysis.robustness import PAPER_EPSILONS
+from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.training import ClassifierFit, VaeFit
 
 #: Raise when a change makes old finished cells wrong.
@@ -44,7 +45,7 @@ class AttackSpec:
 
     attacks: tuple[str, ...] = PAPER_ATTACKS
     epsilons: tuple[float, ...] = PAPER_EPSILONS
-    norm: str = "linf"
+    norm: Norm = "linf"
     n_images: int | None = None
 
 
@@ -163,9 +164,7 @@ class StudyPlan:
         if self.classifier is None:
             return []
         shared = {"data": self._data(), "fit": to_settings(self.classifier)}
-        trained = [
-            Cell("train_classifier", name, seed, shared) for seed in self.seeds for name in self.augmentations
-        ]
+        trained = [Cell("train_classifier", name, seed, shared) for seed in self.seeds for name in self.augmentations]
         if self.attack is None:
             attack = AttackSpec(attacks=())
         else:

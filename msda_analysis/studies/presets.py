@@ -62,6 +62,4 @@ def _vae_fit(command: "Study") -> VaeFit | None:
 def _classifier_fit(command: "Study") -> ClassifierFit | None:
     if command.classifier_epochs == 0:
         return None
-    return ClassifierFit(
-        model=command.classifier, epochs=command.classifier_epochs, augment=command.classifier_augment
-    )
+    return ClassifierFit(model=command.classifier, epochs=command.classifier_epochs, augment=command.classifier_augment)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
 from msda_analysis.results import current_commit, make_failure_row, package_version, read_table
-from msda_analysis.studies.cells import RUNNERS, Workshop, device_name
+from msda_analysis.studies.cells import RUNNERS, Workshop, device_name, save_arrays
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
 
@@ -149,4 +149,4 @@ def _collect_pictures(store: Store, cells: Sequence[Cell]) -> None:
             with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
                 rebuilt |= {name: arrays[name] for name in arrays.files}
     if rebuilt:
-        np.savez_compressed(target / "reconstructions.npz", **rebuilt)
+        save_arrays(target / "reconstructions.npz", rebuilt)

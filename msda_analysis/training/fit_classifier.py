@@ -76,7 +76,7 @@ def fit_classifier(
     device = torch.device(device)
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
         momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True,

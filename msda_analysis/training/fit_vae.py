@@ -72,7 +72,8 @@ def fit_vae(
     vae = create(
         "vae", in_channels=dataset.in_channels, seed=seed,
         latent=settings.latent, image_size=dataset.image_size, output_std=settings.output_std,
-    ).to(device, memory_format=torch.channels_last)  # fmt: skip
+    )  # fmt: skip
+    vae = vae.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(vae, VAE)
     optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)
     history = train(

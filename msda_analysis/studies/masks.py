@@ -1,0 +1,65 @@
+"""The `masks` command: sample one family, describe it, keep the masks."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from msda_analysis import mask_stats
+from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
+from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.rng import stream
+from msda_analysis.studies.cells import device_name
+
+if TYPE_CHECKING:
+    from msda_analysis.cli import Masks
+
+_SHOWN = 12
+
+
+def write_masks(command: "Masks", device: str) -> Path:
+    """Write masks.npz (masks, lam), statistics.csv (one row per mask), results.csv (means) and a picture.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: unknown family, an option that the family does not have, or a bad size.
+    """
+    family = _family(command)
+    batch = sample_masks(
+        family, command.n, command.size, generator=stream(command.seed, "masks command"), device=device
+    )
+    folder = command.out
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "masks.npz", masks=batch.masks.cpu().numpy(), lam=batch.lam.cpu().numpy())
+    mask_stats.describe(batch.masks).to_csv(folder / "statistics.csv", index_label="mask")
+    settings = {"family": {"name": command.family, **asdict(family)}, "size": list(command.size)}
+    source = Source("masks", "masks", "", "", command.family, command.seed, settings, device_name(device))
+    summary = mask_stats.summarize(batch.masks)
+    write_table([make_row(source, metric, estimate, x=x) for metric, x, estimate in summary], folder / "results.csv")
+    if len(command.size) == 2:
+        _draw(batch.masks[:_SHOWN, 0].cpu().numpy(), command.family, folder / "masks")
+    return folder
+
+
+def _family(command: "Masks") -> Family:
+    family = family_from_name(command.family)
+    if family is None or isinstance(family, Alternate):
+        raise ValueError(f"family: expected a single family that has masks, got {command.family!r}")
+    family = replace(family, alpha=command.alpha)
+    if isinstance(family, FMix):
+        return replace(family, decay_power=command.decay_power, max_soft=command.max_soft)
+    if command.max_soft:
+        raise ValueError(f"max_soft: only fmix and fmix_released have soft edges, not {command.family!r}")
+    assert isinstance(family, (MixUp, CutMix))
+    return family
+
+
+def _draw(masks: np.ndarray, name: str, path: Path) -> None:
+    from msda_analysis.figures import pictures
+
+    figure = pictures.draw_picture_grid({name: masks})
+    for suffix in (".png", ".pdf"):
+        figure.savefig(path.with_suffix(suffix))
