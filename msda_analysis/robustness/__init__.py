@@ -2,8 +2,11 @@
 
 from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import NORMS
+from msda_analysis.robustness.released import evaluate_released
+from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, paired_bootstrap, survival_curve
 from msda_analysis.robustness.trust import Flag, TrustSettings
 
 __all__ = [
@@ -15,7 +18,15 @@ __all__ = [
     "Flag",
     "Outcome",
     "TrustSettings",
+    "compare",
     "create_attack",
     "evaluate",
+    "evaluate_released",
     "list_attacks",
+    "mcnemar",
+    "measure_likeness",
+    "median_norm",
+    "mixup_direction_attack",
+    "paired_bootstrap",
+    "survival_curve",
 ]

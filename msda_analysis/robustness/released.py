@@ -50,7 +50,7 @@ def evaluate_released(
     Returns:
         Outcome in mode "independent", success as foolbox scores it.
 
-    Source: PAPER arXiv 2002.12047 and its released script for the L-infinity attacks.
+    Source: Harris et al. 2020 (arXiv 2002.12047), the released script of the L-infinity attacks.
     """
     check_images(images, labels)
     check_count("batch_size", batch_size)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from msda_analysis.robustness.outcome import Outcome
 
+#: bool [image] or [training seed, image]
+Survived = Tensor | np.ndarray
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -38,7 +41,7 @@ class Paired:
     p_value: float
 
 
-def mcnemar(survived_a: Tensor, survived_b: Tensor) -> Paired:
+def mcnemar(survived_a: Survived, survived_b: Survived) -> Paired:
     """Exact test whether two classifiers survive an attack equally often on the same images.
 
     Args:
@@ -60,7 +63,7 @@ def mcnemar(survived_a: Tensor, survived_b: Tensor) -> Paired:
     return Paired((only_a - only_b) / a.shape[1], only_a, only_b, a.shape[1], p_value)
 
 
-def paired_bootstrap(survived_a: Tensor, survived_b: Tensor, *, seed: int = 0, resamples: int = 2000) -> Estimate:
+def paired_bootstrap(survived_a: Survived, survived_b: Survived, *, seed: int = 0, resamples: int = 2000) -> Estimate:
     """Accuracy of a minus accuracy of b under an attack, with a 95 % percentile interval.
 
     Images are drawn again together for both, training seeds apart for each. Of s seeds s - 1 are drawn, which makes the
@@ -88,7 +91,7 @@ def paired_bootstrap(survived_a: Tensor, survived_b: Tensor, *, seed: int = 0, r
     return Estimate(float(a.mean() - b.mean()), "accuracy", float(low), float(high), a.shape[1], warnings=warnings)
 
 
-def nested_test(survived_a: Tensor, survived_b: Tensor) -> float:
+def nested_test(survived_a: Survived, survived_b: Survived) -> float:
     """Two-sided p-value of equal accuracy when each side has at least two training seeds.
 
     Welch's t on the seeds' accuracies; the variance of the paired differences over images, averaged over seeds, is added.
@@ -214,7 +217,7 @@ def median_norm(minimum_norms: Tensor) -> Estimate:
     return Estimate(value, "pixel range", low, high, n)
 
 
-def _as_matrix(survived: Tensor, name: str) -> np.ndarray:
+def _as_matrix(survived: Survived, name: str) -> np.ndarray:
     array = np.asarray(survived)
     if array.dtype != bool or array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"{name}: expected bool [image] or [training seed, image], got {array.dtype} {array.shape}")

@@ -1,0 +1,185 @@
+"""How our DeepFool compares with foolbox's: the same answers first, then the time, in one run on one machine."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from msda_analysis.checks import check_count
+from msda_analysis.rng import stream
+from msda_analysis.robustness.attacks import build_foolbox, run_foolbox
+from msda_analysis.robustness.deepfool import deepfool
+from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.perturbation import (
+    NORMS,
+    Norm,
+    clip_to_budget,
+    held_still,
+    is_misclassified,
+    perturbation_norms,
+)
+from msda_analysis.robustness.trust import TrustSettings
+
+Row = dict[str, Any]
+
+# L2 budgets per L-infinity budget: about the square root of the number of values of a CIFAR image, halved
+_L2_SCALE = 25.0
+
+
+def bench_rows(
+    device: str | torch.device = "cpu", n_images: int = 256, seed: int = 0, *, repeats: int = 3, train_steps: int = 60
+) -> list[Row]:
+    """Parity with foolbox, then the ratio of the times, then the throughput of evaluate().
+
+    The classifier is a PreAct-ResNet18 for ten classes on 3 x 32 x 32 images, trained for `train_steps` steps on made-up
+    images (smooth class patterns with noise): untrained networks have odd boundaries. foolbox is run as it is commonly
+    used, on the model as it stands in eval mode; "held still" is foolbox on a model whose weights need no gradients, which
+    is what evaluate() gives every attack.
+
+    Args:
+        device: where to run.
+        n_images: images attacked at once.
+        seed: of weights and images.
+        repeats: timed runs of each, alternating; the median of the paired ratios is reported with the smallest and largest.
+        train_steps: training steps of 64 images.
+
+    Returns:
+        Rows with name, value, unit, low, high, n, note.
+    """
+    check_count("n_images", n_images, minimum=2)
+    check_count("repeats", repeats)
+    device = torch.device(device)
+    model = _trained_model(device, seed, train_steps)
+    images, labels = _patterns(n_images, seed, device, step=train_steps)
+    model.eval()
+    accuracy = float((~is_misclassified(model, images, labels)).double().mean())
+    rows = [_row("clean_accuracy", accuracy, "accuracy", n_images, "made-up images; says the network is trained")]
+    for norm in NORMS:
+        rows += _deepfool_rows(model, images, labels, norm, repeats)
+    return [*rows, *_throughput_rows(model, images, labels, seed)]
+
+
+def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: Norm) -> list[Row]:
+    """Agreement of our DeepFool with foolbox's on the same images: success per budget after clipping, and minimum norms."""
+    theirs = run_foolbox(build_foolbox("foolbox_deepfool", norm), model, images, labels, epsilon=None, key=0)
+    with held_still(model):
+        ours = deepfool(model, images, labels, norm=norm)
+    return _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
+
+
+def _deepfool_rows(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, repeats: int) -> list[Row]:
+    attack = build_foolbox("foolbox_deepfool", norm)
+
+    def run_theirs() -> Tensor:
+        return run_foolbox(attack, model, images, labels, epsilon=None, key=0)
+
+    def run_ours() -> Tensor:
+        with held_still(model):
+            return deepfool(model, images, labels, norm=norm)
+
+    def run_theirs_still() -> Tensor:
+        with held_still(model):
+            return run_theirs()
+
+    warm = slice(0, min(8, len(images)))
+    deepfool(model, images[warm], labels[warm], norm=norm)
+    times: dict[str, list[float]] = {"ours": [], "foolbox": [], "held still": []}
+    for _ in range(repeats):
+        ours, seconds = _timed(run_ours, images.device)
+        times["ours"].append(seconds)
+        theirs, seconds = _timed(run_theirs, images.device)
+        times["foolbox"].append(seconds)
+        times["held still"].append(_timed(run_theirs_still, images.device)[1])
+    rows = _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
+    notes = {"foolbox": "foolbox as commonly used", "held still": "foolbox with weight gradients off"}
+    for name, note in notes.items():
+        ratios = [mine / other for mine, other in zip(times["ours"], times[name], strict=True)]
+        label = f"deepfool_{norm}_time_ratio" + ("" if name == "foolbox" else "_held_still")
+        rows.append(_row(label, statistics.median(ratios), "ratio", repeats, note, min(ratios), max(ratios)))
+    rows += [_seconds_row(f"deepfool_{norm}_seconds_{name.replace(' ', '_')}", values) for name, values in times.items()]
+    return rows
+
+
+def _parity_rows(
+    model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, *, ours: Tensor, theirs: Tensor
+) -> list[Row]:
+    scale = 1.0 if norm == "linf" else _L2_SCALE
+    budgets = [epsilon * scale for epsilon in PAPER_EPSILONS]
+    agree = torch.stack([
+        is_misclassified(model, clip_to_budget(images, ours, epsilon=epsilon, norm=norm), labels)
+        == is_misclassified(model, clip_to_budget(images, theirs, epsilon=epsilon, norm=norm), labels)
+        for epsilon in budgets
+    ])  # fmt: skip
+    lengths, reference = (perturbation_norms(found - images, norm) for found in (ours, theirs))
+    moved = reference > 0
+    relative = ((lengths - reference).abs() / reference)[moved]
+    note = f"{len(budgets)} budgets up to {budgets[-1]:g}, {int(moved.sum())} images attacked"
+    rows = [_row(f"deepfool_{norm}_same_success", float(agree.double().mean()), "share", agree.numel(), note)]
+    if len(relative):
+        middle, largest = float(relative.median()), float(relative.max())
+        note = f"relative difference of minimum norms, median; largest {largest:.3g}"
+        rows.append(_row(f"deepfool_{norm}_norm_difference", middle, "ratio", len(relative), note))
+    return rows
+
+
+def _throughput_rows(model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> list[Row]:
+    attacks = ["fgsm", "uniform_noise", "deepfool"]
+
+    def run() -> object:
+        return evaluate(model, images, labels, attacks, PAPER_EPSILONS, seed=seed, trust=TrustSettings(images=0))
+
+    _, seconds = _timed(run, images.device)
+    note = f"{', '.join(attacks)}; {len(PAPER_EPSILONS)} budgets, cascade"
+    return [_row("evaluate_throughput", len(images) / seconds, "images per second", len(images), note)]
+
+
+def _trained_model(device: torch.device, seed: int, steps: int) -> nn.Module:
+    from msda_analysis.models import create  # the one place where this package needs a network of its own
+
+    model = create("preact_resnet18", num_classes=10, seed=seed).to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for step in range(steps):
+        images, labels = _patterns(64, seed, device, step=step)
+        loss = functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+def _patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Tensor, Tensor]:
+    """Images [n, 3, 32, 32] in [0, 1] of ten smooth patterns under noise, and their classes."""
+    patterns = torch.rand(10, 3, 4, 4, generator=stream(seed, "bench patterns"))
+    patterns = functional.interpolate(patterns, size=(32, 32), mode="bilinear", align_corners=False)
+    generator = stream(seed, "bench images", step=step)
+    labels = torch.randint(10, (n,), generator=generator)
+    noise = torch.randn(n, 3, 32, 32, generator=generator)
+    images = 0.5 + 0.5 * (patterns[labels] - 0.5) + 0.15 * noise
+    return (images - images.amin()).div(images.amax() - images.amin()).to(device), labels.to(device)
+
+
+def _timed(run: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    _wait(device)
+    start = time.perf_counter()
+    result = run()
+    _wait(device)
+    return result, time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _seconds_row(name: str, values: list[float]) -> Row:
+    return _row(name, statistics.median(values), "seconds", len(values), "median of the runs", min(values), max(values))
+
+
+def _row(
+    name: str, value: float, unit: str, n: int, note: str, low: float | None = None, high: float | None = None
+) -> Row:
+    return {"name": name, "value": value, "unit": unit, "low": low, "high": high, "n": n, "note": note}

@@ -1,0 +1,212 @@
+"""Do perturbations look like MixUp images? Angles, spectra and distances, each beside what chance would give.
+
+MixUp moves an image x_a along x_b - x_a. A perturbation is like MixUp as far as it points along such a direction, has its
+spectrum, or ends near the images that mixing can make.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msda_analysis.checks import check_choice, check_count, check_image_batch
+from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.rng import derive_key, generator_from_key, stream
+from msda_analysis.robustness.catalog import Attack
+from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like, perturbation_norms
+
+Row = dict[str, Any]
+
+
+def measure_likeness(
+    images: Tensor, perturbations: Mapping[str, Tensor], *, seed: int = 0, partners: int = 64, masks: Tensor | None = None
+) -> list[Row]:
+    """Cosines, spectra and distances to the mixed families of named perturbations, with three references.
+
+    The references are added under their own names: "gaussian" (white noise), "mixup" (a MixUp step towards an image that is
+    not among the partners: what a MixUp perturbation scores) and, for every name, "<name> (shuffled)": the perturbation of another image, which
+    keeps its look but not its fit to the image. A claim of likeness needs a perturbation to lie above both
+    "gaussian" and its own shuffled version.
+
+    Args:
+        images: [n, channel, height, width] float in [0, 1], n at least 4.
+        perturbations: by attack, attacked image minus image, the shape of `images`; zero ones are left out.
+        seed: partners, references and shuffles come from streams of this seed.
+        partners: further images b each image is compared with, at most n - 2.
+        masks: [k, 1, height, width] float in [0, 1] samples of a mask family; adds the distance to that family.
+
+    Returns:
+        Rows with metric, attack, x, value, low, high, n, unit; see cosine_rows, spectrum_rows, distance_rows. Intervals
+        are Student's over images.
+
+    Raises:
+        ValueError: shapes that do not match, too few images.
+    """
+    check_image_batch(images, minimum=4)
+    check_count("partners", partners)
+    for name, perturbation in perturbations.items():
+        if perturbation.shape != images.shape:
+            shapes = f"{tuple(images.shape)}, got {tuple(perturbation.shape)}"
+            raise ValueError(f"perturbations[{name!r}]: expected the shape of images {shapes}")
+    shifts = _draw_shifts(len(images), partners, seed)
+    named = {**perturbations, **_references(images, perturbations, shifts, seed)}
+    rows: list[Row] = []
+    for name, perturbation in named.items():
+        kept = perturbation.flatten(1).norm(dim=1) > 0
+        if int(kept.sum()) < 2:
+            continue
+        rows += cosine_rows(images, perturbation, shifts[1:], kept, name)
+        rows += spectrum_rows(perturbation[kept], name)
+        rows += distance_rows(images, perturbation, shifts[1:], kept, name, masks=masks)
+    return rows
+
+
+def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str) -> list[Row]:
+    """Cosine between perturbations and MixUp directions: mean absolute value over partners, and the largest.
+
+    In d dimensions two random directions have a mean absolute cosine of about sqrt(2 / (pi d)).
+
+    Args:
+        images: [n, channel, height, width].
+        perturbation: the same shape.
+        shifts: partner of image i is image (i + shift) mod n.
+        kept: bool [n], images to count.
+        name: for the rows.
+    """
+    flat = perturbation.flatten(1)
+    cosines = torch.stack([_cosine(flat, direction.flatten(1)) for direction in _directions(images, shifts)])[:, kept]
+    return [
+        _row("cosine_mean_abs", name, _mean(cosines.abs().mean(0), "cosine")),
+        _row("cosine_mean", name, _mean(cosines.mean(0), "cosine")),
+        _row("cosine_largest", name, _mean(cosines.amax(0), "cosine")),
+    ]
+
+
+def spectrum_rows(perturbation: Tensor, name: str) -> list[Row]:
+    """Share of a perturbation's power at each radial frequency; x is in cycles per image, the shares sum to one.
+
+    Args:
+        perturbation: [n, channel, height, width], none of them zero.
+        name: for the rows.
+    """
+    shares = radial_power(perturbation)
+    return [
+        _row("radial_power", name, _mean(shares[:, radius], "share"), x=float(radius)) for radius in range(shares.shape[1])
+    ]
+
+
+def distance_rows(
+    images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str, *, masks: Tensor | None = None
+) -> list[Row]:
+    """Distance of the perturbed image to what mixing can make of the image, in units of the perturbation's length (L2).
+
+    1: mixing comes no nearer than the image itself; 0: the perturbed image is a mixed one. Families, nearest partner each:
+    "mixup" the segment from x_a to x_b; "any_mask" every binary mask, channels together, a bound for all mask families;
+    "sampled_masks" the masks given.
+    """
+    lengths = perturbation.flatten(1).norm(dim=1)
+    nearest: dict[str, Tensor] = {}
+    for direction in _directions(images, shifts):
+        found = {"mixup": _distance_to_segment(perturbation, direction), "any_mask": _distance_to_masks(perturbation, direction)}
+        if masks is not None:
+            found["sampled_masks"] = _distance_to_samples(perturbation, direction, masks)
+        nearest = {key: torch.minimum(nearest.get(key, value), value) for key, value in found.items()}
+    return [
+        _row(f"distance_to_{family}", name, _mean((distance / lengths)[kept], "perturbation lengths"))
+        for family, distance in nearest.items()
+    ]
+
+
+def radial_power(images: Tensor) -> Tensor:
+    """Share of power at each radial frequency.
+
+    Args:
+        images: [n, channel, height, width], none of them zero.
+
+    Returns:
+        [n, radius] float64, rows sum to one; radius is the rounded length of the frequency in cycles per image.
+    """
+    power = torch.fft.fft2(images.double()).abs().square().sum(1)  # [n, height, width]
+    height, width = power.shape[-2:]
+    rows = torch.fft.fftfreq(height, 1 / height, dtype=torch.float64)
+    columns = torch.fft.fftfreq(width, 1 / width, dtype=torch.float64)
+    radius = torch.hypot(rows[:, None], columns[None, :]).round().long().flatten().to(images.device)
+    total = torch.zeros(len(images), int(radius.max()) + 1, dtype=torch.float64, device=images.device)
+    total.index_add_(1, radius, power.flatten(1))
+    return total / total.sum(1, keepdim=True)
+
+
+def mixup_direction_attack(bank: Tensor, norm: Norm = "linf") -> Attack:
+    """A blind attack for evaluate(): each image moves by epsilon towards a random image of a bank.
+
+    Args:
+        bank: [m, channel, *size] float in [0, 1]; a step's direction is x_b - x_a, its length in `norm` is the budget.
+        norm: "linf" or "l2".
+
+    Raises:
+        ValueError: unknown norm.
+    """
+    check_image_batch(bank, name="bank")
+    check_choice("norm", norm, NORMS)
+
+    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
+        assert epsilon is not None
+        chosen = torch.randint(len(bank), (len(images),), generator=generator_from_key(derive_key(key, "partners")))
+        direction = bank[chosen.to(bank.device)].to(images) - images
+        lengths = perturbation_norms(direction, norm).clamp(min=1e-12)
+        return images + epsilon * direction / expand_like(lengths, direction)
+
+    described = {"bank": hashlib.blake2b(bank.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()}
+    return Attack("mixup_direction", norm, run, is_black_box=True, settings=described)
+
+
+def _draw_shifts(n: int, partners: int, seed: int) -> list[int]:
+    """Different shifts 1..n-1; the first makes the "mixup" reference, the others the partners."""
+    order = torch.randperm(n - 1, generator=stream(seed, "mixup partners")) + 1
+    return order[: partners + 1].tolist()
+
+
+def _directions(images: Tensor, shifts: list[int]) -> Iterator[Tensor]:
+    return (images.roll(-shift, 0) - images for shift in shifts)
+
+
+def _references(images: Tensor, perturbations: Mapping[str, Tensor], shifts: list[int], seed: int) -> dict[str, Tensor]:
+    noise = torch.randn(images.shape, generator=stream(seed, "gaussian reference")).to(images)
+    shuffled = {f"{name} (shuffled)": value.roll(1, 0) for name, value in perturbations.items()}
+    toward = next(_directions(images, shifts[:1]))
+    return {**shuffled, "gaussian": 0.01 * noise, "mixup": 0.05 * toward}
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    return torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=1, eps=1e-30)
+
+
+def _distance_to_segment(perturbation: Tensor, direction: Tensor) -> Tensor:
+    change, toward = perturbation.flatten(1).double(), direction.flatten(1).double()
+    along = (change * toward).sum(1) / toward.square().sum(1).clamp(min=1e-30)
+    return (change - along.clamp(0, 1)[:, None] * toward).norm(dim=1)
+
+
+def _distance_to_masks(perturbation: Tensor, direction: Tensor) -> Tensor:
+    """Every pixel takes whichever of the two images is nearer: no binary mask does better."""
+    keep = perturbation.double().square().sum(1)
+    swap = (perturbation - direction).double().square().sum(1)
+    return torch.minimum(keep, swap).flatten(1).sum(1).sqrt()
+
+
+def _distance_to_samples(perturbation: Tensor, direction: Tensor, masks: Tensor) -> Tensor:
+    distances = [(perturbation - (1 - mask) * direction).flatten(1).double().norm(dim=1) for mask in masks.to(direction)]
+    return torch.stack(distances).amin(0)
+
+
+def _mean(values: Tensor, unit: str) -> Estimate:
+    return mean_estimate(values.double().tolist(), unit)
+
+
+def _row(metric: str, name: str, estimate: Estimate, x: float | None = None) -> Row:
+    return {
+        "metric": metric, "attack": name, "x": x, "value": estimate.value, "low": estimate.low, "high": estimate.high,
+        "n": estimate.n, "unit": estimate.unit,
+    }  # fmt: skip
