@@ -112,9 +112,7 @@ def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str
         values = {name: json.loads(text) for name, text in header.items() if name != "format"}
         if values["version"] > _VERSION:
             raise ValueError(f"it has format version {values['version']}, this library reads up to {_VERSION}")
-        options = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values["options"].items()
-        }
+        options: dict[str, Any] = {name: _as_tuple(value) for name, value in values["options"].items()}
         # without memory for the weights: they come from the file, and only after their shapes were compared
         with torch.device("meta"):
             network = create(values["model"], **options)
@@ -122,8 +120,12 @@ def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str
             raise ValueError(f"it holds a {values['class']}, but {values['model']!r} is a {type(network).__name__}")
         model = network if values["mean"] is None else Normalized(network, values["mean"], values["std"])
         return model, values["metadata"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: the model cannot be rebuilt from the file's header: {error}") from error
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
 
 def _check_fit(model: nn.Module, tensors: Mapping[str, Tensor], path: Path, shown: int = 3) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from msda_analysis import checks
+from msda_analysis.models.initialization import modules_to_draw
 
 _ENCODER_CHANNELS = (32, 32, 64, 64)
 _DECODER_CHANNELS = (64, 32, 32)
@@ -82,7 +83,7 @@ class VAE(nn.Module):
         self._initialize()
 
     def _initialize(self) -> None:
-        for module in self.modules():
+        for module in modules_to_draw(self):
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_normal_(module.weight)
         for head in (self.loc, self.scale):  # an untrained code is exactly the prior

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from msda_analysis import checks
+from msda_analysis.models.initialization import modules_to_draw
 
 # per block: tap name, channels, whether 2x2 max pooling comes before the tap
 _BLOCKS = (
@@ -55,9 +56,10 @@ class VGG11(nn.Module):
         self._initialize()
 
     def _initialize(self) -> None:
-        for module in self.modules():
+        for module in modules_to_draw(self):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
