@@ -6,6 +6,7 @@ only two bins remain along the last axis.
 """
 
 import math
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 
 import torch
@@ -53,7 +54,9 @@ def noise_shape(size: tuple[int, ...], spectrum: str) -> tuple[int, ...]:
     """
     if spectrum == "isotropic":
         return (*size[:-1], size[-1] // 2 + 1, 2)
-    return (*_released_frequencies(size).shape, 2)
+    middle = [size[2]] if len(size) == 3 else []
+    last = [min(size[1], size[1] // 2 + 1 + size[1] % 2)] if len(size) > 1 else []
+    return (size[0], *middle, *last, 2)
 
 
 def isotropic_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
@@ -65,26 +68,56 @@ def isotropic_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) -
     Returns:
         [n, *size] real field, not normalized.
     """
-    scaled = noise * isotropic_scale(size, decay_power, noise.device, noise.dtype).unsqueeze(-1)
-    return inverse_fft(scaled, size)
-
-
-def inverse_fft(spectrum: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Real fields [n, *size] of half-grid spectra given as [n, *half grid, 2] real and imaginary parts."""
+    spectrum = noise * table(half_grid_scale, size, decay_power, like=noise)
     return torch.fft.irfftn(torch.view_as_complex(spectrum), s=size, dim=tuple(range(1, len(size) + 1)))
 
 
-@lru_cache(maxsize=64)
-def isotropic_scale(size: tuple[int, ...], decay_power: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Amplitude of each bin of the half grid: [*size[:-1], size[-1] // 2 + 1]. Zero frequency like the lowest harmonic."""
+def product_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
+    """The law of isotropic_fields from one normal per cell, by matrix products: faster than an FFT for short axes.
+
+    The decay does not change when one component of the frequency changes sign, so products of real sines and cosines
+    diagonalize the covariance just as complex waves do.
+
+    Args:
+        noise: [n, *size] standard normals.
+
+    Returns:
+        [n, *size] real field, not normalized.
+    """
+    fields = noise * table(product_scale, size, decay_power, like=noise)
+    for axis, length in enumerate(size, start=1):
+        fields = (fields.movedim(axis, -1) @ table(real_waves, length, like=noise)).movedim(-1, axis)
+    return fields
+
+
+def real_waves(length: int) -> Tensor:
+    """[length, length] float64 orthonormal waves, one per row: constant, cos 1, sin 1, cos 2, sin 2, ... in index order."""
+    order = _wave_number(length)
+    angle = 2 * math.pi / length * torch.outer(order, torch.arange(length, dtype=torch.float64))
+    is_sine = torch.arange(length) % 2 == 0
+    is_sine[0] = False
+    waves = torch.where(is_sine[:, None], torch.sin(angle), torch.cos(angle))
+    return waves / torch.linalg.vector_norm(waves, dim=1, keepdim=True)
+
+
+def product_scale(size: tuple[int, ...], decay_power: float) -> Tensor:
+    """[*size] float64 amplitude of each product of real waves."""
+    frequency = _magnitude([_wave_number(length) / length for length in size])
+    return _decay(frequency, size, decay_power) / math.sqrt(math.prod(size))
+
+
+def _wave_number(length: int) -> Tensor:
+    return torch.div(torch.arange(length, dtype=torch.float64) + 1, 2, rounding_mode="floor")  # 0, 1, 1, 2, 2, ...
+
+
+def half_grid_scale(size: tuple[int, ...], decay_power: float) -> Tensor:
+    """[*size[:-1], size[-1] // 2 + 1, 2] float64 amplitude of each bin of the half grid, for both its parts."""
     axes = [torch.fft.fftfreq(length, dtype=torch.float64) for length in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], dtype=torch.float64))
     scale = _decay(_magnitude(axes), size, decay_power)
-    is_paired = torch.ones(size[-1] // 2 + 1, dtype=torch.bool)
-    is_paired[0] = False
-    if size[-1] % 2 == 0:
-        is_paired[-1] = False
-    return torch.where(is_paired, scale / math.sqrt(2), scale).to(device=device, dtype=dtype)
+    column = torch.arange(size[-1] // 2 + 1)
+    is_paired = (column > 0) & (2 * column < size[-1])
+    return torch.where(is_paired, scale / math.sqrt(2), scale).unsqueeze(-1).repeat_interleave(2, dim=-1)
 
 
 def released_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
@@ -98,7 +131,7 @@ def released_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) ->
         [n, *size] real field, not normalized.
     """
     # a grid of one row (first length 1) has no imaginary row; the released code fails there, we take zero
-    rows = noise[:, :2] * _released_rows(size, decay_power, noise.device, noise.dtype)
+    rows = noise[:, :2] * table(released_scale, size, decay_power, like=noise)
     real = rows[:, 0]
     imaginary = rows[:, 1] if rows.shape[1] > 1 else torch.zeros_like(real)
     bins = torch.complex(real, imaginary)  # [n, *remaining grid axes, 2]
@@ -106,24 +139,36 @@ def released_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) ->
         bins = torch.fft.ifftn(bins, s=size[:-1], dim=tuple(range(1, len(size))))
     constant, harmonic = bins[..., 0].real, bins[..., 1]
     parts = torch.stack([constant, harmonic.real, harmonic.imag], dim=-1)
-    return parts @ _two_bin_basis(size[-1], noise.device, noise.dtype)
+    return parts @ table(two_bin_waves, size[-1], like=noise)
 
 
-@lru_cache(maxsize=64)
-def _two_bin_basis(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """[3, length]: what a real inverse FFT adds per unit of bin 0 and of bin 1's real and imaginary part."""
+def two_bin_waves(length: int) -> Tensor:
+    """[3, length] float64: what a real inverse FFT adds per unit of bin 0 and of bin 1's real and imaginary part."""
     angle = 2 * math.pi * torch.arange(length, dtype=torch.float64) / length
     # bin 1 of a length-2 signal is the Nyquist bin: alone, and without imaginary part; length 1 has bin 0 only
     weight = {1: 0.0, 2: 1.0}.get(length, 2.0)
-    basis = torch.stack([torch.ones_like(angle), weight * torch.cos(angle), -weight * torch.sin(angle)]) / length
-    return basis.to(device=device, dtype=dtype)
+    return torch.stack([torch.ones_like(angle), weight * torch.cos(angle), -weight * torch.sin(angle)]) / length
 
 
-@lru_cache(maxsize=64)
-def _released_rows(size: tuple[int, ...], decay_power: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Amplitude of the two first-axis rows that the released code uses: [up to 2, *remaining grid axes, 1]."""
-    scale = _decay(_released_frequencies(size), size, decay_power)
-    return scale[:2].unsqueeze(-1).to(device=device, dtype=dtype)
+def released_scale(size: tuple[int, ...], decay_power: float) -> Tensor:
+    """[up to 2, *remaining grid axes, 1] float64 amplitude of the two first-axis rows that the released code uses."""
+    return _decay(_released_frequencies(size), size, decay_power)[:2].unsqueeze(-1)
+
+
+def table(make: Callable[..., Tensor], *arguments: Hashable, like: Tensor) -> Tensor:
+    """A table that depends on the size alone, on the device and in the dtype of `like`; made once.
+
+    A compiler traces the plain function, because it cannot look through the cache.
+    """
+    if torch.compiler.is_compiling():
+        return make(*arguments).to(like)
+    return _remembered(make, arguments, like.device, like.dtype)
+
+
+@lru_cache(maxsize=256)
+def _remembered(make: Callable[..., Tensor], arguments: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return make(*arguments).to(device=device, dtype=dtype)
 
 
 def _released_frequencies(size: tuple[int, ...]) -> Tensor:
@@ -132,7 +177,7 @@ def _released_frequencies(size: tuple[int, ...]) -> Tensor:
     if len(size) == 3:
         axes.append(torch.fft.fftfreq(size[2], dtype=torch.float64))
     if len(size) > 1:
-        axes.append(torch.fft.fftfreq(size[1], dtype=torch.float64)[: size[1] // 2 + 1 + size[1] % 2])
+        axes.append(torch.fft.fftfreq(size[1], dtype=torch.float64)[: noise_shape(size, "released")[-2]])
     return _magnitude(axes)
 
 

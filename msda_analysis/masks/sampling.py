@@ -6,14 +6,11 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_size
-from msda_analysis.masks import fourier
+from msda_analysis.masks import fourier_cpu
 from msda_analysis.masks.boxes import box_masks, draw_boxes
 from msda_analysis.masks.families import Alternate, CutMix, Family, FMix, MixUp, family_at
 from msda_analysis.masks.lam import draw_lam
-from msda_analysis.masks.threshold import keep_brightest
 from msda_analysis.rng import derive_key, generator_from_key, take_key
-
-_CHUNK_CELLS = 1 << 17  # cells worked on at once, so that a chunk's noise, field and mask stay in the cache
 
 
 @dataclass(frozen=True)
@@ -97,36 +94,9 @@ def _label_weights(family: Family, kept: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _fourier_masks(family: FMix, lam: Tensor, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
-    """[n, 1, *size], made chunk by chunk so that the working set stays in the cache."""
-    n, n_cells = len(lam), _product(size)
-    noise = generator_from_key(derive_key(key, "noise"), device)
-    round_up = _round_up(family, n, key)
-    masks = torch.empty(n, 1, *size, dtype=torch.float32, device=device)
-    step = max(1, _CHUNK_CELLS // n_cells) if device.type == "cpu" else n
-    for start in range(0, n, step):
-        part = slice(start, min(n, start + step))
-        field = _draw_fields(family, part.stop - start, size, noise, device)
-        coins = None if round_up is None else round_up[part]
-        masks[part] = _threshold(family, field, lam[part], coins)
-    return masks
-
-
-def _draw_fields(family: FMix, n: int, size: tuple[int, ...], noise: torch.Generator, device: torch.device) -> Tensor:
-    shape = fourier.noise_shape(size, family.spectrum)
-    used = _product(shape)
-    # whole blocks of 16 normals per mask: torch fills in such blocks, so the first k masks do not depend on n
-    values = torch.randn(n, -(-used // 16) * 16, generator=noise, device=device)[:, :used].view(n, *shape)
-    make = fourier.isotropic_fields if family.spectrum == "isotropic" else fourier.released_fields
-    return make(values, size, family.decay_power)
-
-
-def _threshold(family: FMix, field: Tensor, lam: Tensor, round_up: Tensor | None) -> Tensor:
-    if family.max_soft > 0:
-        on_device = None if round_up is None else round_up.to(field.device)
-        return fourier.binarize(field, lam.to(field.device), family.max_soft, on_device)
-    cells = field.flatten(1)
-    masks = keep_brightest(cells, fourier.keep_counts(lam, cells.shape[1], round_up))
-    return masks.view(len(lam), 1, *field.shape[1:])
+    """[n, 1, *size] on the device."""
+    noise_key, round_up = derive_key(key, "noise"), _round_up(family, len(lam), key)
+    return fourier_cpu.sample_masks(family, lam, size=size, key=noise_key, round_up=round_up)
 
 
 def _round_up(family: FMix, n: int, key: int) -> Tensor | None:
@@ -135,10 +105,3 @@ def _round_up(family: FMix, n: int, key: int) -> Tensor | None:
         return None
     coins = generator_from_key(derive_key(key, "rounding"))
     return torch.rand(n, generator=coins, dtype=torch.float64) < 0.5
-
-
-def _product(lengths: tuple[int, ...]) -> int:
-    result = 1
-    for length in lengths:
-        result *= length
-    return result

@@ -109,7 +109,7 @@ def test_counts_round_up_or_down_by_a_fair_coin():
 def test_tiny_sizes_agree_with_the_padded_inverse_fft(size):
     """The low-rank form equals the plain transform of two bins, Nyquist and single-bin cases included."""
     noise = torch.randn(5, *fourier.noise_shape(size, "released"), generator=stream(7, "noise"), dtype=torch.float64)
-    scale = fourier._released_rows(size, 3.0, noise.device, noise.dtype)
+    scale = fourier.released_scale(size, 3.0)
     rows = (noise[:, :2] * scale).numpy()
     spectrum = rows[:, 0] + (1j * rows[:, 1] if rows.shape[1] > 1 else 0)
     axes = tuple(range(-len(size), 0))

@@ -1,0 +1,193 @@
+"""FMix masks on a CPU: the laws of fourier.py in NumPy, block by block on as many threads as torch may use.
+
+A block's noise, field and mask fit the cache. Each block has its own stream, so neither the number of threads nor the
+number of masks changes a mask. NumPy's FFT, partition and small products run on the calling thread and let other
+threads run; that is why this is not written with torch operations, whose inner threads would get in each other's way.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from msda_analysis.masks import fourier
+from msda_analysis.masks.families import FMix
+from msda_analysis.rng import derive_key, generator_from_key
+
+_BLOCK_CELLS = 1 << 15
+_SHORT_AXIS = 64  # up to here products with a table of waves beat an FFT
+
+
+class _Workspace:
+    """Arrays of one thread, used again for every block: fresh memory costs more than the arithmetic on it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, *shape: int, dtype: type = np.float32) -> np.ndarray:
+        """An uninitialized array; the last one of this name is lost."""
+        n_values = math.prod(shape)
+        array = self._arrays.get(name)
+        if array is None or array.size < n_values:
+            array = self._arrays[name] = np.empty(n_values, dtype)
+        return array[:n_values].reshape(shape)
+
+
+def sample_masks(
+    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: int, round_up: Tensor | None = None
+) -> Tensor:
+    """FMix masks as a function of lambda and a key.
+
+    Args:
+        family: its spectrum, decay and softness.
+        lam: [n] float64 on the host.
+        key: of the noise.
+        round_up: see fourier.keep_counts.
+
+    Returns:
+        [n, 1, *size] float32 in [0, 1].
+    """
+    n_cells = math.prod(size)
+    counts = fourier.keep_counts(lam, n_cells, round_up).numpy()
+    masks = torch.from_numpy(
+        np.empty((len(lam), n_cells), dtype=np.float32)
+    )  # NumPy asks for huge pages, torch does not
+    rows = max(1, _BLOCK_CELLS // n_cells)
+
+    def fill(block: int, work: _Workspace) -> None:
+        part = slice(block * rows, min(len(lam), (block + 1) * rows))
+        fields = draw_fields(family, part.stop - part.start, size, derive_key(key, block), work)
+        if family.max_soft > 0:
+            coins = None if round_up is None else round_up[part]
+            masks[part] = fourier.binarize(torch.from_numpy(fields), lam[part], family.max_soft, coins).flatten(1)
+        else:
+            keep_brightest(fields.reshape(-1, n_cells), counts[part], masks[part].numpy(), work)
+
+    _on_threads(fill, math.ceil(len(lam) / rows))
+    return masks.view(len(lam), 1, *size)
+
+
+def draw_fields(family: FMix, n: int, size: tuple[int, ...], key: int, work: _Workspace | None = None) -> np.ndarray:
+    """[n, *size] float32 fields from a stream of their own; the first k of n equal a draw of k."""
+    work = work or _Workspace()
+    if family.spectrum == "released":
+        noise = draw_normals(n, released_noise_shape(size), key, work)
+        return released_fields(noise, size, family.decay_power, work)
+    if max(size) <= _SHORT_AXIS:
+        return product_fields(draw_normals(n, size, key, work), size, family.decay_power, work)
+    noise = draw_normals(n, fourier.noise_shape(size, "isotropic"), key, work)
+    return isotropic_fields(noise, size, family.decay_power, work)
+
+
+def draw_normals(n: int, shape: tuple[int, ...], key: int, work: _Workspace) -> np.ndarray:
+    """[n, *shape] float32 standard normals."""
+    used = math.prod(shape)
+    # torch fills in blocks of 16: whole blocks per row keep the first rows independent of n
+    values = work.array("noise", n, -(-used // 16) * 16)
+    torch.from_numpy(values).normal_(generator=generator_from_key(key))
+    return values[:, :used].reshape(n, *shape)
+
+
+def released_noise_shape(size: tuple[int, ...]) -> tuple[int, ...]:
+    """The part of the released noise that its masks depend on: two rows of the first axis."""
+    first, *rest = fourier.noise_shape(size, "released")
+    return (min(first, 2), *rest)
+
+
+def product_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+    """fourier.product_fields in NumPy; overwrites the noise."""
+    noise *= _table(fourier.product_scale, size, decay_power)
+    spare = work.array("spare", *noise.shape)
+    fields = np.matmul(noise, _table(fourier.real_waves, size[-1]), out=spare)
+    if len(size) > 1:
+        fields = np.matmul(_table(fourier.real_waves, size[-2]).T, fields, out=noise)
+    if len(size) > 2:
+        planes, spare = fields.reshape(*fields.shape[:2], -1), spare.reshape(*fields.shape[:2], -1)
+        fields = np.matmul(_table(fourier.real_waves, size[0]).T, planes, out=spare)
+    return fields.reshape(noise.shape)
+
+
+def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+    """fourier.isotropic_fields in NumPy; overwrites the noise."""
+    noise *= _table(fourier.half_grid_scale, size, decay_power)
+    spectrum = noise.view(np.complex64)[..., 0]
+    spare = work.array("spare", *spectrum.shape, dtype=np.complex64)
+    for axis in range(1, len(size)):
+        spectrum, spare = np.fft.ifft(spectrum, axis=axis, out=spare), spectrum
+    return np.fft.irfft(spectrum, n=size[-1], out=work.array("field", len(noise), *size))
+
+
+def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+    """fourier.released_fields in NumPy; only the first two rows of the noise are needed."""
+    rows = noise[:, :2] * _table(fourier.released_scale, size, decay_power)
+    bins = np.zeros((len(rows), *rows.shape[2:]), dtype=np.complex64)
+    bins.real = rows[:, 0]
+    if rows.shape[1] > 1:
+        bins.imag = rows[:, 1]
+    if len(size) > 1:
+        bins = np.fft.ifftn(bins, s=size[:-1], axes=range(1, len(size)))
+    parts = np.stack([bins[..., 0].real, bins[..., 1].real, bins[..., 1].imag], axis=-1)
+    return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))
+
+
+def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, work: _Workspace) -> None:
+    """Write masks of exactly counts[i] ones at the largest cells of field i; ties go to the lower index.
+
+    Each threshold is found by NumPy's partition, a quickselect that is vectorized where the processor allows.
+
+    Args:
+        fields: [n, cells] float32; left as they are.
+        counts: [n] in 0..cells.
+        masks: [n, cells] float32, overwritten.
+    """
+    scratch = work.array("scratch", *fields.shape)
+    np.copyto(scratch, fields)
+    thresholds = np.full((len(fields), 1), np.inf, dtype=np.float32)
+    first_kept = fields.shape[1] - counts
+    for row, index in enumerate(first_kept.tolist()):
+        if index < fields.shape[1]:
+            cells = scratch[row]
+            cells.partition(index)
+            thresholds[row] = cells[index]
+    keep = np.greater_equal(fields, thresholds, out=work.array("keep", *fields.shape, dtype=np.bool_))
+    np.copyto(masks, keep)
+    if np.count_nonzero(keep) != counts.sum():
+        _drop_surplus_ties(masks, fields, thresholds, counts)
+
+
+def _drop_surplus_ties(masks: np.ndarray, fields: np.ndarray, thresholds: np.ndarray, counts: np.ndarray) -> None:
+    """Where several cells equal the threshold, clear those of the highest index until the count is right."""
+    surplus = np.count_nonzero(masks, axis=1) - counts
+    for row in np.flatnonzero(surplus):
+        ties = np.flatnonzero(fields[row] == thresholds[row])
+        masks[row, ties[len(ties) - surplus[row] :]] = 0
+
+
+def _table(make: Callable[..., Tensor], *arguments: object) -> np.ndarray:
+    return fourier.table(make, *arguments, like=torch.empty(0)).numpy()
+
+
+def _on_threads(work_on: Callable[[int, _Workspace], None], n_tasks: int) -> None:
+    """Do tasks 0 .. n_tasks - 1 on up to torch.get_num_threads() threads, this one included."""
+    tasks = iter(range(n_tasks))
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            workspace = _Workspace()
+            for task in tasks:  # handing out the next number is atomic
+                work_on(task, workspace)
+        except BaseException as error:
+            failures.append(error)
+
+    others = [threading.Thread(target=run) for _ in range(min(torch.get_num_threads(), n_tasks) - 1)]
+    for thread in others:
+        thread.start()
+    run()
+    for thread in others:
+        thread.join()
+    if failures:
+        raise failures[0]
