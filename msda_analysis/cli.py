@@ -79,6 +79,12 @@ class Study(Common):
     """Norm of the budgets."""
     attack_images: int | None = 500
     """Test images attacked, a class-balanced part."""
+    mode: Literal["cascade", "independent"] = "cascade"
+    """cascade: an image broken at a budget stays broken at larger ones (robust accuracy); independent: the released curves."""
+    released_attacks: bool = False
+    """Replay the released experiment: foolbox alone, its defaults, its success, independent budgets."""
+    likeness_images: int = 200
+    """Test images on which perturbations are compared with MixUp directions; 0 leaves that out."""
     n_masks: int = 2000
     """Masks described per family; 0 leaves them out."""
     name: str = "study"

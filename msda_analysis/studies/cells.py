@@ -1,74 +1,23 @@
-"""What each kind of cell does: data -> training -> measurement -> rows."""
+"""Cells that train, measure VAEs, describe masks and draw pictures."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from msda_analysis import mask_stats, robustness
-from msda_analysis.data import Dataset, load_dataset, sample_images
-from msda_analysis.estimate import Estimate, wilson_interval
+from msda_analysis import mask_stats
+from msda_analysis.data import sample_images
+from msda_analysis.estimate import Estimate
 from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.vae import encode_images, vae_information
 from msda_analysis.masks import family_from_name, sample_masks
-from msda_analysis.models import load_checkpoint, save_checkpoint
+from msda_analysis.models import save_checkpoint
 from msda_analysis.results import Source, make_row
 from msda_analysis.rng import stream
-from msda_analysis.studies.plan import Cell, StudyPlan
-from msda_analysis.studies.store import Store
+from msda_analysis.studies.plan import Cell
+from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop, save_arrays
 from msda_analysis.training import History, fit_classifier, fit_vae
 
-Rows = list[dict[str, Any]]
-_MODEL = "model.safetensors"
 _N_PICTURES = 8
-
-
-@dataclass
-class Workshop:
-    """What cells work with: the plan, the folder, and the dataset, loaded once and only if needed."""
-
-    plan: StudyPlan
-    store: Store
-    progress: bool = True
-
-    @cached_property
-    def train(self) -> Dataset:
-        spec = self.plan.data
-        dataset = load_dataset(spec.name, "train", spec.root, train_size=spec.train_size, progress=self.progress)
-        return dataset.to(self.plan.device)
-
-    @cached_property
-    def test(self) -> Dataset:
-        spec = self.plan.data
-        dataset = load_dataset(spec.name, "test", spec.root, progress=self.progress)
-        dataset = dataset if spec.test_size is None else dataset.take(spec.test_size)
-        return dataset.to(self.plan.device)
-
-    def source(self, cell: Cell, model: str) -> Source:
-        """What all rows of a cell share."""
-        dataset = "" if cell.kind == "pictures" else self.plan.data.name
-        return Source(
-            self.plan.name, cell.name, dataset, model, cell.augmentation, cell.seed, cell.settings,
-            device_name(self.plan.device),
-        )  # fmt: skip
-
-    def load_model(self, cell: Cell) -> torch.nn.Module:
-        """The trained model of a finished training cell."""
-        return load_checkpoint(self.store.cell_folder(cell) / _MODEL, self.plan.device)[0]
-
-
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write plain arrays by name, compressed."""
-    np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-
-
-def device_name(device: str) -> str:
-    """The device as results name it: "cpu", or the GPU's product name."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -77,7 +26,7 @@ def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.vae,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(vae, folder / _MODEL, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(vae, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
     return _history_rows(workshop.source(cell, "vae"), history)
 
 
@@ -88,7 +37,7 @@ def train_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.classifier,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(classifier, folder / _MODEL, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
     return _history_rows(workshop.source(cell, workshop.plan.classifier.model), history)
 
 
@@ -102,28 +51,7 @@ def measure_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     # "rate" is the same number in both: the paper's name is kept once
     found |= {name: estimate for name, estimate in bounds.items() if name != "rate"}
     _save_reconstructions(workshop, cell, vae, images[:_N_PICTURES], folder)
-    return _rows(workshop.source(cell, "vae"), found)
-
-
-def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
-    """Clean accuracy on the whole test split, robust accuracy on the attacked part."""
-    del folder
-    assert workshop.plan.classifier is not None
-    model, source = workshop.load_model(cell.needs[0]), workshop.source(cell, workshop.plan.classifier.model)
-    test = workshop.test
-    rows = [make_row(source, "accuracy", _clean_accuracy(model, test))]
-    spec = workshop.plan.attack
-    if spec is None:
-        return rows
-    part = test if spec.n_images is None or spec.n_images >= len(test) else test.take(spec.n_images)
-    outcome = robustness.evaluate(
-        model, part.unit_images(), part.labels, spec.attacks, spec.epsilons, spec.norm,
-        seed=cell.seed, progress=workshop.progress,
-    )  # fmt: skip
-    for entry in outcome.table().to_dict("records"):
-        estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
-        rows.append(make_row(source, entry["metric"], estimate, attack=entry["attack"], epsilon=entry["epsilon"]))
-    return rows
+    return [make_row(workshop.source(cell, "vae"), metric, estimate) for metric, estimate in found.items()]
 
 
 def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -153,27 +81,6 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     save_arrays(folder / "masks.npz", masks)
     save_arrays(folder / "mixed.npz", mixed)
     return []
-
-
-RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
-    "pictures": draw_pictures,
-    "masks": describe_masks,
-    "train_vae": train_vae,
-    "train_classifier": train_classifier,
-    "measure_vae": measure_vae,
-    "measure_classifier": measure_classifier,
-}
-
-
-@torch.no_grad()
-def _clean_accuracy(model: torch.nn.Module, dataset: Dataset) -> Estimate:
-    parts = zip(dataset.unit_images().split(500), dataset.labels.split(500), strict=True)
-    n_right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
-    return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
-
-
-def _rows(source: Source, found: dict[str, Estimate]) -> Rows:
-    return [make_row(source, metric, estimate) for metric, estimate in found.items()]
 
 
 def _history_rows(source: Source, history: History) -> Rows:

@@ -10,7 +10,7 @@ from msda_analysis import mask_stats
 from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.rng import stream
-from msda_analysis.studies.cells import device_name
+from msda_analysis.studies.workshop import device_name
 
 if TYPE_CHECKING:
     from msda_analysis.cli import Masks

@@ -9,7 +9,8 @@ from typing import Any
 from msda_analysis.checks import check_choice, check_count
 from msda_analysis.masks import family_from_name
 from msda_analysis.results import to_settings
-from msda_analysis.robustness import PAPER_EPSILONS
+from msda_analysis.robustness import MODES, NORMS, PAPER_EPSILONS, list_attacks
+from msda_analysis.robustness.evaluate import Mode
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.training import ClassifierFit, VaeFit
 
@@ -41,12 +42,28 @@ class AttackSpec:
 
     Attributes:
         n_images: test images attacked, a class-balanced part; None for all.
+        mode: "cascade", the definition of robust accuracy, or "independent", the released curves.
+        released: replay the released experiment with foolbox alone, its defaults and its seeding; then `mode` is
+            "independent", and there are no minimum norms and no trust checks.
+        likeness_images: images on which perturbations are compared with MixUp directions; 0 leaves that out.
     """
 
     attacks: tuple[str, ...] = PAPER_ATTACKS
     epsilons: tuple[float, ...] = PAPER_EPSILONS
     norm: Norm = "linf"
     n_images: int | None = None
+    mode: Mode = "cascade"
+    released: bool = False
+    likeness_images: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("norm", self.norm, NORMS)
+        check_choice("mode", self.mode, MODES)
+        check_count("likeness_images", self.likeness_images, minimum=0)
+        for name in self.attacks:
+            check_choice("attacks", name, list_attacks(self.norm))
+        if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):
+            raise ValueError(f"epsilons: expected at least one number, each >= 0, got {self.epsilons!r}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class Cell:
     """One piece of work.
 
     Attributes:
-        kind: "masks", "pictures", "train_vae", "train_classifier", "measure_vae" or "measure_classifier".
+        kind: what is done, a key of cells.RUNNERS.
         settings: all that decides its numbers, as plain JSON values.
         needs: cells that must be done before.
     """
@@ -165,12 +182,16 @@ class StudyPlan:
             return []
         shared = {"data": self._data(), "fit": to_settings(self.classifier)}
         trained = [Cell("train_classifier", name, seed, shared) for seed in self.seeds for name in self.augmentations]
-        if self.attack is None:
-            attack = AttackSpec(attacks=())
-        else:
-            attack = self.attack
-            check_choice("norm", attack.norm, ("linf", "l2"))
-        return [*trained, *(
-            Cell("measure_classifier", cell.augmentation, cell.seed, shared | {"attack": to_settings(attack)}, (cell,))
-            for cell in trained
-        )]  # fmt: skip
+        attacked = shared | {"attack": to_settings(self.attack)}
+        measured = [Cell("measure_classifier", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
+        return [*trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured)]
+
+    def _likeness_cells(self, trained: list[Cell], attacked: dict[str, Any]) -> list[Cell]:
+        if self.attack is None or not self.attack.likeness_images:
+            return []
+        return [Cell("measure_likeness", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
+
+    def _comparison_cells(self, measured: list[Cell]) -> list[Cell]:
+        if self.attack is None or len(self.augmentations) < 2:
+            return []
+        return [Cell("compare_classifiers", "all", self.first_seed, {}, tuple(measured))]

@@ -30,7 +30,9 @@ def quickstart(*, seed: int = 0, device: str = "cpu", smoke: bool = False) -> St
         data=DataSpec("digits", train_size=200, test_size=60),
         vae=VaeFit(epochs=1, batch_size=50),
         classifier=ClassifierFit(epochs=1, batch_size=50),
-        attack=AttackSpec(attacks=("fgsm", "uniform_noise"), epsilons=(0.0, 0.01, 0.1), n_images=20),
+        attack=AttackSpec(
+            attacks=("fgsm", "uniform_noise"), epsilons=(0.0, 0.01, 0.1), n_images=20, likeness_images=20
+        ),
         n_masks=100,
     )
 
@@ -46,7 +48,15 @@ def study(command: "Study", *, device: str) -> StudyPlan:
         first_seed=command.seed,
         vae=_vae_fit(command),
         classifier=_classifier_fit(command),
-        attack=AttackSpec(command.attacks, command.epsilons, command.norm, command.attack_images),
+        attack=AttackSpec(
+            command.attacks,
+            command.epsilons,
+            command.norm,
+            command.attack_images,
+            "independent" if command.released_attacks else command.mode,
+            command.released_attacks,
+            command.likeness_images,
+        ),  # fmt: skip
         n_masks=command.n_masks,
         device=device,
     )

@@ -3,7 +3,7 @@
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,22 @@ from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
 from msda_analysis.results import current_commit, make_failure_row, package_version, read_table
-from msda_analysis.studies.cells import RUNNERS, Workshop, device_name, save_arrays
+from msda_analysis.studies import cells as work
+from msda_analysis.studies import robustness_cells
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
+from msda_analysis.studies.workshop import Rows, Workshop, device_name, save_arrays
+
+RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
+    "pictures": work.draw_pictures,
+    "masks": work.describe_masks,
+    "train_vae": work.train_vae,
+    "measure_vae": work.measure_vae,
+    "train_classifier": work.train_classifier,
+    "measure_classifier": robustness_cells.measure_classifier,
+    "measure_likeness": robustness_cells.measure_likeness,
+    "compare_classifiers": robustness_cells.compare_classifiers,
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from msda_analysis.results import read_rows, replace_file, write_table
 from msda_analysis.studies.plan import Cell, StudyPlan
 
 _PLAN, _ROWS, _FAILURE = "study.json", "rows.csv", "failure.json"
+#: Folder inside a cell's folder for what a cell can resume from.
+PARTIAL = "partial"
 
 
 class Store:
@@ -46,16 +48,18 @@ class Store:
         return (self.cell_folder(cell) / _ROWS).is_file()
 
     def start(self, cell: Cell) -> Path:
-        """A clean folder for a cell that is about to run."""
+        """A clean folder for a cell that is about to run; only its partial/, where it resumes from, is kept."""
         folder = self.cell_folder(cell)
-        if folder.exists():
-            shutil.rmtree(folder)  # left by an interrupted or failed run
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir():  # left by an interrupted or failed run
+            if entry.is_file():
+                entry.unlink()
         return folder
 
     def finish(self, cell: Cell, rows: Sequence[Mapping[str, Any]]) -> None:
         """Mark a cell as done by writing its rows."""
         write_table(rows, self.cell_folder(cell) / _ROWS)
+        shutil.rmtree(self.cell_folder(cell) / PARTIAL, ignore_errors=True)
 
     def fail(self, cell: Cell, row: Mapping[str, Any], trace: str) -> None:
         """Note why a cell failed; it will be tried again by the next run."""

@@ -1,0 +1,155 @@
+"""Cells that attack classifiers, compare them, and ask whether perturbations look like MixUp."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from msda_analysis import robustness
+from msda_analysis.data import Dataset
+from msda_analysis.estimate import Estimate, wilson_interval
+from msda_analysis.masks import FMix, sample_masks
+from msda_analysis.results import Source, make_row
+from msda_analysis.rng import stream
+from msda_analysis.robustness import Outcome, create_attack
+from msda_analysis.studies.plan import Cell
+from msda_analysis.studies.store import PARTIAL
+from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
+
+_OUTCOME = "outcome.npz"
+#: The attacks whose perturbations the paper likens to MixUp, and a strong one beside them; with the budgets used.
+_LIKENED = {"deepfool": None, "uniform_noise": 0.03, "pgd": 0.03}
+
+
+def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
+    """Clean accuracy on the whole test split; robust accuracy, minimum norms and trust flags on the attacked part."""
+    model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
+    rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
+    spec = workshop.plan.attack
+    if spec is None:
+        return rows
+    part = _attacked_part(workshop)
+    if spec.released:
+        outcome = robustness.evaluate_released(
+            model, part.unit_images(), part.labels, attacks=spec.attacks, epsilons=spec.epsilons,
+            seed=cell.seed, progress=workshop.progress,
+        )  # fmt: skip
+    else:
+        outcome = robustness.evaluate(
+            model, part.unit_images(), part.labels, spec.attacks, spec.epsilons, spec.norm, cell.seed,
+            progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
+        )  # fmt: skip
+    _save_outcome(outcome, folder / _OUTCOME)
+    return rows + _outcome_rows(outcome, source)
+
+
+def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
+    """Who is more robust than whom: paired on the same images, seeds as the outer level, corrected for many tests."""
+    del folder
+    spec = workshop.plan.attack
+    assert spec is not None
+    outcomes: dict[str, list[Outcome]] = {}
+    for need in cell.needs:
+        path = workshop.store.cell_folder(need) / _OUTCOME
+        outcomes.setdefault(need.augmentation, []).append(_load_outcome(path, spec, need.seed))
+    table = robustness.compare(outcomes, seed=cell.seed)
+    rows = []
+    for entry in table.to_dict("records"):
+        source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
+        where = {"attack": entry["attack"], "epsilon": entry["epsilon"]}
+        note = (f"{entry['test']}; more robust: {_winner(entry)}",)
+        difference = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=note)
+        rows.append(make_row(source, "accuracy_difference", difference, **where))
+        rows.append(make_row(source, "p_holm", Estimate(entry["p_holm"], "probability", n=entry["n"]), **where))
+    return rows
+
+
+def measure_likeness(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
+    """Do perturbations look like MixUp? Cosines, spectra, distances; accuracy along MixUp directions."""
+    del folder
+    spec = workshop.plan.attack
+    assert spec is not None
+    model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
+    part = workshop.test.take(min(spec.likeness_images, len(workshop.test)))
+    images, labels = part.unit_images(), part.labels
+    perturbations = {
+        name: _perturb(model, images, labels, name=name, epsilon=epsilon, seed=cell.seed)
+        for name, epsilon in _LIKENED.items()
+    }
+    masks = sample_masks(
+        FMix(), 64, part.image_size, generator=stream(cell.seed, "likeness masks"), device=images.device
+    ).masks
+    found = robustness.measure_likeness(images, perturbations, seed=cell.seed, masks=masks)
+    rows = [_likeness_row(source, entry) for entry in found]
+    blind = robustness.mixup_direction_attack(workshop.train.unit_images()[:1000], spec.norm)
+    outcome = robustness.evaluate(model, images, labels, [blind], spec.epsilons, spec.norm, cell.seed)
+    return rows + [row for row in _outcome_rows(outcome, source) if row["metric"] == "robust_accuracy"]
+
+
+def _source(workshop: Workshop, cell: Cell, augmentation: str | None = None) -> Source:
+    assert workshop.plan.classifier is not None
+    return workshop.source(cell, workshop.plan.classifier.model, augmentation)
+
+
+@torch.no_grad()
+def _clean_accuracy(model: torch.nn.Module, dataset: Dataset) -> Estimate:
+    parts = zip(dataset.unit_images().split(500), dataset.labels.split(500), strict=True)
+    n_right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
+    return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
+
+
+def _attacked_part(workshop: Workshop) -> Dataset:
+    spec, test = workshop.plan.attack, workshop.test
+    assert spec is not None
+    return test if spec.n_images is None or spec.n_images >= len(test) else test.take(spec.n_images)
+
+
+def _outcome_rows(outcome: Outcome, source: Source) -> Rows:
+    rows = []
+    for entry in outcome.table(worst_case=len(outcome.attacks) > 1).to_dict("records"):
+        flags = (f"flags: {entry['flags']}",) if entry["flags"] else ()
+        estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=flags)
+        rows.append(make_row(source, entry["metric"], estimate, attack=entry["attack"], epsilon=entry["epsilon"]))
+    for flag in outcome.flags:
+        estimate = Estimate(flag.value, "share", warnings=(f"{flag.name}: {flag.message}",))
+        rows.append(make_row(source, "flag", estimate, attack=flag.attack))
+    for attack, norms in zip(outcome.attacks, outcome.minimum_norms, strict=True):
+        if not norms.isnan().any():
+            rows.append(make_row(source, "minimum_norm_median", robustness.median_norm(norms), attack=attack))
+    return rows
+
+
+def _likeness_row(source: Source, entry: dict) -> dict:
+    estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
+    return make_row(source, entry["metric"], estimate, attack=entry["attack"], x=entry["x"])
+
+
+def _perturb(
+    model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, *, name: str, epsilon: float | None, seed: int
+) -> torch.Tensor:
+    attack = create_attack(name, "linf")
+    return attack.run(model, images, labels, epsilon, seed).clamp(0, 1) - images
+
+
+def _winner(entry: dict) -> str:
+    return "undecided" if entry["verdict"] == "undecided" else entry[entry["verdict"]]
+
+
+def _save_outcome(outcome: Outcome, path: Path) -> None:
+    save_arrays(
+        path,
+        {
+            "success": outcome.success.numpy(),
+            "minimum_norms": outcome.minimum_norms.numpy(),
+            "is_correct": outcome.is_correct.numpy(),
+            "attacks": np.array(outcome.attacks),
+            "epsilons": np.array(outcome.epsilons),
+        },
+    )
+
+
+def _load_outcome(path: Path, spec, seed: int) -> Outcome:
+    with np.load(path, allow_pickle=False) as arrays:
+        tensors = [torch.from_numpy(arrays[name]) for name in ("success", "minimum_norms", "is_correct")]
+        attacks, epsilons = tuple(map(str, arrays["attacks"])), tuple(map(float, arrays["epsilons"]))
+    return Outcome(*tensors, attacks, epsilons, spec.norm, seed, spec.mode)

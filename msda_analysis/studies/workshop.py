@@ -1,0 +1,63 @@
+"""What cells work with: the plan, the folder, the dataset, trained models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from msda_analysis.data import Dataset, load_dataset
+from msda_analysis.models import load_checkpoint
+from msda_analysis.results import Source
+from msda_analysis.studies.plan import Cell, StudyPlan
+from msda_analysis.studies.store import Store
+
+Rows = list[dict[str, Any]]
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass
+class Workshop:
+    """What cells work with: the plan, the folder, and the dataset, loaded once and only if needed."""
+
+    plan: StudyPlan
+    store: Store
+    progress: bool = True
+
+    @cached_property
+    def train(self) -> Dataset:
+        spec = self.plan.data
+        dataset = load_dataset(spec.name, "train", spec.root, train_size=spec.train_size, progress=self.progress)
+        return dataset.to(self.plan.device)
+
+    @cached_property
+    def test(self) -> Dataset:
+        spec = self.plan.data
+        dataset = load_dataset(spec.name, "test", spec.root, progress=self.progress)
+        dataset = dataset if spec.test_size is None else dataset.take(spec.test_size)
+        return dataset.to(self.plan.device)
+
+    def source(self, cell: Cell, model: str, augmentation: str | None = None) -> Source:
+        """What all rows of a cell share; the augmentation is the cell's unless a row speaks of another."""
+        augmentation = cell.augmentation if augmentation is None else augmentation
+        return Source(
+            self.plan.name, cell.name, self.plan.data.name, model, augmentation, cell.seed, cell.settings,
+            device_name(self.plan.device),
+        )  # fmt: skip
+
+    def load_model(self, cell: Cell) -> torch.nn.Module:
+        """The trained model of a finished training cell."""
+        return load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write plain arrays by name, compressed."""
+    np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def device_name(device: str) -> str:
+    """The device as results name it: "cpu", or the GPU's product name."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
