@@ -1,0 +1,163 @@
+"""Imports point one way: the table of who may import whom, held against every module."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "msda_analysis"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+_BOTTOM = {"checks", "rng", "estimate"}
+_MEASURED = {*_BOTTOM, "masks"}
+#: Whole permission of each top-level module or package, besides its own modules.
+ALLOWED: dict[str, set[str]] = {
+    "checks": set(),
+    "rng": set(),
+    "estimate": set(),
+    "data": {"checks", "rng"},
+    "masks": {"checks", "rng"},
+    "mixing": {"masks", "checks", "rng"},
+    "models": {"checks", "rng"},
+    "training": {"data", "masks", "mixing", "models", "checks", "rng"},
+    "information": {*_MEASURED, "models"},
+    "robustness": _MEASURED,
+    "mask_stats": {*_MEASURED, "mixing"},
+    "results": {"estimate"},
+    "figures": {"results", "estimate"},
+}
+_LINE = set(ALLOWED)
+ALLOWED |= {"studies": _LINE, "cli": {*_LINE, "studies"}, "__init__": set()}
+#: Single modules with a wider permission, each for a reason.
+EXCEPTIONS = {"robustness/bench.py": {"models"}}  # times attacks on a network of its own
+
+#: The only modules that may import a third-party package, as path prefixes inside the package.
+BORDERS = {
+    "foolbox": ("robustness/attacks.py",),
+    "eagerpy": ("robustness/attacks.py",),
+    "matplotlib": ("figures/",),
+    "seaborn": ("figures/",),
+    "ray": ("studies/cluster.py",),
+}
+_BOTTOM_THIRD_PARTY = {"checks": {"torch"}, "rng": {"torch", "numpy"}, "estimate": {"scipy"}}
+
+
+class ImportFinder(ast.NodeVisitor):
+    """Full names of all imports, those inside functions too; not those under `if TYPE_CHECKING`."""
+
+    def __init__(self):
+        self.names: list[str] = []
+
+    def visit_If(self, node):
+        # a type checker's imports do not run
+        for child in (
+            node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else [node.test, *node.body, *node.orelse]
+        ):
+            self.visit(child)
+
+    def visit_Import(self, node):
+        self.names += [alias.name for alias in node.names]
+
+    def visit_ImportFrom(self, node):
+        assert node.level == 0, "imports are absolute here"
+        assert node.module is not None
+        # `from msda_analysis import checks` names a module, so the imported names count too
+        self.names += [f"{node.module}.{alias.name}" for alias in node.names]
+
+
+@cache
+def imports_of(source: str) -> list[str]:
+    finder = ImportFinder()
+    finder.visit(ast.parse(source))
+    return finder.names
+
+
+def unit_of(path: Path) -> str:
+    """Top-level module or package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def own_units(names: list[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("msda_analysis.")}
+
+
+def module_id(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def test_every_module_is_in_the_table_and_was_seen():
+    units = {unit_of(path) for path in MODULES}
+    assert units == set(ALLOWED), "a new module or package needs its line in the table, a removed one loses it"
+    on_disk = {path.stem if path.suffix else path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert units == on_disk - {"py"}
+    assert len(MODULES) >= 55
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_imports_are_permitted(path):
+    unit = unit_of(path)
+    forbidden = own_units(imports_of(path.read_text(encoding="utf-8"))) - ALLOWED[unit] - {unit}
+    forbidden -= EXCEPTIONS.get(module_id(path), set())
+    assert not forbidden, f"{module_id(path)} may not import {sorted(forbidden)}"
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_exceptions_are_still_needed(name):
+    assert EXCEPTIONS[name] <= own_units(imports_of((PACKAGE / name).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("package", BORDERS)
+def test_third_party_packages_stay_behind_their_borders(package):
+    users = {module_id(path) for path in MODULES if package in _roots(path)}
+    outside = {user for user in users if not user.startswith(BORDERS[package])}
+    assert not outside, f"{package} is imported by {sorted(outside)}"
+
+
+def test_triton_stays_in_its_own_modules():
+    users = [path for path in MODULES if "triton" in _roots(path)]
+    assert all(path.parent.name == "masks" and path.stem.endswith("_triton") for path in users)
+
+
+def test_the_borders_are_about_packages_in_use():
+    used = set().union(*(_roots(path) for path in MODULES))
+    assert {"foolbox", "matplotlib"} <= used
+
+
+@pytest.mark.parametrize("name", _BOTTOM_THIRD_PARTY)
+def test_the_bottom_needs_little(name):
+    import sys
+
+    roots = _roots(PACKAGE / f"{name}.py") - set(sys.stdlib_module_names)
+    assert roots <= _BOTTOM_THIRD_PARTY[name]
+
+
+def test_the_table_has_no_circle():
+    seen: set[str] = set()
+    rest = {unit: set(needs) - {unit} for unit, needs in ALLOWED.items()}
+    while rest:
+        free = {unit for unit, needs in rest.items() if needs <= seen}
+        assert free, f"circle among {sorted(rest)}"
+        seen |= free
+        rest = {unit: needs for unit, needs in rest.items() if unit not in free}
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("def f():\n    from msda_analysis.training import fit_vae", {"training"}),
+        ("from msda_analysis import mask_stats, robustness", {"mask_stats", "robustness"}),
+        ("import msda_analysis.data.loader as x", {"data"}),
+        (
+            "if TYPE_CHECKING:\n    from msda_analysis.cli import Study\nelse:\n    import msda_analysis.masks",
+            {"masks"},
+        ),
+        ("if fast:\n    import msda_analysis.rng", {"rng"}),
+    ],
+)
+def test_the_finder_sees(source, expected):
+    assert own_units(imports_of(source)) == expected
+
+
+def _roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports_of(path.read_text(encoding="utf-8"))} - {"msda_analysis"}
