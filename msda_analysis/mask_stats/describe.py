@@ -15,7 +15,7 @@ from msda_analysis.mask_stats.spectrum import anisotropies, axis_power, fit_slop
 if TYPE_CHECKING:
     import pandas as pd
 
-_CHUNK_CELLS = 1 << 18  # cells described at once, so that a chunk's spectra and labels stay in the cache
+_CHUNK_CELLS = 1 << 22  # cells described at once: bounds the memory of spectra and labels to about 100 MB
 
 #: Unit of each column of describe().
 UNITS = {

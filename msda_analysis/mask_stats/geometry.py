@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
+
+from msda_analysis.checks import check_choice
 
 CONNECTIVITIES = ("face", "full")
 
@@ -87,8 +90,6 @@ def euler_numbers(masks: Tensor, connectivity: str = "face") -> Tensor:
 
     Source: Gray 1971, Local properties of binary images in two dimensions (doi 10.1109/T-C.1971.223289).
     """
-    from msda_analysis.checks import check_choice
-
     check_choice("connectivity", connectivity, CONNECTIVITIES)
     kept = kept_sets(masks)
     axes = range(1, kept.ndim)
@@ -117,8 +118,6 @@ def count_components(masks: Tensor, connectivity: str = "face") -> Tensor:
     Raises:
         ValueError: unknown connectivity.
     """
-    from msda_analysis.checks import check_choice
-
     check_choice("connectivity", connectivity, CONNECTIVITIES)
     kept = kept_sets(masks).cpu().numpy()
     n_axes = kept.ndim - 1
@@ -143,7 +142,7 @@ def chord_counts(masks: Tensor, axis: int) -> Tensor:
     _check_axis(axis, kept.ndim - 1)
     length = kept.shape[axis + 1]
     lines = kept.movedim(axis + 1, -1).reshape(len(kept), -1, length)
-    edges = torch.diff(torch.nn.functional.pad(lines.to(torch.int8), (1, 1)), dim=-1)  # 1 where a run starts, -1 after its end
+    edges = torch.diff(functional.pad(lines.to(torch.int8), (1, 1)), dim=-1)  # 1 at a run's start, -1 after its end
     # starts and ends alternate along a line, so the k-th start belongs to the k-th end
     starts, ends = (edges == 1).nonzero(), (edges == -1).nonzero()
     counts = torch.zeros(len(kept) * length, dtype=torch.int64, device=kept.device)

@@ -41,7 +41,8 @@ def radial_power(masks: Tensor) -> tuple[Tensor, Tensor]:
     fields = _centered(masks)
     power, weight = _half_power(fields)
     longest = max(fields.shape[1:])
-    ring = torch.round(_magnitude(fields.shape[1:]) * longest).to(torch.int64).flatten().to(power.device)
+    # ties go to the lower ring; the margin keeps rounding errors from splitting what is equal by symmetry
+    ring = torch.ceil(_magnitude(fields.shape[1:]) * longest - 0.5 - 1e-9).to(torch.int64).flatten().to(power.device)
     n_rings = longest // 2
     members = torch.zeros(ring.numel(), n_rings + 1, dtype=power.dtype, device=power.device)
     inside = ring <= n_rings
