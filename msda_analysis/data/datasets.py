@@ -18,7 +18,7 @@ SPLITS = ("train", "test")
 _DIGITS_TEST = 297
 # the constants of the released training code, so that mse and rate are in the paper's units; the true pixel standard
 # deviations are about 0.247, 0.243, 0.262
-_RELEASED_CIFAR = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+RELEASED_CIFAR = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ def _load_torchvision(name: str, split: str, root: Path) -> Dataset:
     source = _open_or_download(kind, name, split == "train", root)
     images, labels = _tensors(source)
     if name.startswith("cifar"):
-        mean, std = _RELEASED_CIFAR
+        mean, std = RELEASED_CIFAR
     else:
         whole = images if split == "train" else _tensors(_open_or_download(kind, name, True, root))[0]
         mean, std = channel_statistics(whole)

@@ -1,7 +1,7 @@
 """The mask families: frozen settings, validated when made. MixUp, CutMix and FMix are laws over masks in [0, 1]."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from msda_analysis.checks import check_choice, check_in_range, check_positive
@@ -158,8 +158,12 @@ _NAMED: dict[str, Callable[[], Family | None]] = {
 AUGMENTATIONS = tuple(_NAMED)
 
 
-def family_from_name(name: str) -> "Family | Alternate | None":
+def family_from_name(name: str, *, per_batch: bool = False) -> "Family | Alternate | None":
     """The family behind a name of the command line; "a+b" alternates between two; "baseline" is None (no mixing).
+
+    Args:
+        name: one of AUGMENTATIONS, or several joined by "+".
+        per_batch: one lambda and one mask for the whole batch.
 
     Raises:
         ValueError: unknown name; the message lists the valid ones.
@@ -171,5 +175,5 @@ def family_from_name(name: str) -> "Family | Alternate | None":
                 f"augmentation: expected one of {', '.join(AUGMENTATIONS)}, or two or more joined by + "
                 f"(fmix+mixup alternates every batch); got {name!r}"
             )
-    families = [_NAMED[part]() for part in parts]
+    families = [family and replace(family, per_batch=per_batch) for family in (_NAMED[part]() for part in parts)]
     return families[0] if len(families) == 1 else Alternate(*families)  # type: ignore[arg-type]

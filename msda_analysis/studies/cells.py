@@ -13,6 +13,7 @@ from msda_analysis.masks import family_from_name, sample_masks
 from msda_analysis.models import save_checkpoint
 from msda_analysis.results import Source, make_row
 from msda_analysis.rng import stream
+from msda_analysis.studies import published
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop, save_arrays
 from msda_analysis.training import History, fit_classifier, fit_vae
@@ -21,7 +22,7 @@ _N_PICTURES = 8
 
 
 def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
-    family = family_from_name(cell.augmentation)
+    family = family_from_name(cell.augmentation, per_batch=workshop.plan.per_batch)
     vae, history = fit_vae(
         workshop.train, family, workshop.plan.vae,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
@@ -32,13 +33,21 @@ def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
 def train_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     assert workshop.plan.classifier is not None
-    family = family_from_name(cell.augmentation)
+    family = family_from_name(cell.augmentation, per_batch=workshop.plan.per_batch)
     classifier, history = fit_classifier(
         workshop.train, family, workshop.plan.classifier,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
     save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
     return _history_rows(workshop.source(cell, workshop.plan.classifier.model), history)
+
+
+def import_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
+    """Take a published classifier instead of training one."""
+    assert workshop.plan.weights is not None
+    classifier = published.load(workshop.plan.weights, cell.augmentation, cell.seed)
+    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    return []
 
 
 def measure_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:

@@ -12,6 +12,7 @@ from msda_analysis.results import to_settings
 from msda_analysis.robustness import MODES, NORMS, PAPER_EPSILONS, list_attacks
 from msda_analysis.robustness.evaluate import Mode
 from msda_analysis.robustness.perturbation import Norm
+from msda_analysis.studies import published
 from msda_analysis.training import ClassifierFit, VaeFit
 
 #: Raise when a change makes old finished cells wrong.
@@ -103,6 +104,8 @@ class StudyPlan:
         vae: None leaves the VAEs out.
         classifier: None leaves the classifiers out.
         attack: None leaves the attacks out.
+        per_batch: train with one lambda and one mask per batch, as the paper's runs did.
+        weights: folder of published state dicts to measure instead of training classifiers (see studies.published).
         n_masks: masks described per family.
         device: "cpu", "cuda", ...
 
@@ -119,6 +122,8 @@ class StudyPlan:
     vae: VaeFit | None = field(default_factory=VaeFit)
     classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
     attack: AttackSpec | None = field(default_factory=AttackSpec)
+    per_batch: bool = False
+    weights: Path | None = None
     n_masks: int = 2000
     device: str = "cpu"
 
@@ -143,7 +148,7 @@ class StudyPlan:
 
     def identity(self) -> dict[str, Any]:
         """Plain JSON values that two runs of the same study share."""
-        return json.loads(json.dumps(to_settings(replace(self, data=replace(self.data, root=None)))))
+        return json.loads(json.dumps(to_settings(replace(self, data=replace(self.data, root=None))), default=str))
 
     def _data(self) -> dict[str, Any]:
         return to_settings(replace(self.data, root=None))
@@ -159,7 +164,7 @@ class StudyPlan:
     def _vae_cells(self) -> list[Cell]:
         if self.vae is None:
             return []
-        shared = {"data": self._data(), "fit": to_settings(self.vae)}
+        shared = {"data": self._data(), "fit": to_settings(self.vae), "per_batch": self.per_batch}
         trained = {
             (name, seed): Cell("train_vae", name, seed, shared) for seed in self.seeds for name in self.augmentations
         }
@@ -180,11 +185,17 @@ class StudyPlan:
     def _classifier_cells(self) -> list[Cell]:
         if self.classifier is None:
             return []
-        shared = {"data": self._data(), "fit": to_settings(self.classifier)}
-        trained = [Cell("train_classifier", name, seed, shared) for seed in self.seeds for name in self.augmentations]
+        shared = {"data": self._data(), "fit": to_settings(self.classifier), "per_batch": self.per_batch}
+        trained = [self._classifier_cell(name, seed, shared) for seed in self.seeds for name in self.augmentations]
         attacked = shared | {"attack": to_settings(self.attack)}
         measured = [Cell("measure_classifier", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
         return [*trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured)]
+
+    def _classifier_cell(self, name: str, seed: int, shared: dict[str, Any]) -> Cell:
+        if self.weights is None:
+            return Cell("train_classifier", name, seed, shared)
+        settings = {"data": self._data(), "weights": published.describe(self.weights, name, seed)}
+        return Cell("import_classifier", name, seed, settings)
 
     def _likeness_cells(self, trained: list[Cell], attacked: dict[str, Any]) -> list[Cell]:
         if self.attack is None or not self.attack.likeness_images:

@@ -56,7 +56,7 @@ def study(command: "Study", *, device: str) -> StudyPlan:
             "independent" if command.released_attacks else command.mode,
             command.released_attacks,
             command.likeness_images,
-        ),  # fmt: skip
+        ),
         n_masks=command.n_masks,
         device=device,
     )

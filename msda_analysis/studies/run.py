@@ -25,6 +25,7 @@ RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
     "train_vae": work.train_vae,
     "measure_vae": work.measure_vae,
     "train_classifier": work.train_classifier,
+    "import_classifier": work.import_classifier,
     "measure_classifier": robustness_cells.measure_classifier,
     "measure_likeness": robustness_cells.measure_likeness,
     "compare_classifiers": robustness_cells.compare_classifiers,
