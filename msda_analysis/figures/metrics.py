@@ -97,11 +97,11 @@ _METRICS = {
     "components": Metric("Components", "components", "Regions of kept pixels that share sides."),
     "holes": Metric("Holes", "holes", "Replaced regions that are enclosed by kept pixels."),
     "transitions_axis0": Metric(
-        "Transitions along height", "transitions along height",
+        "Transitions along height", "transitions, height",
         "Changes between kept and replaced from one pixel to the next along the height, summed over a mask.",
     ),
     "transitions_axis1": Metric(
-        "Transitions along width", "transitions along width",
+        "Transitions along width", "transitions, width",
         "The same along the width. A mask law without a preferred direction has equal counts on square images.",
     ),
     "transitions_axis2": Metric("Transitions along axis 2", "transitions along axis 2", "The same along the third axis."),
@@ -120,7 +120,7 @@ _METRICS = {
         "(a - b) / (a + b) of each mask, with a and b the power that varies along the height only and along the width only.",
     ),
     "axis_power_ratio": Metric(
-        "Axis power ratio", "axis power, width over height",
+        "Axis power ratio", "axis power ratio",
         "Mean power that varies along the width only over that along the height only: 1 for a law without a preferred "
         "direction on square images.",
     ),

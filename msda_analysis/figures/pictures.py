@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GAP = 2  # white pixels between two images
+_LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
 _FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
 
 
@@ -24,7 +25,8 @@ def load_pictures(path: Path) -> dict[str, np.ndarray]:
         ValueError: it is not an npz file of plain arrays (nothing in it is executed).
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a damaged file open when it opened it itself
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # zip, header and pickle refusals have no common class
         raise ValueError(
@@ -50,14 +52,13 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
     if not rows:
         raise ValueError("rows: expected at least one row of images, got none")
     strips = {name: image_strip(images, name) for name, images in rows.items()}
-    label_width = 1.05
-    heights = [(width - label_width) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
-    figure = Figure(figsize=(width, sum(heights) + 0.04 * len(heights)))
-    grid = figure.subplots(len(strips), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    figure.subplots_adjust(left=label_width / width, right=1, top=1, bottom=0, hspace=0.03)
-    for ax, (name, strip) in zip(grid, strips.items(), strict=True):
-        _show_strip(ax, strip, _FIRST.get(name) or label_of(name))
-        _frame_tiles(ax, strip, len(rows[name]))
+    heights = [(width - _LABEL_WIDTH) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
+    total = sum(heights) + _ROW_GAP * (len(heights) - 1)
+    figure, top = Figure(figsize=(width, total)), total
+    for (name, strip), height in zip(strips.items(), heights, strict=True):
+        box = (_LABEL_WIDTH / width, (top - height) / total, 1 - _LABEL_WIDTH / width, height / total)
+        _show_strip(figure.add_axes(box), strip, _FIRST.get(name) or label_of(name), len(rows[name]))
+        top -= height + _ROW_GAP
     return figure
 
 
@@ -74,11 +75,12 @@ def image_strip(images: np.ndarray, name: str = "images") -> np.ndarray:
     return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
 
 
-def _show_strip(ax: "Axes", strip: np.ndarray, label: str) -> None:
+def _show_strip(ax: "Axes", strip: np.ndarray, label: str, count: int) -> None:
     shown = strip[..., 0] if strip.shape[-1] == 1 else strip.clip(0, 1)
     ax.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
     ax.set_axis_off()
     ax.text(-0.012, 0.5, label.replace(" (", "\n("), transform=ax.transAxes, ha="right", va="center")
+    _frame_tiles(ax, strip, count)
 
 
 def _frame_tiles(ax: "Axes", strip: np.ndarray, count: int) -> None:

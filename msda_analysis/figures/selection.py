@@ -158,7 +158,7 @@ def _check_one_per_seed(rows: "pd.DataFrame", by: Sequence[str]) -> None:
     twice = rows[(rows[same].astype(str) == first[same].astype(str)).all(axis=1)]
     differ = [name for name in twice.columns if name != "value" and twice[name].astype(str).nunique() > 1]
     raise ValueError(
-        f"rows: expected one row per seed, got {len(twice)} for {', '.join(f'{name} {first[name]!r}' for name in same)}; "
+        f"rows: expected one row per seed, got {len(twice)} for {', '.join(f'{name} {first[name]}' for name in same)}; "
         f"they differ in {', '.join(differ) or 'nothing but the value'}: select one kind first"
     )
 

@@ -104,7 +104,7 @@ def metrics_table(
     for metric in metrics:
         if has_metric(rows, metric):
             part = select_rows(rows, metric)
-            columns.append((f"{metric_of(metric).label} ({part['unit'].iloc[0]})", part))
+            columns.append((_header(metric, str(part["unit"].iloc[0])), part))
     return _by_augmentation(columns, name=name, caption=caption, over_samples=over_samples)
 
 
@@ -226,6 +226,11 @@ def _by_augmentation(
         seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         rows.append((label_of(augmentation), seeds, *found))
     return ResultTable(name, caption, ("Augmentation", "Seeds", *(header for header, _ in columns)), tuple(rows))
+
+
+def _header(metric: str, unit: str) -> str:
+    label = metric_of(metric).label
+    return f"{label} ({unit})" if unit and unit not in label else label
 
 
 def _estimate(row: dict) -> Estimate:
