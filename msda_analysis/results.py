@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import subprocess
 import tempfile
@@ -103,7 +102,10 @@ def read_table(path: Path) -> "pd.DataFrame":
 
     types: Any = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMERIC, "float64") | dict.fromkeys(_COUNTED, "Int64")
     empty_marks = {name: ["", "nan"] for name in _NUMERIC} | {name: [""] for name in _COUNTED}
-    table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty_marks)
+    try:
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty_marks)
+    except ValueError as error:  # pandas' words for an empty file, undecodable bytes, text where a number belongs
+        raise ValueError(f"{path}: expected a results table, but it cannot be read as one ({error})") from error
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise ValueError(
@@ -195,7 +197,7 @@ def _cell_text(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else repr(value)
+        return repr(float(value))  # NumPy's own floats would be written with their type
     return value
 
 
