@@ -1,15 +1,18 @@
 """The command line: one dataclass per subcommand. torch and friends are imported when a command runs, not for --help."""
 
-import contextlib
-import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import subcommand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msda_analysis.studies import StudyPlan
 
 _PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
 
@@ -38,7 +41,7 @@ class Quickstart(Common):
     def run(self) -> int:
         from msda_analysis.studies.presets import quickstart
 
-        return _run_study(quickstart(seed=self.seed, device=_device(self), smoke=self.smoke), self.out)
+        return _run_study(quickstart(seed=self.seed, device=usable_device(self.device), smoke=self.smoke), self.out)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Study(Common):
     def run(self) -> int:
         from msda_analysis.studies.presets import study
 
-        return _run_study(study(self, device=_device(self)), self.out, _parse_shard(self.shard))
+        return _run_study(study(self, device=usable_device(self.device)), self.out, _parse_shard(self.shard))
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Masks(Common):
     def run(self) -> int:
         from msda_analysis.studies.masks import write_masks
 
-        print(write_masks(self, _device(self)))
+        print(write_masks(self, usable_device(self.device)))
         return 0
 
 
@@ -155,12 +158,37 @@ def main(arguments: list[str] | None = None) -> int:
         description="Analyse mixed-sample data augmentation: masks, mutual information, robustness.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    return _guarded(command.run, getattr(command, "threads", 0))
+
+
+def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common") -> int:
+    """Make a plan and run it in common.out as the commands do: same messages, same exit codes. For experiment scripts."""
+    return _guarded(lambda: _run_study(make_plan(), common.out), common.threads)  # type: ignore[attr-defined]
+
+
+def usable_device(device: str) -> str:
+    """The device to use: "auto" is a GPU if there is one.
+
+    Raises:
+        ValueError: it cannot be used on this machine.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        _set_threads(getattr(command, "threads", 0))
-        return command.run()
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        if os.environ.get("MSDA_TRACEBACK"):
-            raise
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise ValueError(f"device: {device!r} cannot be used on this machine; try cpu or auto") from error
+    return device
+
+
+def _guarded(run: "Callable[[], int]", threads: int) -> int:
+    """Run, and turn what a user can mend into one line and an exit code."""
+    try:
+        _set_threads(threads)
+        return run()
+    except (ValueError, FileNotFoundError) as error:
         print(f"msda-analysis: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -176,23 +204,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_study(plan, out: Path, shard: tuple[int, int] = (1, 1)) -> int:
     from msda_analysis.studies import run_study
 
-    words = ["msda-analysis", *sys.argv[1:]] if sys.argv and sys.argv[1:] else ["msda-analysis"]
-    summary = run_study(plan, out, shard=shard, command=shlex.join(words))
+    program = Path(sys.argv[0])
+    words = ["python", f"{program.parent.name}/{program.name}"] if program.suffix == ".py" else [program.name]
+    summary = run_study(plan, out, shard=shard, command=shlex.join([*words, *sys.argv[1:]]))
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     if summary.report is not None:
         print(f"report: {summary.report}")
     return 1 if summary.n_failed else 0
-
-
-def _device(command: Common) -> str:
-    import torch
-
-    if command.device != "auto":
-        with contextlib.suppress(RuntimeError):
-            torch.empty(0, device=command.device)
-            return command.device
-        raise ValueError(f"device: {command.device!r} cannot be used on this machine; try --device cpu")
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _set_threads(threads: int) -> None:

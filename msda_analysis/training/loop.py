@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +14,7 @@ from msda_analysis.checks import check_choice, check_count, check_positive
 from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
 from msda_analysis.masks import Alternate, Family, check_family
 from msda_analysis.mixing import Mixed, mix
-from msda_analysis.rng import stream
+from msda_analysis.rng import derive_key, stream
 
 SCHEDULES = ("constant", "steps", "cosine")
 PRECISIONS = ("float32", "bfloat16")
@@ -102,7 +103,8 @@ def train(
     model.train()
     history = History()
     n_steps = max(1, len(dataset) // settings.batch_size)
-    with tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True) as bar:
+    bar = tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True)
+    with bar, _seeded_layers(dataset.images.device, seed):
         for epoch in range(settings.epochs):
             started = time.perf_counter()
             meter = _Meter(epoch, check_every=1 if dataset.images.device.type == "cpu" else 50)
@@ -117,6 +119,19 @@ def train(
             bar.set_postfix(loss=f"{means['loss']:.4g}")
     model.eval()
     return history
+
+
+@contextmanager
+def _seeded_layers(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed what layers such as dropout draw from torch's default generators, and put those back after."""
+    is_cuda = device.type == "cuda"
+    key = derive_key(seed, "layers")
+    with torch.random.fork_rng(devices=[device] if is_cuda else []):
+        torch.default_generator.manual_seed(key)
+        if is_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(key)
+        yield
 
 
 def lr_factor(settings: LoopSettings, epoch: float) -> float:
