@@ -140,7 +140,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         mean = float((counts * values).sum() / counts.sum())
         std = float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
         means.append(mean)
-        stds.append(std or 1.0)
+        stds.append(std if np.count_nonzero(counts) > 1 else 1.0)  # rounding hides that a constant has no spread
     return tuple(means), tuple(stds)
 
 

@@ -19,7 +19,7 @@ def load_folder(
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Images, labels and class names of FOLDER/SPLIT/CLASS/*.
 
-    The decoded tensor is kept under CACHE/folders, keyed by names, sizes and dates of all files, so that a changed
+    The decoded tensor is kept under CACHE/folders, keyed by place, names, sizes and dates of all files, so that a changed
     folder is decoded again.
 
     Returns:
@@ -67,7 +67,8 @@ def _image_files(place: Path) -> list[Path]:
 
 
 def _fingerprint(folder: Path, paths: list[Path]) -> str:
-    digest = hashlib.blake2b(b"uint8 v1", digest_size=16)
+    # the place counts: unpacked archives give files of equal name, size and date in different folders
+    digest = hashlib.blake2b(f"uint8 v1|{folder.resolve()}\n".encode(), digest_size=16)
     for path in paths:
         status = path.stat()
         digest.update(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
@@ -99,6 +100,8 @@ def _decode(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
+            if image.mode[0] in "IF":  # PIL would cut off what lies above 255
+                raise ValueError(f"expected 8 bits per channel, got PIL mode {image.mode}")
             return np.asarray(image if image.mode == "L" else image.convert("RGB"))
     except Exception as error:  # PIL raises many kinds on damaged files, SyntaxError among them
         raise ValueError(f"{path}: cannot be decoded as an image ({error}); remove or replace the file") from error
