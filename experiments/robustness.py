@@ -16,6 +16,7 @@ from typing import Literal
 import tyro
 
 from msda_analysis.cli import Common, run_plan, usable_device
+from msda_analysis.robustness import RELEASED_ATTACKS
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
 
@@ -70,7 +71,7 @@ def make_plan(settings: Settings) -> StudyPlan:
     is_released = settings.preset == "released"
     attack = AttackSpec(n_images=settings.attack_images, likeness_images=settings.likeness_images)
     if is_released:
-        attack = replace(attack, released=True, mode="independent", likeness_images=0)
+        attack = replace(attack, attacks=RELEASED_ATTACKS, released=True, mode="independent", likeness_images=0)
     else:
         attack = replace(attack, attacks=STRONG_ATTACKS)
     model = "preact_resnet18" if settings.weights is not None else settings.model

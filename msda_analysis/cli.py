@@ -85,7 +85,7 @@ class Study(Common):
     mode: Literal["cascade", "independent"] = "cascade"
     """cascade: an image broken at a budget stays broken at larger ones (robust accuracy); independent: the released curves."""
     released_attacks: bool = False
-    """Replay the released experiment: foolbox alone, its defaults, its success, independent budgets."""
+    """Replay the released experiment instead of --attacks: its five attacks, foolbox alone, its defaults and success."""
     likeness_images: int = 200
     """Test images on which perturbations are compared with MixUp directions; 0 leaves that out."""
     n_masks: int = 2000

@@ -5,7 +5,7 @@ from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import NORMS
-from msda_analysis.robustness.released import evaluate_released
+from msda_analysis.robustness.released import RELEASED_ATTACKS, evaluate_released
 from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, paired_bootstrap, survival_curve
 from msda_analysis.robustness.trust import Flag, TrustSettings
 
@@ -14,6 +14,7 @@ __all__ = [
     "MODES",
     "NORMS",
     "PAPER_EPSILONS",
+    "RELEASED_ATTACKS",
     "Attack",
     "Flag",
     "Outcome",

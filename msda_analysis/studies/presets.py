@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msda_analysis.robustness import RELEASED_ATTACKS
 from msda_analysis.studies.plan import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
@@ -49,7 +50,7 @@ def study(command: "Study", *, device: str) -> StudyPlan:
         vae=_vae_fit(command),
         classifier=_classifier_fit(command),
         attack=AttackSpec(
-            command.attacks,
+            RELEASED_ATTACKS if command.released_attacks else command.attacks,
             command.epsilons,
             command.norm,
             command.attack_images,
