@@ -1,5 +1,6 @@
 """Mixing: one function for every family, m * x_a + (1 - m) * x_b, and the loss and labels that go with it."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,11 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from msda_analysis.checks import check_finite, check_image_batch, check_in_range, check_labels
+from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import Alternate, Family, check_family
 from msda_analysis.masks.sampling import sample_masks
 from msda_analysis.rng import derive_key, generator_from_key, take_key
-
-_CHUNK_VALUES = 1 << 17  # values mixed at once on a CPU, so that the gathered second images stay in the cache
 
 
 @dataclass(frozen=True)
@@ -78,34 +78,68 @@ def mix(
     check_family(family)
     check_image_batch(images, minimum=2)
     check_labels(labels, images.shape[0])
-    if validate if validate is not None else images.device.type == "cpu":
-        check_finite("images", images)
+    if validate is None:
+        validate = images.device.type == "cpu"
     n, size = images.shape[0], tuple(images.shape[2:])
     pairs = generator_from_key(derive_key(take_key(generator), "pairs"))
     permutation = torch.randperm(n, generator=pairs).to(images.device, non_blocking=True)
     batch = sample_masks(family, n, size, generator=generator, device=images.device, step=step)
-    return Mixed(blend(images, permutation, batch.masks), labels, labels[permutation], batch.lam, permutation)
+    mixed, is_finite = _blend(images, permutation, batch.masks, look=validate)
+    if not is_finite:  # every image is in the mix, so a bad value cannot hide; large finite ones may have overflowed
+        check_finite("images", images)
+    return Mixed(mixed, labels, labels[permutation], batch.lam, permutation)
 
 
 def blend(images: Tensor, permutation: Tensor, masks: Tensor) -> Tensor:
     """m * x + (1 - m) * x[permutation].
 
-    On a CPU and without gradients it works in chunks that fit the cache: two reads and one write of the batch.
+    On a CPU and without gradients it works in blocks that fit the cache: two reads and one write of the batch.
 
     Args:
         images: [n, channel, *size].
         permutation: [n] int64.
         masks: [n, 1, *size] in [0, 1].
     """
+    return _blend(images, permutation, masks, look=False)[0]
+
+
+def _blend(images: Tensor, permutation: Tensor, masks: Tensor, look: bool) -> tuple[Tensor, bool]:
+    """The mixed batch, and whether it is finite (where asked to look)."""
     masks = masks.to(images.dtype)
-    if images.device.type != "cpu" or images.requires_grad:
-        return torch.lerp(images[permutation], images, masks)
-    mixed = torch.empty_like(images)
-    step = max(1, _CHUNK_VALUES // images[0].numel())
-    for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        torch.lerp(images[permutation[part]], images[part], masks[part], out=mixed[part])
-    return mixed
+    if images.device.type == "cpu" and not images.requires_grad:
+        return _blend_in_blocks(images.contiguous(), permutation, masks, look)
+    mixed = torch.lerp(images[permutation], images, masks)
+    return mixed, not look or math.isfinite(float(mixed.detach().sum()))
+
+
+def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, look: bool) -> tuple[Tensor, bool]:
+    mixed = empty_on_cpu(*images.shape, dtype=images.dtype)
+    partners = permutation.tolist()
+    per_image = max(1, images[0].numel())
+    n_images = max(1, BLOCK_VALUES // per_image)  # whole images in a block, or rows of one large image
+    n_rows = max(1, images.shape[2] * BLOCK_VALUES // per_image)
+    sums: list[float] = []
+
+    def mix_images(block: int) -> None:
+        part = slice(block * n_images, (block + 1) * n_images)
+        out = mixed[part]
+        torch.index_select(images, 0, permutation[part], out=out).lerp_(images[part], masks[part])
+        if look:
+            sums.append(float(out.sum()))
+
+    def mix_rows(i: int) -> None:
+        first, second, mask, out = images[i], images[partners[i]], masks[i], mixed[i]
+        for top in range(0, out.shape[1], n_rows):
+            rows = (slice(None), slice(top, top + n_rows))
+            torch.lerp(second[rows], first[rows], mask[rows], out=out[rows])
+            if look:
+                sums.append(float(out[rows].sum()))
+
+    if per_image <= BLOCK_VALUES:
+        run_on_threads(mix_images, -(-len(images) // n_images))
+    else:
+        run_on_threads(mix_rows, len(images))
+    return mixed, math.isfinite(sum(sums))
 
 
 class MixTransform:

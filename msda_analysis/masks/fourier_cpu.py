@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks import fourier
+from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import derive_key, generator_from_key
 
-_BLOCK_CELLS = 1 << 15
 _SHORT_AXIS = 64  # up to here products with a table of waves beat an FFT
 
 
@@ -52,12 +52,12 @@ def sample_masks(
     """
     n_cells = math.prod(size)
     counts = fourier.keep_counts(lam, n_cells, round_up).numpy()
-    masks = torch.from_numpy(
-        np.empty((len(lam), n_cells), dtype=np.float32)
-    )  # NumPy asks for huge pages, torch does not
-    rows = max(1, _BLOCK_CELLS // n_cells)
+    masks = empty_on_cpu(len(lam), n_cells)
+    rows = max(1, BLOCK_VALUES // n_cells)
+    own = threading.local()
 
-    def fill(block: int, work: _Workspace) -> None:
+    def fill(block: int) -> None:
+        own.workspace = work = getattr(own, "workspace", None) or _Workspace()
         part = slice(block * rows, min(len(lam), (block + 1) * rows))
         fields = draw_fields(family, part.stop - part.start, size, derive_key(key, block), work)
         if family.max_soft > 0:
@@ -66,7 +66,7 @@ def sample_masks(
         else:
             keep_brightest(fields.reshape(-1, n_cells), counts[part], masks[part].numpy(), work)
 
-    _on_threads(fill, math.ceil(len(lam) / rows))
+    run_on_threads(fill, math.ceil(len(lam) / rows))
     return masks.view(len(lam), 1, *size)
 
 
@@ -168,26 +168,3 @@ def _drop_surplus_ties(masks: np.ndarray, fields: np.ndarray, thresholds: np.nda
 
 def _table(make: Callable[..., Tensor], *arguments: object) -> np.ndarray:
     return fourier.table(make, *arguments, like=torch.empty(0)).numpy()
-
-
-def _on_threads(work_on: Callable[[int, _Workspace], None], n_tasks: int) -> None:
-    """Do tasks 0 .. n_tasks - 1 on up to torch.get_num_threads() threads, this one included."""
-    tasks = iter(range(n_tasks))
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            workspace = _Workspace()
-            for task in tasks:  # handing out the next number is atomic
-                work_on(task, workspace)
-        except BaseException as error:
-            failures.append(error)
-
-    others = [threading.Thread(target=run) for _ in range(min(torch.get_num_threads(), n_tasks) - 1)]
-    for thread in others:
-        thread.start()
-    run()
-    for thread in others:
-        thread.join()
-    if failures:
-        raise failures[0]
