@@ -1,0 +1,28 @@
+"""Global random state for the audit: third-party mixing draws from it, so it is set, and put back, around each call."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from msda_analysis.rng import derive_key, generator_from_key
+
+#: Global generators that mixing code was seen to draw from.
+STREAMS = ("torch", "numpy", "python")
+
+
+@contextmanager
+def global_seeds(torch_seed: int, numpy_seed: int, python_seed: int) -> Iterator[None]:
+    """Seed the three global CPU generators, and put their states back at the end."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        torch.set_rng_state(generator_from_key(derive_key("audit torch", torch_seed)).get_state())
+        np.random.set_state(np.random.RandomState(derive_key("audit numpy", numpy_seed) & 0xFFFFFFFF).get_state())
+        random.setstate(random.Random(derive_key("audit python", python_seed)).getstate())
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
