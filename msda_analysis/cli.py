@@ -141,11 +141,86 @@ class Report:
         return 0
 
 
+@dataclass(frozen=True)
+class Information(Common):
+    """What VAE checkpoints know about the test images: the paper's figures and tighter bounds, in nats."""
+
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """VAE checkpoints, such as STUDY/cells/train_vae-*/model.safetensors."""
+    out: Path = Path("information")
+    """Output folder, for results.csv."""
+    baseline: Path | None = None
+    """Baseline VAE of another seed, for the paper's second figure."""
+    dataset: str = "digits"
+    """Whose test split; as in `study`."""
+    root: Path | None = None
+    """Where downloaded files live."""
+    test_size: int | None = None
+    """Use a class-balanced part of the test images."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.measure import measure_information
+
+        print(measure_information(self, usable_device(self.device)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Robustness(Common):
+    """Attack classifier checkpoints on the test images."""
+
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Classifier checkpoints, such as STUDY/cells/train_classifier-*/model.safetensors."""
+    out: Path = Path("robustness")
+    """Output folder, for results.csv."""
+    dataset: str = "digits"
+    """Whose test split; as in `study`."""
+    root: Path | None = None
+    """Where downloaded files live."""
+    test_size: int | None = None
+    """Use a class-balanced part of the test images."""
+    attacks: tuple[str, ...] = ("fgsm", "pgd", "apgd_ce", "apgd_dlr", "deepfool", "square", "uniform_noise")
+    """Attacks by name."""
+    epsilons: tuple[float, ...] = _PAPER_EPSILONS
+    """Budgets, in [0, 1] pixel units."""
+    norm: Literal["linf", "l2"] = "linf"
+    """Norm of the budgets."""
+    mode: Literal["cascade", "independent"] = "cascade"
+    """cascade: an image broken at a budget stays broken at larger ones; independent: every budget for itself."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.measure import measure_robustness
+
+        print(measure_robustness(self, usable_device(self.device)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench(Common):
+    """Speed, as ratios to a plain version in the same run; parity is checked first."""
+
+    what: Annotated[Literal["masks", "training", "robustness"], tyro.conf.Positional]
+    """masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations."""
+    out: Path = Path("bench")
+    """Output folder, for bench_<what>_<device>.csv."""
+    smoke: bool = False
+    """Seconds instead of minutes: the numbers mean nothing."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.bench import write_bench
+
+        print(write_bench(self.what, self.out, usable_device(self.device), seed=self.seed, smoke=self.smoke))
+        return 0
+
+
 Command = (
     Annotated[Quickstart, subcommand("quickstart")]
     | Annotated[Study, subcommand("study")]
     | Annotated[Masks, subcommand("masks")]
+    | Annotated[Information, subcommand("information")]
+    | Annotated[Robustness, subcommand("robustness")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Bench, subcommand("bench")]
 )
 
 

@@ -40,7 +40,7 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
             progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
         )  # fmt: skip
     _save_outcome(outcome, folder / _OUTCOME)
-    return rows + _outcome_rows(outcome, source)
+    return rows + outcome_rows(outcome, source)
 
 
 def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -83,7 +83,7 @@ def measure_likeness(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     rows = [_likeness_row(source, entry) for entry in found]
     blind = robustness.mixup_direction_attack(workshop.train.unit_images()[:1000], spec.norm)
     outcome = robustness.evaluate(model, images, labels, [blind], spec.epsilons, spec.norm, cell.seed)
-    return rows + [row for row in _outcome_rows(outcome, source) if row["metric"] == "robust_accuracy"]
+    return rows + [row for row in outcome_rows(outcome, source) if row["metric"] == "robust_accuracy"]
 
 
 def _source(workshop: Workshop, cell: Cell, augmentation: str | None = None) -> Source:
@@ -104,7 +104,8 @@ def _attacked_part(workshop: Workshop) -> Dataset:
     return test if spec.n_images is None or spec.n_images >= len(test) else test.take(spec.n_images)
 
 
-def _outcome_rows(outcome: Outcome, source: Source) -> Rows:
+def outcome_rows(outcome: Outcome, source: Source) -> Rows:
+    """Accuracy by attack and budget, flags, and median minimum norms as rows."""
     rows = []
     for entry in outcome.table(worst_case=len(outcome.attacks) > 1).to_dict("records"):
         flags = (f"flags: {entry['flags']}",) if entry["flags"] else ()

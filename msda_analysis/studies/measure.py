@@ -1,0 +1,90 @@
+"""The `information` and `robustness` commands: measure checkpoints that are already there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msda_analysis.data import Dataset, load_dataset
+from msda_analysis.information.encoder_bounds import encoder_bounds
+from msda_analysis.information.vae import encode_images, vae_information
+from msda_analysis.models import VAE, Normalized, load_checkpoint
+from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.robustness import evaluate
+from msda_analysis.studies.robustness_cells import outcome_rows
+from msda_analysis.studies.workshop import device_name
+
+if TYPE_CHECKING:
+    from msda_analysis.cli import Information, Robustness
+
+
+def measure_information(command: "Information", device: str) -> Path:
+    """Write results.csv with the paper's figures and the encoder bounds of each VAE checkpoint.
+
+    Raises:
+        ValueError: a file is no VAE checkpoint of ours, or its images have another shape.
+        FileNotFoundError: a file is not there.
+    """
+    dataset = _test_part(command.dataset, command.root, command.test_size, device)
+    images = dataset.normalize(dataset.images)
+    baseline = () if command.baseline is None else (_load_vae(command.baseline, device),)
+    rows = []
+    for path in command.checkpoints:
+        vae = _load_vae(path, device)
+        found = vae_information(vae, images, *baseline, seed=command.seed)
+        found |= encoder_bounds(*encode_images(vae, images), seed=command.seed) | {"rate": found["rate"]}
+        source = Source("information", str(path), dataset.name, "vae", "", command.seed, {}, device_name(device))
+        rows += [make_row(source, name, estimate) for name, estimate in found.items()]
+        _print(path, rows[-len(found) :])
+    write_table(rows, command.out / "results.csv")
+    return command.out / "results.csv"
+
+
+def measure_robustness(command: "Robustness", device: str) -> Path:
+    """Write results.csv with accuracy under attack, minimum norms and flags of each classifier checkpoint.
+
+    Raises:
+        ValueError: a file is no classifier checkpoint of ours, an unknown attack, or bad budgets.
+        FileNotFoundError: a file is not there.
+    """
+    dataset = _test_part(command.dataset, command.root, command.test_size, device)
+    rows = []
+    for path in command.checkpoints:
+        model, _ = load_checkpoint(path, device)
+        if not isinstance(model, Normalized):
+            raise ValueError(
+                f"{path}: expected a classifier that normalizes inside (models.Normalized), got another model"
+            )
+        outcome = evaluate(
+            model, dataset.unit_images(), dataset.labels, command.attacks, command.epsilons, command.norm, command.seed,
+            progress=True, mode=command.mode,
+        )  # fmt: skip
+        settings = {"attack": {"norm": command.norm, "mode": command.mode}}
+        source = Source(
+            "robustness", str(path), dataset.name, model.network.name, "", command.seed, settings, device_name(device)
+        )
+        found = outcome_rows(outcome, source)
+        _print(path, found)
+        rows += found
+    write_table(rows, command.out / "results.csv")
+    return command.out / "results.csv"
+
+
+def _test_part(name: str, root: Path | None, size: int | None, device: str) -> Dataset:
+    dataset = load_dataset(name, "test", root)
+    return (dataset if size is None else dataset.take(size)).to(device)
+
+
+def _load_vae(path: Path, device: str) -> VAE:
+    model, _ = load_checkpoint(path, device)
+    if not isinstance(model, VAE):
+        raise ValueError(
+            f"{path}: expected a VAE checkpoint, got {type(model).__name__}; use `msda-analysis robustness`"
+        )
+    return model
+
+
+def _print(path: Path, rows: list[dict]) -> None:
+    print(path)
+    for row in rows:
+        where = " ".join(str(row[name]) for name in ("attack", "epsilon") if row[name] not in ("", None))
+        interval = "" if row["low"] is None else f" [{row['low']:.4g}, {row['high']:.4g}]"
+        print(f"  {row['metric']} {where}".ljust(44), f"{row['value']:.4g} {row['unit']}{interval} {row['note']}")
