@@ -1,13 +1,8 @@
 """The prose of the report: what a section is about, how to read a figure, what limits the numbers."""
 
-from typing import TYPE_CHECKING
-
-from msda_analysis.figures.metrics import metric_of
+from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.plots import SEEDS_FOR_BAND, augmentations_of, drawable
 from msda_analysis.figures.style import label_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MASKS = (
     "A mask m says how much of the first image each pixel keeps; the mix is m times the first image plus (1 - m) times "
@@ -57,6 +52,20 @@ TWO_SEEDS_LIMIT = (
 SEEDS_LIMIT = (
     "Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or models. "
     "Each interval stands alone: none is corrected for the number of comparisons on this page."
+)
+
+LIKENESS = (
+    "Do attacks move images as MixUp would? Each perturbation is compared with the directions towards other images. It is "
+    "like MixUp only as far as it beats white noise and its own shuffled version, which is another image's perturbation."
+)
+COMPARISONS = (
+    "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, and Holm's p "
+    "value over all comparisons made. Each attack is shown at the epsilon where the baseline keeps closest to half of its "
+    "clean accuracy; results.csv has all."
+)
+LIKENESS_FIGURE = (
+    "Likeness of perturbations to MixUp, by attack; symbols are the augmentations of the attacked classifiers: means over "
+    "seeds with Student's 95 % interval, where there are several."
 )
 
 GRIDS = {
@@ -110,7 +119,7 @@ def explain_dots(samples: str) -> str:
     )
 
 
-def explain_curves(rows: "pd.DataFrame") -> str:
+def explain_curves(rows: Table) -> str:
     """What lines, bands and bars of a curve figure are, for the number of seeds in these rows."""
     n_seeds = rows.groupby("augmentation")["seed"].nunique(dropna=False)
     if n_seeds.min() >= SEEDS_FOR_BAND:
@@ -128,7 +137,7 @@ def explain_curves(rows: "pd.DataFrame") -> str:
     )
 
 
-def explain_absence(rows: "pd.DataFrame", log: str) -> str:
+def explain_absence(rows: Table, log: str) -> str:
     """Which augmentations a figure of mask power with logarithmic axes cannot show; "" when it shows all."""
     shown = set(drawable(rows, log)["augmentation"])
     missing = [label_of(name) for name in augmentations_of(rows) if name not in shown]

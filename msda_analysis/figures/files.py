@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.style import styled
 from msda_analysis.results import replace_file
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -52,7 +52,7 @@ class StudyFolder:
     """A finished study: its table, its manifest ({} where there is none) and where it lies."""
 
     path: Path
-    table: "pd.DataFrame"
+    table: Table
     manifest: Mapping[str, Any] = field(default_factory=dict)
     provenance: Provenance = Provenance()
 
@@ -81,7 +81,7 @@ def open_study(path: Path) -> StudyFolder:
 
 
 @styled
-def save_figure(figure: "Figure", numbers: "pd.DataFrame | None", stem: Path, provenance: Provenance) -> str:
+def save_figure(figure: "Figure", numbers: Table | None, stem: Path, provenance: Provenance) -> str:
     """Write STEM.pdf, STEM.png and STEM.csv, each in one step, and return the figure as SVG text.
 
     Args:
@@ -139,7 +139,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _provenance(table: "pd.DataFrame", manifest: dict[str, Any], source: Path) -> Provenance:
+def _provenance(table: Table, manifest: dict[str, Any], source: Path) -> Provenance:
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     text = {
         name: ", ".join(sorted({str(value) for value in table[name] if value}))

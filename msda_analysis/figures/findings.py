@@ -2,20 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.metrics import metric_of
+from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.plots import augmentations_of
 from msda_analysis.figures.selection import has_metric, mean_rows, paired_difference, select_rows, summarize
 from msda_analysis.figures.style import label_of
 from msda_analysis.figures.tables import interval_digits
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def compare_with_baseline(rows: "pd.DataFrame", subject: str, reference: str = "baseline") -> str:
+def compare_with_baseline(rows: Table, subject: str, reference: str = "baseline") -> str:
     """One sentence: each augmentation against the reference, paired over seeds.
 
     "Above" and "below" are said only where Student's 95 % interval excludes 0; one seed has no interval and gets no
@@ -36,7 +32,7 @@ def compare_with_baseline(rows: "pd.DataFrame", subject: str, reference: str = "
     return f"{subject}, against {label_of(reference)}: {_join(clauses, differences.values())}."
 
 
-def compare_axes(rows: "pd.DataFrame") -> str:
+def compare_axes(rows: Table) -> str:
     """One sentence on preferred directions, from the axis power ratio of each family: 1 means none.
 
     Masks are independent draws, so that a single seed is judged by its interval over masks. Families whose masks are
@@ -75,7 +71,7 @@ def excludes_zero(difference: Estimate) -> bool:
     return difference.low is not None and difference.high is not None and (difference.low > 0 or difference.high < 0)
 
 
-def information_findings(table: "pd.DataFrame") -> list[str]:
+def information_findings(table: Table) -> list[str]:
     """A sentence for each of the paper's three VAE figures that the table has."""
     present = [metric for metric in ("rate", "rate_reconstructed", "mse") if has_metric(table, metric)]
     return [compare_with_baseline(select_rows(table, metric), metric_of(metric).label) for metric in present]

@@ -1,6 +1,11 @@
 """What each metric of the long table is called, and what it means, for axes, tables and the report."""
 
 from dataclasses import dataclass
+from typing import Any
+
+#: A pandas DataFrame, most often the long table or some of its rows. Named, not imported: without stubs, a type checker
+#: rejects nearly every correct use of one.
+Table = Any
 
 
 @dataclass(frozen=True)
@@ -140,10 +145,37 @@ _METRICS = {
     ),
 }  # fmt: skip
 
+_METRICS |= {
+    "cosine_mean_abs": Metric(
+        "Cosine, mean absolute", "mean |cosine|",
+        "Absolute cosine between a perturbation and the directions in which MixUp would move the image, mean over partner "
+        "images. Chance is the value of white noise (gaussian) and of another image's perturbation (shuffled).",
+    ),
+    "cosine_mean": Metric("Cosine, mean", "mean cosine", "The same with its sign."),
+    "cosine_largest": Metric("Cosine, largest", "largest cosine", "The largest of these cosines over partner images."),
+    "distance_to_mixup": Metric(
+        "Distance to MixUp", "distance to MixUp",
+        "Distance from the perturbed image to the nearest image that MixUp could make of the original and a partner, in "
+        "lengths of the perturbation: 0 is a MixUp image, 1 is no nearer than the original.",
+    ),
+    "distance_to_any_mask": Metric(
+        "Distance to any mask", "distance to any mask", "The same to the nearest mix by any binary mask.",
+    ),
+    "distance_to_sampled_masks": Metric(
+        "Distance to FMix masks", "distance to FMix masks", "The same to the nearest mix by one of some drawn FMix masks.",
+    ),
+    "accuracy_difference": Metric(
+        "Accuracy difference", "accuracy difference",
+        "Accuracy of the first minus that of the second augmentation's classifiers, paired on the same images.",
+    ),
+    "p_holm": Metric("Holm p", "p (Holm)", "Two-sided p value, corrected by Holm's method for all comparisons made."),
+}  # fmt: skip
+
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",
     "worst_case": "Worst case", "apgd": "APGD", "square": "Square", "ddn": "DDN", "fmn": "FMN",
-    "gaussian_noise": "Gaussian noise", "carlini_wagner": "Carlini-Wagner",
+    "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
+    "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
 _NORMS = {"linf": "$L_\\infty$", "l2": "$L_2$", "l1": "$L_1$", "l0": "$L_0$"}
 
@@ -167,7 +199,8 @@ def axis_label(name: str, unit: str) -> str:
 
 def attack_label(name: str) -> str:
     """The name readers know an attack by."""
-    return _ATTACKS.get(name, name.replace("_", " "))
+    known, _, rest = name.partition(" ")
+    return f"{_ATTACKS.get(known, known.replace('_', ' '))} {rest}".strip()
 
 
 def norm_label(norm: str) -> str:

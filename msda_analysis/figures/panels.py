@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from msda_analysis.figures.metrics import attack_label, metric_of
+from msda_analysis.figures.metrics import Table, attack_label, metric_of
 from msda_analysis.figures.plots import (
     attacks_of,
     augmentations_of,
     drawable,
     plot_accuracy_curve,
+    plot_by_attack,
     plot_curve,
     plot_dots,
     plot_histogram,
@@ -21,7 +22,6 @@ from msda_analysis.figures.selection import has_metric, select_rows, split_parts
 from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, label_of, looks_for, styled
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -30,7 +30,7 @@ TRAIN_METRICS = ("train_loss", "train_distortion", "train_rate")
 
 
 @styled
-def draw_dots(table: "pd.DataFrame", metrics: Sequence[str], *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+def draw_dots(table: Table, metrics: Sequence[str], *, columns: int = 3) -> tuple[Figure, Table]:
     """Small multiples, one panel per metric that the table has, augmentations down the side.
 
     Raises:
@@ -45,7 +45,7 @@ def draw_dots(table: "pd.DataFrame", metrics: Sequence[str], *, columns: int = 3
 
 
 @styled
-def draw_attack_dots(table: "pd.DataFrame", metric: str, *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+def draw_attack_dots(table: Table, metric: str, *, columns: int = 3) -> tuple[Figure, Table]:
     """Small multiples of one metric, one panel per attack and norm.
 
     Raises:
@@ -61,7 +61,24 @@ def draw_attack_dots(table: "pd.DataFrame", metric: str, *, columns: int = 3) ->
 
 
 @styled
-def draw_accuracy_curves(table: "pd.DataFrame", *, columns: int = 3) -> "tuple[Figure, pd.DataFrame]":
+def draw_by_attack(table: Table, metrics: Sequence[str], *, columns: int = 3) -> tuple[Figure, Table]:
+    """Small multiples, one panel per metric that the table has, attacks down the side, one legend.
+
+    Raises:
+        ValueError: the table has none of the metrics.
+    """
+    rows = select_rows(table, metrics)
+    present = [metric for metric in metrics if has_metric(rows, metric)]
+    height = 0.5 + 0.22 * rows["attack"].nunique()
+    figure, axes = _grid(len(present), columns, height, share_y=True, legend=len(present) % columns == 0)
+    for ax, metric in zip(axes, present, strict=True):
+        plot_by_attack(rows, ax, metric)
+    _legend(figure, axes, augmentations_of(rows), columns, joined=False)
+    return figure, summarize(rows, ("metric", "attack", "augmentation"))
+
+
+@styled
+def draw_accuracy_curves(table: Table, *, columns: int = 3) -> tuple[Figure, Table]:
     """Accuracy against epsilon, one panel per attack and norm, one legend.
 
     Raises:
@@ -79,8 +96,8 @@ def draw_accuracy_curves(table: "pd.DataFrame", *, columns: int = 3) -> "tuple[F
 
 @styled
 def draw_curves_figure(
-    table: "pd.DataFrame", metrics: Sequence[str], *, log: str = "", x_label: str = "x", share_y: bool = True
-) -> "tuple[Figure, pd.DataFrame]":
+    table: Table, metrics: Sequence[str], *, log: str = "", x_label: str = "x", share_y: bool = True
+) -> tuple[Figure, Table]:
     """One panel per metric that the table has, each against x, one legend.
 
     Raises:
@@ -99,7 +116,7 @@ def draw_curves_figure(
 
 
 @styled
-def draw_training(table: "pd.DataFrame") -> "tuple[Figure, pd.DataFrame]":
+def draw_training(table: Table) -> tuple[Figure, Table]:
     """Parts of the training loss against epoch, one panel per data set, model and part, one legend.
 
     Raises:
@@ -124,7 +141,7 @@ def draw_training(table: "pd.DataFrame") -> "tuple[Figure, pd.DataFrame]":
 
 
 @styled
-def draw_histograms(table: "pd.DataFrame", metric: str = "kept_fraction_histogram") -> "tuple[Figure, pd.DataFrame]":
+def draw_histograms(table: Table, metric: str = "kept_fraction_histogram") -> tuple[Figure, Table]:
     """Distribution of the kept fraction, one panel per augmentation, shared axes.
 
     Raises:
@@ -156,10 +173,18 @@ def _grid(
     return figure, list(axes[:n_panels])
 
 
-def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int) -> None:
+def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int, *, joined: bool = True) -> None:
     """One legend: in the first free cell of the grid, or below the panels when there is none."""
     handles = [
-        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=3.5, label=label_of(name))
+        Line2D(
+            [],
+            [],
+            color=look.color,
+            linestyle=look.line if joined else "none",
+            marker=look.marker,
+            markersize=3.5,
+            label=label_of(name),
+        )
         for name, look in looks_for(names).items()
     ]
     free = [ax for ax in figure.axes if ax not in axes]
@@ -184,5 +209,5 @@ def _width(n_panels: int) -> float:
     return SINGLE_COLUMN if n_panels == 1 else DOUBLE_COLUMN
 
 
-def _dots_height(rows: "pd.DataFrame") -> float:
+def _dots_height(rows: Table) -> float:
     return 0.5 + 0.27 * rows["augmentation"].nunique()

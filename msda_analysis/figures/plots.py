@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from msda_analysis.figures.metrics import attack_label, axis_label, norm_label
-from msda_analysis.figures.selection import check_columns, select_rows, setting_of, summarize
+from msda_analysis.figures.metrics import Table, attack_label, axis_label, norm_label
+from msda_analysis.figures.selection import check_columns, mean_rows, select_rows, setting_of, summarize
 from msda_analysis.figures.style import label_of, looks_for, order_augmentations, styled
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 #: From this many seeds on a curve gets a band; with fewer, Student's interval is wider than most panels.
@@ -18,9 +17,7 @@ SEEDS_FOR_BAND = 3
 
 
 @styled
-def plot_dots(
-    table: "pd.DataFrame", ax: "Axes", metric: str, *, order: Sequence[str] | None = None, **equal: Any
-) -> "Axes":
+def plot_dots(table: Table, ax: "Axes", metric: str, *, order: Sequence[str] | None = None, **equal: Any) -> "Axes":
     """One metric by augmentation: small open points are seeds, the large point and thick bar their mean and interval.
 
     Thin bars are 95 % intervals over images (or masks) of one seed; thick bars Student's 95 % interval over seeds.
@@ -76,7 +73,38 @@ def plot_dots(
 
 
 @styled
-def plot_accuracy_curve(table: "pd.DataFrame", ax: "Axes", attack: str, norm: str | None = None) -> "Axes":
+def plot_by_attack(table: Table, ax: "Axes", metric: str) -> "Axes":
+    """One metric by attack down the side, one symbol per augmentation: means over seeds, bars Student's 95 % interval.
+
+    Raises:
+        ValueError: no such rows, or two rows for one seed.
+    """
+    rows = select_rows(table, metric)
+    by = ("metric", "attack", "augmentation")
+    means = mean_rows(summarize(rows, by), by)
+    attacks, looks = list(dict.fromkeys(rows["attack"])), looks_for(rows["augmentation"])
+    for (name, look), shift in zip(looks.items(), _spread(len(looks), 0.0), strict=True):
+        group = means[means["augmentation"] == name]
+        heights = [attacks.index(attack) + shift for attack in group["attack"]]
+        _draw_bars(ax, group, heights, color=look.color, linewidth=1.0, alpha=0.7)
+        ax.plot(
+            group["value"],
+            heights,
+            look.marker,
+            color=look.color,
+            markersize=3.2,
+            linestyle="none",
+            label=label_of(name),
+        )
+    ax.set_yticks(range(len(attacks)), [attack_label(attack) for attack in attacks])
+    ax.set_ylim(len(attacks) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
+    return ax
+
+
+@styled
+def plot_accuracy_curve(table: Table, ax: "Axes", attack: str, norm: str | None = None) -> "Axes":
     """Accuracy against epsilon for one attack, one line per augmentation.
 
     Epsilon is drawn linearly from 0 to its smallest positive value and logarithmically above, so that the clean
@@ -107,7 +135,7 @@ def plot_accuracy_curve(table: "pd.DataFrame", ax: "Axes", attack: str, norm: st
 
 
 @styled
-def plot_curve(table: "pd.DataFrame", ax: "Axes", metric: str, *, log: str = "", x_label: str = "x") -> "Axes":
+def plot_curve(table: Table, ax: "Axes", metric: str, *, log: str = "", x_label: str = "x") -> "Axes":
     """One metric against the column x, one line per augmentation.
 
     Args:
@@ -132,9 +160,7 @@ def plot_curve(table: "pd.DataFrame", ax: "Axes", metric: str, *, log: str = "",
 
 
 @styled
-def plot_histogram(
-    table: "pd.DataFrame", ax: "Axes", augmentation: str, metric: str = "kept_fraction_histogram"
-) -> "Axes":
+def plot_histogram(table: Table, ax: "Axes", augmentation: str, metric: str = "kept_fraction_histogram") -> "Axes":
     """Share per bin for one augmentation: filled steps are the mean over seeds, thin lines single seeds.
 
     Raises:
@@ -157,7 +183,7 @@ def plot_histogram(
     return ax
 
 
-def draw_curves(ax: "Axes", summary: "pd.DataFrame", x: str) -> None:
+def draw_curves(ax: "Axes", summary: Table, x: str) -> None:
     """Draw summarized rows as lines: a band over seeds from three seeds on, thin seed lines below that."""
     looks = looks_for(summary["augmentation"])
     for name, look in looks.items():
@@ -196,30 +222,30 @@ def draw_curves(ax: "Axes", summary: "pd.DataFrame", x: str) -> None:
             )
 
 
-def drawable(rows: "pd.DataFrame", log: str) -> "pd.DataFrame":
+def drawable(rows: Table, log: str) -> Table:
     """The rows that a plot with these logarithmic axes can show: those above zero."""
     rows = rows[rows["x"] > 0] if "x" in log else rows
     return rows[rows["value"] > 0] if "y" in log else rows
 
 
-def with_norm(rows: "pd.DataFrame") -> "pd.DataFrame":
+def with_norm(rows: Table) -> Table:
     """The rows with a column norm, read from their settings; "" where they name none."""
     check_columns(rows, ("settings",))
     found = {text: setting_of(text, "norm") for text in set(rows["settings"])}
     return rows.assign(norm=rows["settings"].map(lambda text: " ".join(sorted({str(norm) for norm in found[text]}))))
 
 
-def attacks_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
+def attacks_of(rows: Table) -> list[tuple[str, str]]:
     """(attack, norm) pairs in the order of the table, each a panel."""
     return list(dict.fromkeys(zip(rows["attack"], with_norm(rows)["norm"], strict=True)))
 
 
-def augmentations_of(rows: "pd.DataFrame") -> list[str]:
+def augmentations_of(rows: Table) -> list[str]:
     """Augmentations of some rows in figure order."""
     return order_augmentations(rows["augmentation"])
 
 
-def _draw_bars(ax: "Axes", lines: "pd.DataFrame", heights: Sequence[float], **look: Any) -> None:
+def _draw_bars(ax: "Axes", lines: Table, heights: Sequence[float], **look: Any) -> None:
     if len(lines):
         ax.hlines(heights, lines["low"].astype(float), lines["high"].astype(float), **look)
 

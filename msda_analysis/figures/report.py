@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from msda_analysis.figures import captions
 from msda_analysis.figures.files import StudyFolder, open_study, save_figure
-from msda_analysis.figures.metrics import metric_of
+from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, SectionMaker
 from msda_analysis.figures.selection import setting_of
 from msda_analysis.figures.style import label_of, law_of, order_augmentations
@@ -20,7 +20,6 @@ from msda_analysis.figures.tables import ResultTable, text_table
 from msda_analysis.results import replace_file
 
 if TYPE_CHECKING:
-    import pandas as pd
     from markupsafe import Markup
 
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
@@ -169,7 +168,7 @@ def describe_duration(seconds: Any) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def find_missing(table: "pd.DataFrame") -> list[str]:
+def find_missing(table: Table) -> list[str]:
     """What a reader may expect and not find: measurements, seeds of single augmentations, numbers that are NaN."""
     done = table[table["status"] == "ok"]
     wanted = {
@@ -190,7 +189,8 @@ def find_missing(table: "pd.DataFrame") -> list[str]:
                 missing.append(
                     f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}."
                 )
-    not_numbers = done[done["value"].isna() & (done["n"] != 0)]  # n = 0: undefined by nature, with a note that says so
+    # statistics of a constant mask are undefined by nature, and say so in the table of masks
+    not_numbers = done[done["value"].isna() & (done["model"] != "")]
     if len(not_numbers):
         missing.append(
             f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}."
@@ -198,12 +198,12 @@ def find_missing(table: "pd.DataFrame") -> list[str]:
     return missing
 
 
-def _describe_runs(table: "pd.DataFrame") -> list[tuple[str, str, str, str]]:
+def _describe_runs(table: Table) -> list[tuple[str, str, str, str]]:
     """(what, augmentation, mask law, seeds that finished) for each model and augmentation."""
     runs = []
     done = table[table["status"] == "ok"]
     for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
-        for name in order_augmentations(rows["augmentation"]):
+        for name in order_augmentations(name for name in rows["augmentation"] if " - " not in name):
             part = rows[rows["augmentation"] == name]
             laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
             seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
@@ -217,7 +217,7 @@ def _definitions(made: Iterable[Section]) -> list[tuple[str, str]]:
     return [(metric_of(name).label, metric_of(name).definition) for name in names if metric_of(name).definition]
 
 
-def _limits(table: "pd.DataFrame", made: Iterable[Section]) -> list[str]:
+def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     limits = [limit for section in made for limit in section.limits]
     counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
@@ -225,7 +225,7 @@ def _limits(table: "pd.DataFrame", made: Iterable[Section]) -> list[str]:
     return [*limits, *few, captions.SEEDS_LIMIT]
 
 
-def _failures(table: "pd.DataFrame") -> dict[str, Any] | None:
+def _failures(table: Table) -> dict[str, Any] | None:
     rows = table[table["status"] == "failed"]
     if rows.empty:
         return None

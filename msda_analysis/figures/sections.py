@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msda_analysis.figures import captions, findings, panels, pictures, tables
-from msda_analysis.figures.metrics import attack_label, known_metrics, norm_label
+from msda_analysis.figures.metrics import Table, attack_label, known_metrics, norm_label
 from msda_analysis.figures.plots import augmentations_of, drawable, with_norm
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
 from msda_analysis.figures.tables import ResultTable
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -33,7 +32,7 @@ class FigureItem:
 
     name: str
     figure: "Figure"
-    numbers: "pd.DataFrame | None"
+    numbers: Table | None
     caption: str
     alt: str
 
@@ -62,7 +61,7 @@ class Section:
     limits: tuple[str, ...] = ()
 
 
-SectionMaker = Callable[["pd.DataFrame", Path], Section | None]
+SectionMaker = Callable[[Table, Path], Section | None]
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
 _BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
@@ -71,11 +70,14 @@ _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "tra
            "axis_power_ratio")  # fmt: skip
 _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
             "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
+_LIKENESS = ("cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
+             "distance_to_sampled_masks")  # fmt: skip
 _SPECTRA = ("radial_power", "power_axis0", "power_axis1", "power_axis2")
 
 
-def masks_section(table: "pd.DataFrame", folder: Path) -> Section | None:
-    """Pictures and statistics of the masks."""
+def masks_section(table: Table, folder: Path) -> Section | None:
+    """Pictures and statistics of the masks: the rows that no model made."""
+    table = table[table["model"] == ""]
     shown = _present(table, (*_SHAPES, "kept_fraction_histogram", *_SPECTRA, *_DETAILS))
     grids = [*_grid(folder, "masks"), *_grid(folder, "mixed")]
     if not shown and not grids:
@@ -102,7 +104,7 @@ def masks_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     )
 
 
-def information_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def information_section(table: Table, folder: Path) -> Section | None:
     """The paper's three VAE figures, with reconstructions."""
     shown = _present(table, _INFORMATION)
     grid = _grid(folder, "reconstructions")
@@ -124,7 +126,7 @@ def information_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     )
 
 
-def bounds_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def bounds_section(table: Table, folder: Path) -> Section | None:
     """Bounds on I(X; Z) beside the rate."""
     shown = _present(table, _BOUNDS)
     if not shown:
@@ -141,7 +143,7 @@ def bounds_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     )
 
 
-def robustness_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def robustness_section(table: Table, folder: Path) -> Section | None:
     """Clean and robust accuracy."""
     shown = _present(table, ("accuracy", "robust_accuracy", "minimum_norm_median"))
     if not shown:
@@ -168,7 +170,7 @@ def robustness_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     )
 
 
-def training_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def training_section(table: Table, folder: Path) -> Section | None:
     """Training curves and times."""
     shown = _present(table, panels.TRAIN_METRICS)
     if not shown:
@@ -184,23 +186,45 @@ def training_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     return Section("training", "Training", figures=(item,), tables=times, metrics=(*shown, *timed))
 
 
-def comparison_section(table: "pd.DataFrame", folder: Path) -> Section | None:
-    """Differences that the study itself computed."""
-    rows = table[(table["status"] == "ok") & table["metric"].str.startswith("comparison")]
-    if rows.empty:
+def likeness_section(table: Table, folder: Path) -> Section | None:
+    """Whether perturbations look like MixUp."""
+    shown = _present(table, _LIKENESS)
+    if not shown:
         return None
-    columns = ("metric", "dataset", "model", "augmentation", "attack", "epsilon", "value", "unit", "n", "note")
-    caption = "Differences as the study computed them, with their 95 % intervals."
+    items = []
+    for suffix, words, part in split_parts(select_rows(table, shown)):
+        figure, numbers = panels.draw_by_attack(part, shown)
+        caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})")
+        items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, captions.LIKENESS_FIGURE))
     return Section(
-        "comparisons", "Comparisons", tables=(tables.text_table(rows, columns, name="comparisons", caption=caption),)
+        key="likeness",
+        title="Do perturbations look like MixUp?",
+        text=(captions.LIKENESS,),
+        figures=tuple(items),
+        metrics=tuple(shown),
     )
 
 
-def flags_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def comparison_section(table: Table, folder: Path) -> Section | None:
+    """Differences in accuracy that the study itself tested."""
+    if not has_metric(table, "accuracy_difference"):
+        return None
+    listed = []
+    for suffix, words, part in split_parts(select_rows(table, ("accuracy_difference", "p_holm", "robust_accuracy"))):
+        if has_metric(part, "accuracy_difference"):
+            caption = f"{words}. {captions.COMPARISONS}"
+            listed.append(tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
+    return Section(
+        "comparisons", "Who is more robust?", tables=tuple(listed), metrics=("accuracy_difference", "p_holm")
+    )
+
+
+def flags_section(table: Table, folder: Path) -> Section | None:
     """What the study's own checks found suspicious, and the warnings that came with single numbers."""
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == "flag"]
-    notes = _merge_notes(done[(done["metric"] != "flag") & done["note"].str.strip().ne("")])
+    is_note = done["note"].str.strip().ne("") & ~done["metric"].isin(("flag", "accuracy_difference"))
+    notes = _merge_notes(done[is_note & ~done["note"].str.startswith("flags: ")])  # those are listed as flags
     listed = []
     if len(flags):
         caption = "Checks that a reader should know of before trusting a number."
@@ -213,10 +237,9 @@ def flags_section(table: "pd.DataFrame", folder: Path) -> Section | None:
     return Section("flags", "Warnings", tables=tuple(listed)) if listed else None
 
 
-def other_section(table: "pd.DataFrame", folder: Path) -> Section | None:
+def other_section(table: Table, folder: Path) -> Section | None:
     """Metrics that no other section knows, so that nothing measured stays hidden."""
     rows = table[(table["status"] == "ok") & ~table["metric"].isin([*known_metrics(), "flag"])]
-    rows = rows[~rows["metric"].str.startswith("comparison")]
     if rows.empty:
         return None
     shown = rows.head(200)
@@ -229,12 +252,12 @@ def other_section(table: "pd.DataFrame", folder: Path) -> Section | None:
 
 #: Sections in the order of the page.
 SECTIONS: tuple[SectionMaker, ...] = (
-    masks_section, information_section, bounds_section, robustness_section, training_section, comparison_section,
-    flags_section, other_section,
+    masks_section, information_section, bounds_section, robustness_section, comparison_section,
+    likeness_section, training_section, flags_section, other_section,
 )  # fmt: skip
 
 
-def _present(table: "pd.DataFrame", metrics: Sequence[str]) -> list[str]:
+def _present(table: Table, metrics: Sequence[str]) -> list[str]:
     return [metric for metric in metrics if has_metric(table, metric)]
 
 
@@ -247,7 +270,7 @@ def _grid(folder: Path, name: str) -> tuple[FigureItem, ...]:
     return (FigureItem(name, pictures.draw_picture_grid(pictures.load_pictures(path)), None, caption, alt),)
 
 
-def _dots(table: "pd.DataFrame", metrics: list[str], name: str, samples: str) -> tuple[FigureItem, ...]:
+def _dots(table: Table, metrics: list[str], name: str, samples: str) -> tuple[FigureItem, ...]:
     """One dot figure of these metrics for each data set and model."""
     items = []
     for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
@@ -259,7 +282,7 @@ def _dots(table: "pd.DataFrame", metrics: list[str], name: str, samples: str) ->
 
 
 def _metric_tables(
-    table: "pd.DataFrame", metrics: list[str], name: str, caption: str, *, over_samples: bool = False
+    table: Table, metrics: list[str], name: str, caption: str, *, over_samples: bool = False
 ) -> tuple[ResultTable, ...]:
     """One table of these metrics for each data set and model."""
     made = []
@@ -273,7 +296,7 @@ def _metric_tables(
     return tuple(made)
 
 
-def _mean_over_x(table: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def _mean_over_x(table: Table, metric: str) -> Table:
     """One row per cell: the mean of a curve, without an interval."""
     rows = select_rows(table, metric)
     means = rows.groupby("cell")["value"].mean()
@@ -281,14 +304,14 @@ def _mean_over_x(table: "pd.DataFrame", metric: str) -> "pd.DataFrame":
     return once.assign(value=once["cell"].map(means), x=float("nan"), low=float("nan"), high=float("nan"), n=1)
 
 
-def _merge_notes(rows: "pd.DataFrame") -> "pd.DataFrame":
+def _merge_notes(rows: Table) -> Table:
     """One row per model, augmentation, attack and note, with all metrics that carry it."""
     keys = ["model", "augmentation", "attack", "note"]
     metrics = rows.groupby(keys)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
     return metrics.reset_index()
 
 
-def _histograms(table: "pd.DataFrame") -> list[FigureItem]:
+def _histograms(table: Table) -> list[FigureItem]:
     metric, items = "kept_fraction_histogram", []
     for suffix, words, part in split_parts(select_rows(table, metric)) if has_metric(table, metric) else ():
         figure, numbers = panels.draw_histograms(part)
@@ -297,7 +320,7 @@ def _histograms(table: "pd.DataFrame") -> list[FigureItem]:
     return items
 
 
-def _spectra(table: "pd.DataFrame") -> list[FigureItem]:
+def _spectra(table: Table) -> list[FigureItem]:
     kinds = (
         ("radial_power", _SPECTRA[:1], "xy", "spatial frequency (cycles/pixel)", captions.RADIAL),
         ("axis_power", _SPECTRA[1:], "y", "frequency bin", captions.AXES),
@@ -313,21 +336,21 @@ def _spectra(table: "pd.DataFrame") -> list[FigureItem]:
     return items
 
 
-def _direction_findings(table: "pd.DataFrame") -> tuple[str, ...]:
+def _direction_findings(table: Table) -> tuple[str, ...]:
     if not has_metric(table, "axis_power_ratio"):
         return ()
     lines = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, "axis_power_ratio"))]
     return tuple(line for line in lines if line)
 
 
-def _mask_limits(table: "pd.DataFrame") -> tuple[str, ...]:
+def _mask_limits(table: Table) -> tuple[str, ...]:
     names = augmentations_of(table)
     fmix = (captions.FMIX_LIMIT,) if any("fmix" in name for name in names) else ()
     cutmix = (captions.CUTMIX_LIMIT,) if any("cutmix" in name for name in names) else ()
     return (*fmix, *cutmix)
 
 
-def _accuracy_figures(part: "pd.DataFrame", suffix: str, words: str) -> list[FigureItem]:
+def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
     items = []
     if has_metric(part, "robust_accuracy"):
         figure, numbers = panels.draw_accuracy_curves(part)
@@ -348,7 +371,7 @@ def _accuracy_figures(part: "pd.DataFrame", suffix: str, words: str) -> list[Fig
     return items
 
 
-def _accuracy_findings(part: "pd.DataFrame", epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
+def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
     lines = []
     if has_metric(part, "accuracy"):
         lines.append(findings.compare_with_baseline(select_rows(part, "accuracy"), f"Clean accuracy{_of(words)}"))
@@ -359,13 +382,13 @@ def _accuracy_findings(part: "pd.DataFrame", epsilons: dict[tuple[str, str], flo
     return lines
 
 
-def _norms(rows: "pd.DataFrame") -> str:
+def _norms(rows: Table) -> str:
     words = {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}
     norms = [norm for norm in dict.fromkeys(with_norm(rows)["norm"]) if norm]
     return f" in {' and '.join(words.get(norm, norm_label(norm)) for norm in norms)}" if norms else ""
 
 
-def _is_cifar10(rows: "pd.DataFrame") -> bool:
+def _is_cifar10(rows: Table) -> bool:
     """Whether the data set looks like CIFAR-10, the only one the paper reports VAEs on."""
     names = set(rows["dataset"].str.lower().str.replace("-", ""))
     return any("cifar10" in name and "cifar100" not in name for name in names)

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.style import order_augmentations
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _NEEDED = ("metric", "augmentation", "seed", "value", "unit", "low", "high", "n", "status")
 
 
-def select_rows(table: "pd.DataFrame", metric: str | Sequence[str], **equal: Any) -> "pd.DataFrame":
+def select_rows(table: Table, metric: str | Sequence[str], **equal: Any) -> Table:
     """Finished rows of one or several metrics, with further columns equal to given values.
 
     Raises:
@@ -37,19 +35,19 @@ def select_rows(table: "pd.DataFrame", metric: str | Sequence[str], **equal: Any
     return rows
 
 
-def check_columns(table: "pd.DataFrame", names: Iterable[str]) -> None:
+def check_columns(table: Table, names: Iterable[str]) -> None:
     """Raise ValueError naming the columns that are missing and those that are there."""
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise ValueError(f"table: expected columns {', '.join(missing)}; found: {', '.join(map(str, table.columns))}")
 
 
-def has_metric(table: "pd.DataFrame", *metrics: str) -> bool:
+def has_metric(table: Table, *metrics: str) -> bool:
     """Whether the table has a finished row of any of these metrics."""
     return bool(((table["status"] == "ok") & table["metric"].isin(metrics)).any())
 
 
-def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
+def summarize(rows: Table, by: Sequence[str]) -> Table:
     """One line per seed and, where there is more than one seed, one for their mean with Student's 95 % interval.
 
     Args:
@@ -79,13 +77,13 @@ def summarize(rows: "pd.DataFrame", by: Sequence[str]) -> "pd.DataFrame":
             lines.append({**shared, "level": "mean", "interval_over": "seeds", "seed": None, **_over_seeds(group)})
     columns = [*by, "level", "seed", "value", "low", "high", "n", "interval_over", "unit"]
     summary = pd.DataFrame(lines, columns=columns)
-    rank = {name: i for i, name in enumerate(order_augmentations(summary.get("augmentation", [])))}
+    rank = {name: i for i, name in enumerate(order_augmentations(rows["augmentation"]))}
     keys = [name for name in by if name != "metric"]
     summary = summary.sort_values(keys, kind="stable", key=lambda c: c.map(rank) if c.name == "augmentation" else c)
     return summary.reset_index(drop=True)
 
 
-def mean_rows(summary: "pd.DataFrame", by: Sequence[str], *, over_samples: bool = False) -> "pd.DataFrame":
+def mean_rows(summary: Table, by: Sequence[str], *, over_samples: bool = False) -> Table:
     """The line to quote for each group: the mean over seeds, or the single seed.
 
     Args:
@@ -104,7 +102,7 @@ def mean_rows(summary: "pd.DataFrame", by: Sequence[str], *, over_samples: bool 
     return chosen
 
 
-def paired_difference(rows: "pd.DataFrame", augmentation: str, reference: str) -> Estimate | None:
+def paired_difference(rows: Table, augmentation: str, reference: str) -> Estimate | None:
     """Mean over shared seeds of (augmentation - reference), with Student's 95 % interval; None without a shared seed.
 
     Args:
@@ -122,7 +120,7 @@ def paired_difference(rows: "pd.DataFrame", augmentation: str, reference: str) -
     return mean_estimate(differences, str(rows["unit"].iloc[0]))
 
 
-def split_parts(rows: "pd.DataFrame") -> Iterator[tuple[str, str, "pd.DataFrame"]]:
+def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
     """Split rows into (suffix for file names, words for titles, rows) by data set and model; one part has no suffix."""
     parts = list(rows.groupby(["dataset", "model"], sort=True))
     for (dataset, model), part in parts:
@@ -149,7 +147,7 @@ def _over_seeds(group: list[dict[str, Any]]) -> dict[str, Any]:
     return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
 
 
-def _check_one_per_seed(rows: "pd.DataFrame", by: Sequence[str]) -> None:
+def _check_one_per_seed(rows: Table, by: Sequence[str]) -> None:
     repeated = rows.duplicated([*by, "seed"], keep=False)
     if not repeated.any():
         return

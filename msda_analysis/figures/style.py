@@ -111,7 +111,7 @@ def looks_for(names: Iterable[str]) -> dict[str, Look]:
     return {name: _LOOKS.get(name) or spare[name] for name in ordered}
 
 
-def paper_style() -> dict[str, Any]:
+def paper_style() -> dict[Any, Any]:
     """A new dictionary of matplotlib settings for papers: 8 pt, thin lines, fonts kept as text in PDF."""
     return dict(_RC)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.files import Provenance, write_bytes
-from msda_analysis.figures.metrics import attack_label, metric_of
+from msda_analysis.figures.metrics import Table, attack_label, metric_of
 from msda_analysis.figures.plots import attacks_of, with_norm
 from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations
@@ -16,8 +16,6 @@ from msda_analysis.results import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pandas as pd
 
 Cell = str | Estimate | None
 
@@ -47,7 +45,7 @@ class ResultTable:
         """Rounded cells, for the page."""
         return [[format_cell(cell) for cell in row] for row in self.rows]
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self) -> Table:
         """Unrounded: an Estimate becomes four columns, the value and its low, high and n."""
         import pandas as pd
 
@@ -86,7 +84,7 @@ class ResultTable:
 
 
 def metrics_table(
-    table: "pd.DataFrame", metrics: Sequence[str], *, name: str, caption: str, over_samples: bool = False
+    table: Table, metrics: Sequence[str], *, name: str, caption: str, over_samples: bool = False
 ) -> ResultTable:
     """Augmentation by metric: mean over seeds with Student's 95 % interval; one seed has none.
 
@@ -109,7 +107,7 @@ def metrics_table(
 
 
 def accuracy_table(
-    table: "pd.DataFrame", epsilons: "dict[tuple[str, str], float]", *, name: str = "accuracy", caption: str
+    table: Table, epsilons: "dict[tuple[str, str], float]", *, name: str = "accuracy", caption: str
 ) -> ResultTable:
     """Clean accuracy, and accuracy under each attack at one epsilon.
 
@@ -131,7 +129,34 @@ def accuracy_table(
     return _by_augmentation(columns, name=name, caption=caption)
 
 
-def half_epsilons(table: "pd.DataFrame", reference: str = "baseline") -> dict[tuple[str, str], float]:
+def comparison_table(table: Table, *, name: str, caption: str) -> ResultTable:
+    """Tested differences in accuracy: pair, attack, epsilon, difference with its interval, Holm's p and the verdict.
+
+    Attacks are shown at `half_epsilons`, where the table has accuracies to choose by; else at all.
+
+    Raises:
+        ValueError: the table has no rows "accuracy_difference".
+    """
+    rows = select_rows(table, "accuracy_difference")
+    if has_metric(table, "robust_accuracy"):
+        shown = {(attack, epsilon) for (attack, _), epsilon in half_epsilons(table).items()}
+        rows = rows[[pair in shown for pair in zip(rows["attack"], rows["epsilon"], strict=True)]]
+    corrected = table[table["metric"] == "p_holm"]
+    keys = ["augmentation", "attack", "epsilon"]
+    p_values = corrected.set_index(keys)["value"].to_dict()
+    cells = []
+    for row in rows.to_dict("records"):
+        p = p_values.get(tuple(row[key] for key in keys))
+        verdict = row["note"].rpartition("more robust: ")[2]
+        pair = " \N{MINUS SIGN} ".join(label_of(part) for part in row["augmentation"].split(" - "))
+        winner = label_of(verdict) if verdict in row["augmentation"].split(" - ") else verdict
+        cells.append((pair, attack_label(row["attack"]), f"{row['epsilon']:g}", _estimate(row),
+                      "" if p is None else f"{p:.2g}", winner))  # fmt: skip
+    headers = ("Pair", "Attack", "epsilon", "Difference (fraction)", "Holm p", "More robust")
+    return ResultTable(name, caption, headers, tuple(cells))
+
+
+def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:
     """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
 
     There augmentations can differ most; the choice looks at the reference alone. Without the reference, the mean
@@ -167,7 +192,7 @@ def published_information() -> ResultTable:
     return ResultTable("published_unverified", caption, headers, recalled)
 
 
-def text_table(rows: "pd.DataFrame", columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
+def text_table(rows: Table, columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
     """Rows of the long table as they are: text columns, and value with its interval where "value" is asked for."""
     shown = [column for column in columns if column == "value" or rows[column].astype(str).str.strip().ne("").any()]
     cells = tuple(tuple(_plain(row, column) for column in shown) for row in rows.to_dict("records"))
@@ -212,7 +237,7 @@ _MATH = {
 
 
 def _by_augmentation(
-    columns: "list[tuple[str, pd.DataFrame]]", *, name: str, caption: str, over_samples: bool = False
+    columns: list[tuple[str, Table]], *, name: str, caption: str, over_samples: bool = False
 ) -> ResultTable:
     """One row per augmentation, one column per (header, rows), and the number of seeds."""
     by = ("metric", "augmentation")

@@ -27,7 +27,8 @@ class StudyMaker:
     def write(self, folder: Path, *parts: str, failures: bool = False, dataset: str = "cifar10") -> Path:
         """Write results.csv, manifest.json and pictures for the named parts (all without names)."""
         makers = {"vae": self.vae_rows, "classifier": self.classifier_rows, "masks": self.mask_rows}
-        rows = [row for part in parts or makers for row in makers[part](dataset)]
+        makers["attacked"] = self.attacked_rows
+        rows = [row for part in parts or tuple(makers)[:3] for row in makers[part](dataset)]
         if failures:
             rows.append(
                 make_failure_row(self.source("vae", "fmix", 9, dataset), RuntimeError("loss is not finite at step 12"))
@@ -78,6 +79,24 @@ class StudyMaker:
                     )
         flag = Estimate(1.0, "flag", warnings=("accuracy rises by 0.03 between epsilon 0.1 and 0.3",))
         yield make_row(self.source("small_cnn", "mixup", 0, dataset), "flag", flag, attack="deepfool")
+
+    def attacked_rows(self, dataset: str) -> Iterator[dict]:
+        """What cells that compare attacked classifiers add; made only when asked for."""
+        for family, difference, verdict in (("mixup", -0.1, "mixup"), ("cutmix", 0.01, "undecided")):
+            source = self.source("small_cnn", f"baseline - {family}", 0, dataset)
+            for epsilon in (0.01, 0.03):
+                note = (f"nested t; more robust: {verdict}",)
+                estimate = Estimate(difference, "accuracy", difference - 0.04, difference + 0.04, 1000, warnings=note)
+                yield make_row(source, "accuracy_difference", estimate, attack="pgd", epsilon=epsilon)
+                yield make_row(source, "p_holm", Estimate(0.004, "probability", n=1000), attack="pgd", epsilon=epsilon)
+        for family in self.families:
+            for seed in self.seeds:
+                source = self.source("small_cnn", family, seed, dataset)
+                for attack in ("pgd", "pgd (shuffled)", "gaussian"):
+                    cosine = 0.05 + 0.01 * self.random.random()
+                    yield make_row(source, "cosine_mean_abs", Estimate(cosine, "cosine"), attack=attack)
+                    for x in range(4):
+                        yield make_row(source, "radial_power", Estimate(0.25, "share"), attack=attack, x=x)
 
     def mask_rows(self, dataset: str) -> Iterator[dict]:
         for family in MASK_FAMILIES:
@@ -177,3 +196,13 @@ def full_study(tmp_path_factory) -> Path:
 def full_table(full_study):
     """Its table. Tests must not change it."""
     return read_table(full_study / "results.csv")
+
+
+@pytest.fixture
+def write_study():
+    """Writes a study of some seeds and parts into a folder: write_study(folder, "vae", n_seeds=2)."""
+
+    def write(folder: Path, *parts: str, n_seeds: int = 2) -> Path:
+        return StudyMaker(n_seeds).write(folder, *parts)
+
+    return write

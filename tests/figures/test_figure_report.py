@@ -47,7 +47,7 @@ class PageReader(HTMLParser):
 def text_of(page: str) -> str:
     """What a reader sees, in one line."""
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", body)).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", body.replace("</td>", " "))).split())
 
 
 @pytest.fixture(scope="module")
@@ -231,10 +231,22 @@ def test_unknown_metrics_are_shown_as_they_are(small_study):
     assert "novelty" in page
 
 
-def test_comparison_rows_are_listed(small_study):
-    page = write_report(small_study(lambda table: table.assign(metric="comparison", note="minus baseline"))).read_text()
-    assert "Differences as the study computed them" in text_of(page)
-    assert "minus baseline" in page
+def test_tested_comparisons_and_likeness_have_their_sections(write_study, tmp_path):
+    page = write_report(write_study(tmp_path, "classifier", "attacked")).read_text()
+    shown = text_of(page)
+    assert "Baseline − MixUp PGD 0.01 -0.100 ± 0.040 0.004 MixUp" in shown
+    assert "Baseline − CutMix PGD 0.01" in shown
+    assert "undecided" in shown
+    assert "more robust:" not in shown  # the verdict has its own column
+    assert {"comparisons", "likeness"} <= set(PageReader(page).ids)
+    numbers = pd.read_csv(tmp_path / "figures" / "likeness.csv")
+    assert set(numbers["attack"]) == {"pgd", "pgd (shuffled)", "gaussian"}
+
+
+def test_spectra_of_perturbations_do_not_count_as_masks(write_study, tmp_path):
+    page = write_report(write_study(tmp_path, "masks", "attacked")).read_text()
+    assert "could not be made" not in page
+    assert "radial_power" in {path.stem for path in (tmp_path / "figures").iterdir()}
 
 
 def test_text_from_a_study_cannot_become_markup(small_study):
