@@ -55,6 +55,7 @@ def mix(
     generator: torch.Generator,
     step: int | None = None,
     validate: bool | None = None,
+    out: Tensor | None = None,
 ) -> Mixed:
     """Mix a batch with a permutation of itself.
 
@@ -65,13 +66,14 @@ def mix(
         generator: source of lambda, masks and pairs; advanced by a fixed amount.
         step: position in the run, which decides whose turn it is in an Alternate.
         validate: look for NaN and infinite values; None does so on a CPU only, because a GPU would have to wait.
+        out: buffer for the mixed images, see blend().
 
     Returns:
         Mixed, on the images' device.
 
     Raises:
         TypeError: images or labels of the wrong type or dtype.
-        ValueError: wrong rank, fewer than two images, as many labels as images expected, or non-finite values.
+        ValueError: wrong rank, fewer than two images, as many labels as images expected, non-finite values, or a bad `out`.
 
     Source: Zhang et al. 2018 (arXiv 1710.09412); Yun et al. 2019 (arXiv 1905.04899); Harris et al. 2020 (2002.12047).
     """
@@ -84,13 +86,13 @@ def mix(
     pairs = generator_from_key(derive_key(take_key(generator), "pairs"))
     permutation = torch.randperm(n, generator=pairs).to(images.device, non_blocking=True)
     batch = sample_masks(family, n, size, generator=generator, device=images.device, step=step)
-    mixed, is_finite = _blend(images, permutation, batch.masks, look=validate)
+    mixed, is_finite = _blend(images, permutation, batch.masks, out, look=validate)
     if not is_finite:  # every image is in the mix, so a bad value cannot hide; large finite ones may have overflowed
         check_finite("images", images)
     return Mixed(mixed, labels, labels[permutation], batch.lam, permutation)
 
 
-def blend(images: Tensor, permutation: Tensor, masks: Tensor) -> Tensor:
+def blend(images: Tensor, permutation: Tensor, masks: Tensor, *, out: Tensor | None = None) -> Tensor:
     """m * x + (1 - m) * x[permutation].
 
     On a CPU and without gradients it works in blocks that fit the cache: two reads and one write of the batch.
@@ -99,47 +101,70 @@ def blend(images: Tensor, permutation: Tensor, masks: Tensor) -> Tensor:
         images: [n, channel, *size].
         permutation: [n] int64.
         masks: [n, 1, *size] in [0, 1].
+        out: where to write, like the images but other memory. Using one buffer again saves the system's work of
+            handing out fresh memory, which for large batches costs as much as mixing.
+
+    Raises:
+        ValueError: `out` differs from the images in shape, dtype or device, is not contiguous, or is the images.
     """
-    return _blend(images, permutation, masks, look=False)[0]
+    return _blend(images, permutation, masks, out, look=False)[0]
 
 
-def _blend(images: Tensor, permutation: Tensor, masks: Tensor, look: bool) -> tuple[Tensor, bool]:
+def _blend(
+    images: Tensor, permutation: Tensor, masks: Tensor, out: Tensor | None, *, look: bool
+) -> tuple[Tensor, bool]:
     """The mixed batch, and whether it is finite (where asked to look)."""
+    if out is not None:
+        _check_out(out, images)
     masks = masks.to(images.dtype)
     if images.device.type == "cpu" and not images.requires_grad:
-        return _blend_in_blocks(images.contiguous(), permutation, masks, look)
-    mixed = torch.lerp(images[permutation], images, masks)
+        mixed = empty_on_cpu(*images.shape, dtype=images.dtype) if out is None else out
+        return mixed, _blend_in_blocks(images.contiguous(), permutation, masks, mixed, look)
+    mixed = torch.lerp(images[permutation], images, masks, out=out)
     return mixed, not look or math.isfinite(float(mixed.detach().sum()))
 
 
-def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, look: bool) -> tuple[Tensor, bool]:
-    mixed = empty_on_cpu(*images.shape, dtype=images.dtype)
-    partners = permutation.tolist()
+def _check_out(out: Tensor, images: Tensor) -> None:
+    same = (out.shape, out.dtype, out.device) == (images.shape, images.dtype, images.device)
+    if not same or not out.is_contiguous():
+        raise ValueError(
+            f"out: expected a contiguous {images.dtype} tensor of shape {tuple(images.shape)} on {images.device}, got "
+            f"{out.dtype} of shape {tuple(out.shape)} on {out.device}; make one with torch.empty_like(images)"
+        )
+    if out.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
+        raise ValueError("out: expected other memory than the images', which are read while it is written")
+
+
+def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, mixed: Tensor, look: bool) -> bool:
+    """Write into `mixed`; whether all is finite (where asked to look)."""
+    # one thread has nothing to fear from large torch operations and saves calls
+    block = BLOCK_VALUES if torch.get_num_threads() > 1 else 4 * BLOCK_VALUES
     per_image = max(1, images[0].numel())
-    n_images = max(1, BLOCK_VALUES // per_image)  # whole images in a block, or rows of one large image
-    n_rows = max(1, images.shape[2] * BLOCK_VALUES // per_image)
     sums: list[float] = []
 
-    def mix_images(block: int) -> None:
-        part = slice(block * n_images, (block + 1) * n_images)
-        out = mixed[part]
-        torch.index_select(images, 0, permutation[part], out=out).lerp_(images[part], masks[part])
+    def look_at(part: Tensor) -> None:
         if look:
-            sums.append(float(out.sum()))
+            sums.append(float(part.sum()))
 
-    def mix_rows(i: int) -> None:
-        first, second, mask, out = images[i], images[partners[i]], masks[i], mixed[i]
-        for top in range(0, out.shape[1], n_rows):
-            rows = (slice(None), slice(top, top + n_rows))
-            torch.lerp(second[rows], first[rows], mask[rows], out=out[rows])
-            if look:
-                sums.append(float(out[rows].sum()))
+    if per_image <= block:
+        parts = [tensor.split(block // per_image) for tensor in (images, masks, permutation, mixed)]
 
-    if per_image <= BLOCK_VALUES:
-        run_on_threads(mix_images, -(-len(images) // n_images))
+        def work(i: int) -> None:  # several whole images: gather the partners into place, then blend there
+            first, mask, partners, out = (part[i] for part in parts)
+            look_at(torch.index_select(images, 0, partners, out=out).lerp_(first, mask))
+
+        run_on_threads(work, len(parts[0]))
     else:
-        run_on_threads(mix_rows, len(images))
-    return mixed, math.isfinite(sum(sums))
+        n_rows = max(1, images.shape[2] * block // per_image)
+        slabs = list(zip(*(tensor.split(n_rows, dim=2) for tensor in (images, masks, mixed)), strict=True))
+        pairs = permutation.tolist()
+
+        def work(i: int) -> None:  # one image, some rows at a time
+            for first, mask, out in slabs:
+                look_at(torch.lerp(first[pairs[i]], first[i], mask[i], out=out[i]))
+
+        run_on_threads(work, len(images))
+    return math.isfinite(sum(sums))
 
 
 class MixTransform:

@@ -60,6 +60,31 @@ def test_blend_is_the_plain_formula(shape, gradient):
         torch.testing.assert_close(blend(images, permutation, masks), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(40, 3, 32, 32), (3, 3, 224, 230), (2, 1, 5, 200, 201), (2, 2, 300_000)], ids=str)
+def test_blend_is_the_same_on_any_number_of_threads_and_into_a_buffer(shape, threads):
+    images = torch.rand(shape, generator=stream(0, "images"))
+    permutation = torch.randperm(shape[0], generator=stream(0, "pairs"))
+    masks = torch.rand(shape[0], 1, *shape[2:], generator=stream(0, "masks"))
+    before, out = torch.get_num_threads(), torch.full_like(images, float("nan"))
+    try:
+        torch.set_num_threads(threads)
+        assert blend(images, permutation, masks, out=out) is out
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(out, torch.lerp(images[permutation], images, masks), rtol=0, atol=1e-6)
+
+
+def test_a_bad_buffer_is_refused():
+    images, permutation, masks = images_of(), torch.arange(12), torch.ones(12, 1, 8, 9)
+    with pytest.raises(ValueError, match=r"out: expected a contiguous torch.float32 tensor of shape \(12, 3, 8, 9\)"):
+        blend(images, permutation, masks, out=torch.empty(12, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"out: expected other memory than the images'"):
+        blend(images, permutation, masks, out=images)
+    with pytest.raises(ValueError, match=r"out: expected a contiguous"):
+        mix(images, labels_of(), MixUp(), generator=stream(0, "mix"), out=torch.empty(2))
+
+
 def test_blend_keeps_layout_free_inputs_dtype_and_gradients():
     images = images_of().double()
     permutation = torch.arange(11, -1, -1)
@@ -144,6 +169,8 @@ def test_alternate_starts_with_the_first_listed():
         ({"images": torch.zeros(4, 8)}, ValueError, r"images: expected \[n, channel, length\]"),
         ({"images": torch.zeros(4, 3, 8, 8, dtype=torch.uint8)}, TypeError, r"images: expected a floating dtype"),
         ({"images": torch.full((4, 3, 8, 8), float("nan"))}, ValueError, r"images: expected finite values, got 768 NaN"),
+        ({"images": torch.zeros(4, 3, 8, 8).index_fill_(0, torch.tensor([2]), float("inf"))}, ValueError,
+         r"images: expected finite values, got 192 NaN or infinite, the first at \(2, 0, 0, 0\)"),
         ({"labels": torch.zeros(5, dtype=torch.int64)}, ValueError, r"labels: expected 4 labels, one per image, got 5"),
         ({"labels": torch.zeros(4)}, TypeError, r"labels: expected int64 \[n\] or float \[n, classes\]"),
         ({"family": "mixup"}, TypeError, r"family: expected an instance of MixUp, CutMix, FMix, Alternate; got 'mixup'"),
