@@ -54,6 +54,8 @@ class LoopSettings:
         check_count("batch_size", self.batch_size, minimum=2)
         check_positive("lr", self.lr)
         check_choice("schedule", self.schedule, SCHEDULES)
+        for epoch in self.drops:
+            check_count("drops", epoch)
         check_choice("augment", self.augment, AUGMENTS)
         check_choice("precision", self.precision, PRECISIONS)
 
