@@ -78,9 +78,14 @@ def test_same_seed_same_numbers_and_mode_restored(images):
 def test_eval_mode_restores_each_part_even_after_an_error():
     model = nn.Sequential(nn.Dropout(), nn.Linear(1, 1)).train()
     model[1].eval()
-    with pytest.raises(RuntimeError, match="inside"), eval_mode(model):
-        assert not model[0].training and not torch.is_grad_enabled()
-        raise RuntimeError("inside")
+
+    def fail():
+        with eval_mode(model):
+            assert not model[0].training and not torch.is_grad_enabled()
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
     assert model[0].training and not model[1].training and torch.is_grad_enabled()
 
 
