@@ -110,8 +110,10 @@ MEANS = "Mean over seeds with Student's 95 % interval; a single seed has none."
 MASK_MEANS = "Mean over seeds with Student's 95 % interval, or over the masks of a single seed with theirs."
 
 
-def explain_dots(samples: str) -> str:
-    """How to read a dot plot whose seeds have intervals over these samples."""
+def explain_dots(samples: str, rows: Table) -> str:
+    """How to read a dot plot of these rows, whose seeds have intervals over these samples."""
+    if rows["seed"].nunique(dropna=False) == 1:
+        return f"Each symbol is a single seed; thin bars are 95 % intervals over its {samples}. Nothing here speaks of seeds."
     return (
         f"Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often "
         "narrower than the symbol). The large symbol is the mean over seeds and the thick bar Student's 95 % interval of "

@@ -67,8 +67,14 @@ def describe_difference(difference: Estimate, above: str = "above", below: str =
 
 
 def excludes_zero(difference: Estimate) -> bool:
-    """Whether a difference has an interval and all of it lies on one side of 0."""
-    return difference.low is not None and difference.high is not None and (difference.low > 0 or difference.high < 0)
+    """Whether a difference has an interval and all of it lies on one side of 0.
+
+    An interval without width (seeds that agree to the last digit, as accuracies of few images may) shows no spread to
+    judge by and counts as none.
+    """
+    if difference.low is None or difference.high is None or difference.low == difference.high:
+        return False
+    return difference.low > 0 or difference.high < 0
 
 
 def information_findings(table: Table) -> list[str]:

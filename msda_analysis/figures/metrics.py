@@ -137,9 +137,9 @@ _METRICS = {
         "Radial power", "power per bin",
         "Power of a mask per frequency bin, averaged over all directions; all bins together give the variance of the mask.",
     ),
-    "power_axis0": Metric("Power along height", "share", "Share of a mask's power at each frequency bin along the height."),
-    "power_axis1": Metric("Power along width", "share", "Share of a mask's power at each frequency bin along the width."),
-    "power_axis2": Metric("Power along axis 2", "share", "The same along the third axis."),
+    "power_axis0": Metric("Power along height", "share of power", "Share of a mask's power at each frequency bin along the height."),
+    "power_axis1": Metric("Power along width", "share of power", "Share of a mask's power at each frequency bin along the width."),
+    "power_axis2": Metric("Power along axis 2", "share of power", "The same along the third axis."),
     "kept_fraction_histogram": Metric(
         "Distribution of the kept fraction", "share of masks", "Share of masks whose kept fraction falls into each bin.",
     ),
@@ -177,6 +177,7 @@ _ATTACKS = {
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
+_LONG_LABEL = 24  # letters that fit under a panel
 _NORMS = {"linf": "$L_\\infty$", "l2": "$L_2$", "l1": "$L_1$", "l0": "$L_0$"}
 
 
@@ -192,9 +193,12 @@ def known_metrics() -> tuple[str, ...]:
 
 
 def axis_label(name: str, unit: str) -> str:
-    """Axis text with the unit in brackets, where there is one."""
+    """Axis text with the unit in brackets, where there is one; long ones get two lines."""
     symbol = metric_of(name).symbol
-    return f"{symbol} ({unit})" if unit and unit not in symbol and unit != "accuracy" else symbol
+    if not unit or unit.lower() in symbol.lower() or unit == "accuracy":
+        return symbol
+    break_line = "$" not in symbol and len(symbol) + len(unit) > _LONG_LABEL
+    return f"{symbol}{chr(10) if break_line else ' '}({unit})"
 
 
 def attack_label(name: str) -> str:

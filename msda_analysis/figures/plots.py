@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from msda_analysis.figures.metrics import Table, attack_label, axis_label, norm_label
 from msda_analysis.figures.selection import check_columns, mean_rows, select_rows, setting_of, summarize
@@ -67,6 +67,7 @@ def plot_dots(table: Table, ax: "Axes", metric: str, *, order: Sequence[str] | N
     ax.set_yticks(range(len(looks)), [label_of(name) for name in looks])
     ax.set_ylim(len(looks) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
     return ax

@@ -276,7 +276,7 @@ def _dots(table: Table, metrics: list[str], name: str, samples: str) -> tuple[Fi
     for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
         figure, numbers = panels.draw_dots(part, metrics)
         listed = captions.list_metrics(_present(part, metrics))
-        caption = captions.sentence(f"{listed}{_of(words)}.", captions.explain_dots(samples))
+        caption = captions.sentence(f"{listed}{_of(words)}.", captions.explain_dots(samples, part))
         items.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, f"Dot plot by augmentation of {listed}."))
     return tuple(items)
 
@@ -365,7 +365,7 @@ def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
     if has_metric(part, "minimum_norm_median"):
         figure, numbers = panels.draw_attack_dots(part, "minimum_norm_median")
         opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
-        caption = captions.sentence(opening, captions.explain_dots("test images"))
+        caption = captions.sentence(opening, captions.explain_dots("test images", part))
         alt = "Dot plots of the median minimum norm, one panel per attack."
         items.append(FigureItem(f"minimum_norm{suffix}", figure, numbers, caption, alt))
     return items

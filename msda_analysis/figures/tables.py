@@ -255,7 +255,7 @@ def _by_augmentation(
 
 def _header(metric: str, unit: str) -> str:
     label = metric_of(metric).label
-    return f"{label} ({unit})" if unit and unit not in label else label
+    return f"{label} ({unit})" if unit and unit.lower() not in label.lower() else label
 
 
 def _estimate(row: dict) -> Estimate:

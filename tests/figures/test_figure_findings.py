@@ -43,6 +43,11 @@ def test_an_interval_that_touches_zero_claims_nothing():
     assert "not distinguishable" in compare_with_baseline(rows({"baseline": [1.0, 1.0], "mixup": [1.0, 3.0]}), "x")
 
 
+def test_seeds_that_agree_to_the_last_digit_show_no_spread_and_make_no_claim():
+    text = compare_with_baseline(rows({"baseline": [1.0, 1.0], "mixup": [0.5, 0.5]}), "x")
+    assert text == "x, against Baseline: MixUp is not distinguishable, −0.500 nats [−0.500, −0.500] (2 seeds)."
+
+
 def test_one_seed_makes_no_claim():
     text = compare_with_baseline(rows({"baseline": [10.0], "mixup": [6.0]}), "x")
     assert text == "x, against Baseline: MixUp −4 nats (one seed: no interval, so no claim)."

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from msda_analysis.figures import panels
+from msda_analysis.figures.metrics import axis_label
 from msda_analysis.figures.plots import plot_accuracy_curve, plot_curve, plot_dots, plot_histogram
 from msda_analysis.figures.selection import select_rows
 from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, looks_for
@@ -47,6 +48,14 @@ def test_dots_keep_the_two_kinds_of_intervals_apart(full_table, ax):
     low, high = thick.get_segments()[0][:, 0]
     assert low < rows["value"].min()  # Student's interval of three seeds is wider than their range
     assert high > rows["value"].max()
+
+
+def test_long_units_get_a_line_of_their_own_and_repeated_ones_none():
+    assert axis_label("perimeter", "pixels") == "perimeter (pixels)"
+    assert (
+        axis_label("spectral_slope", "log power per log frequency") == "spectral slope\n(log power per log frequency)"
+    )
+    assert axis_label("holes", "holes") == "holes"
 
 
 def test_dots_of_one_seed_have_no_mean(full_table, ax):
