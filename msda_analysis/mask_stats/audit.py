@@ -73,7 +73,7 @@ def audit(
         found = _law_findings(plain, num_classes, tuple(size), n_masks, seed)
     except Undecodable as error:
         return [Finding(plain.name, "two_images", "not applicable", "result not understood", note=str(error))]
-    except Exception as error:  # noqa: BLE001 - third-party code may raise anything; the finding says what
+    except Exception as error:  # third-party code may raise anything; the finding says what
         return [Finding(plain.name, "two_images", "fault", "failed", note=f"{type(error).__name__}: {error}"[:200])]
     found += _behavior_findings(plain, num_classes, tuple(size), n_masks, seed)
     return sorted(found, key=lambda finding: CHECKS.index(finding.check))

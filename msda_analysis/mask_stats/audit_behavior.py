@@ -32,10 +32,8 @@ def check_seed(name: str, make: Maker, n: int, size: tuple[int, ...]) -> Finding
         "NumPy and Python random": _mix_under(make, (2, 1, 1), n, size),
         " and ".join(STREAMS): _mix_under(make, (1, 1, 1), n, size),
     }
-    for needed, result in repeats.items():
-        if torch.equal(result, reference):
-            break
-    else:
+    needed = next((seed for seed, result in repeats.items() if torch.equal(result, reference)), None)
+    if needed is None:
         return Finding(name, check, "fault", "not repeatable", note="not even with all global seeds set", fault="B10")
     if needed in ("own seed", "torch"):
         return Finding(name, check, "ok", needed)
@@ -57,7 +55,7 @@ def check_odd_batch(name: str, make: Maker, n: int, size: tuple[int, ...], num_c
     try:
         with global_seeds(3, 3, 3):
             batch = observe(make(), n - 1 + n % 2, size, num_classes)
-    except Exception as error:  # noqa: BLE001 - any refusal by third-party code is the answer
+    except Exception as error:  # any refusal by third-party code is the answer
         return Finding(name, "odd_batch", "differs", "refused", note=_words(error))
     known = (batch.partner >= 0) & (batch.labels.partner >= 0)
     wrong = int((batch.partner[known] != batch.labels.partner[known]).sum())
@@ -75,7 +73,7 @@ def check_soft_labels(name: str, make: Maker, n: int, size: tuple[int, ...], num
         for labels in (hard, soft):
             with global_seeds(4, 4, 4):
                 results.append(split_result(make()(probe_images(n, size), labels.clone()))[1])
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # as above
         return Finding(name, check, "differs", "refused", note=_words(error))
     if isinstance(results[1], Tensor) and results[1].shape[0] != n:
         note = f"labels ({n}, {num_classes}) come back as {tuple(results[1].shape)} without an error"
@@ -97,7 +95,7 @@ def check_integer_labels(name: str, make: Maker, n: int, size: tuple[int, ...]) 
     try:
         with global_seeds(5, 5, 5):
             _, info = split_result(make()(probe_images(n, size), torch.arange(n)))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # as above
         return Finding(name, check, "differs", "refused", note=_words(error))
     if isinstance(info, Tensor) and info.shape == (n,):
         broken = info.to(torch.float64) != info.to(torch.float64).round()
@@ -131,7 +129,7 @@ def check_one_axis(
     check, length = "one_dimension", 64
     try:
         evidence = collect(make(), n=n, size=(length,), num_classes=num_classes, n_masks=n_masks, seed=seed)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # as above
         return Finding(name, check, "not applicable", "one axis refused", note=_words(error))
     if not all(batch.is_mix for batch in evidence.batches):
         return Finding(name, check, "not applicable", "one axis not mixed pixel by pixel")

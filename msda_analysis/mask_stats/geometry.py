@@ -4,6 +4,7 @@ Everything here looks at the set of cells whose mask value exceeds 1/2; for mask
 """
 
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def count_components(masks: Tensor, connectivity: str = "face") -> Tensor:
     n_axes = kept.ndim - 1
     structure = np.zeros((3,) * kept.ndim, dtype=bool)
     structure[1] = ndimage.generate_binary_structure(n_axes, 1 if connectivity == "face" else n_axes)
-    labels, n_labels = ndimage.label(kept, structure)
+    labels, n_labels = cast(tuple[np.ndarray, int], ndimage.label(kept, structure))
     owner = np.zeros(n_labels + 1, dtype=np.int64)  # mask of each label; label 0 is the rest
     owner[labels.reshape(len(kept), -1)] = np.arange(len(kept))[:, None]
     return torch.from_numpy(np.bincount(owner[1:], minlength=len(kept))).to(masks.device)
