@@ -1,0 +1,115 @@
+"""Learning-rate schedules and settings."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from msda_analysis import ClassifierFit, VaeFit
+from msda_analysis.training import PAPER_CLASSIFIER_FIT, PAPER_VAE_FIT
+from msda_analysis.training.fit_classifier import cross_entropy
+from msda_analysis.training.loop import LoopSettings, lr_factor, train
+
+
+def test_steps_drop_at_the_named_epochs():
+    fit = LoopSettings(epochs=100, batch_size=2, lr=1.0, schedule="steps", drops=(40, 80))
+    expected = {0: 1, 39.99: 1, 40: 0.1, 79.99: 0.1, 80: 0.01, 99.99: 0.01}
+    assert {epoch: pytest.approx(lr_factor(fit, epoch)) for epoch in expected} == expected
+
+
+def test_constant_stays():
+    fit = LoopSettings(epochs=3, batch_size=2, lr=1.0)
+    assert {lr_factor(fit, epoch) for epoch in (0, 1.5, 2.9)} == {1.0}
+
+
+def test_cosine_by_hand():
+    fit = LoopSettings(epochs=100, batch_size=2, lr=1.0, schedule="cosine")
+    assert lr_factor(fit, 5) == pytest.approx(1.0)
+    assert lr_factor(fit, 52.5) == pytest.approx(0.5)
+    assert lr_factor(fit, 100) == pytest.approx(0.0, abs=1e-12)
+    assert lr_factor(fit, 5 + 95 / 3) == pytest.approx(0.5 * (1 + math.cos(math.pi / 3)))
+    assert 0 < lr_factor(fit, 0) < 0.05
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
+def test_cosine_rises_then_falls_within_its_peak(epochs, a, b):
+    fit = LoopSettings(epochs=epochs, batch_size=2, lr=1.0, schedule="cosine")
+    early, late = sorted((a, b))
+    first, second = lr_factor(fit, early * epochs), lr_factor(fit, late * epochs)
+    assert min(first, second) >= 0 and max(first, second) <= 1
+    if late < 0.05:
+        assert first <= second + 1e-12
+    if early > 0.05:
+        assert first >= second - 1e-12
+
+
+def test_the_loop_uses_the_schedule(make_dataset):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    rates = []
+
+    def compute_loss(*arguments):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return cross_entropy(*arguments)
+
+    fit = ClassifierFit(epochs=3, batch_size=12, lr=0.02, schedule="steps", drops=(1, 2))
+    train(net, optimizer, make_dataset(24), None, settings=fit, compute_loss=compute_loss, seed=0)
+    assert rates == pytest.approx([0.02] * 2 + [0.002] * 2 + [0.0002] * 2)
+
+
+@pytest.mark.parametrize("kind", [VaeFit, ClassifierFit])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"epochs": 0}, "epochs: expected an integer >= 1, got 0"),
+        ({"epochs": 1.5}, r"epochs: expected an integer >= 1, got 1\.5"),
+        ({"batch_size": 1}, "batch_size: expected an integer >= 2, got 1"),
+        ({"lr": 0.0}, r"lr: expected a finite number > 0, got 0\.0"),
+        ({"lr": math.nan}, "lr: expected a finite number > 0, got nan"),
+        ({"schedule": "linear"}, r"schedule: expected one of 'constant', 'steps', 'cosine'; got 'linear'"),
+        ({"augment": "rotate"}, r"augment: expected one of 'none', .*; got 'rotate'"),
+        ({"precision": "float16"}, r"precision: expected one of 'float32', 'bfloat16'; got 'float16'"),
+        ({"schedule": "steps", "drops": (-1,)}, r"drops: expected an integer >= 1, got -1"),
+        ({"schedule": "steps", "drops": (2.5,)}, r"drops: expected an integer >= 1, got 2\.5"),
+    ],
+)  # fmt: skip
+def test_bad_settings(kind, change, words):
+    with pytest.raises(ValueError, match=words):
+        kind(**change)
+
+
+@pytest.mark.parametrize(
+    "kind, change, words",
+    [
+        (VaeFit, {"latent": 0}, "latent: expected an integer >= 1, got 0"),
+        (VaeFit, {"output_std": 0.0}, r"output_std: expected a finite number > 0, got 0\.0"),
+        (ClassifierFit, {"model": "vae"}, r"model: expected one of .*'small_cnn'.*; got 'vae'"),
+        (ClassifierFit, {"model": "resnet"}, "model: expected one of .*'preact_resnet18'"),
+        (ClassifierFit, {"momentum": 1.1}, r"momentum: expected a number in \[0\.0, 1\.0\], got 1\.1"),
+        (ClassifierFit, {"weight_decay": -1e-4}, r"weight_decay: expected a number in \[0\.0, 1\.0\], got -0\.0001"),
+    ],
+)
+def test_bad_settings_of_one_kind(kind, change, words):
+    with pytest.raises(ValueError, match=words):
+        kind(**change)
+
+
+def test_the_papers_settings():
+    assert (PAPER_VAE_FIT.epochs, PAPER_VAE_FIT.lr, PAPER_VAE_FIT.drops, PAPER_VAE_FIT.latent) == (
+        100,
+        0.05,
+        (40, 80),
+        64,
+    )
+    fit = PAPER_CLASSIFIER_FIT
+    assert (fit.model, fit.epochs, fit.lr, fit.drops, fit.weight_decay) == (
+        "preact_resnet18",
+        200,
+        0.1,
+        (100, 150),
+        1e-4,
+    )
