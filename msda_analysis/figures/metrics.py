@@ -177,7 +177,7 @@ _ATTACKS = {
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
-_LONG_LABEL = 24  # letters that fit under a panel
+_LONG_LABEL = 26  # letters that fit under a panel
 _NORMS = {"linf": "$L_\\infty$", "l2": "$L_2$", "l1": "$L_1$", "l0": "$L_0$"}
 
 

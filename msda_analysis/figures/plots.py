@@ -67,7 +67,7 @@ def plot_dots(table: Table, ax: "Axes", metric: str, *, order: Sequence[str] | N
     ax.set_yticks(range(len(looks)), [label_of(name) for name in looks])
     ax.set_ylim(len(looks) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
     return ax
