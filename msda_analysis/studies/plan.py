@@ -107,6 +107,7 @@ class StudyPlan:
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.published).
         n_masks: masks described per family.
+        more_masks: families to describe beside those trained with.
         device: "cpu", "cuda", ...
 
     Raises:
@@ -125,6 +126,7 @@ class StudyPlan:
     per_batch: bool = False
     weights: Path | None = None
     n_masks: int = 2000
+    more_masks: tuple[str, ...] = ("fmix_released",)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class StudyPlan:
         check_count("n_masks", self.n_masks, minimum=0)
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
-        for name in self.augmentations:
+        for name in (*self.augmentations, *self.more_masks):
             family_from_name(name)
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
@@ -154,7 +156,7 @@ class StudyPlan:
         return to_settings(replace(self.data, root=None))
 
     def _picture_cells(self) -> list[Cell]:
-        mixing = tuple(name for name in self.augmentations if name != "baseline")
+        mixing = dict.fromkeys(name for name in (*self.augmentations, *self.more_masks) if name != "baseline")
         pictures = Cell("pictures", "all", self.first_seed, {"augmentations": list(mixing)})
         # an Alternate has no law of its own: its parts are described where they are listed
         described = [name for name in mixing if "+" not in name] if self.n_masks else []

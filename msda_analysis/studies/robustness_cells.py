@@ -121,8 +121,10 @@ def outcome_rows(outcome: Outcome, source: Source) -> Rows:
 
 
 def _likeness_row(source: Source, entry: dict) -> dict:
+    # the masks' spectrum is "radial_power", in cycles per pixel
+    metric = "perturbation_power" if entry["metric"] == "radial_power" else entry["metric"]
     estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
-    return make_row(source, entry["metric"], estimate, attack=entry["attack"], x=entry["x"])
+    return make_row(source, metric, estimate, attack=entry["attack"], x=entry["x"])
 
 
 def _perturb(
