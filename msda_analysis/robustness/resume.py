@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -35,9 +36,9 @@ class BatchStore:
         if self.folder is None or not (path := self._path(name)).exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 found, success, norms = str(file["fingerprint"]), file["success"], file["norms"]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise ValueError(f"folder: {path} cannot be read ({error}); delete it to compute the batch again") from error
         if found != self.fingerprint:
             raise ValueError(
