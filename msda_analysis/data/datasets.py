@@ -70,17 +70,15 @@ class Dataset:
         """float32 images in [0, 1], as attacks expect them."""
         return self.images.to(torch.float32) / 255
 
-    def take(self, n: int, *, seed: int = 0) -> "Dataset":
-        """A seeded part with the same number of each class, up to one.
+    def take(self, n: int, *, seed: int = 0, name: str = "train_size") -> "Dataset":
+        """A seeded part with the same number of each class, up to one; errors call `n` by `name`.
 
         Raises:
             ValueError: n is below 1 or above the number of images.
         """
-        check_count("train_size", n)
+        check_count(name, n)
         if n > len(self):
-            raise ValueError(
-                f"train_size: expected at most {len(self)}, the images of {self.name} {self.split}; got {n}"
-            )
+            raise ValueError(f"{name}: expected at most {len(self)}, the images of {self.name} {self.split}; got {n}")
         chosen = _balanced_indices(self.labels, n, len(self.classes), seed)
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 

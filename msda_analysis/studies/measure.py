@@ -70,7 +70,7 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
 
 def _test_part(name: str, root: Path | None, size: int | None, device: str) -> Dataset:
     dataset = load_dataset(name, "test", root)
-    return (dataset if size is None else dataset.take(size)).to(device)
+    return (dataset if size is None else dataset.take(size, name="test_size")).to(device)
 
 
 def _load_vae(path: Path, device: str) -> VAE:

@@ -36,6 +36,11 @@ class DataSpec:
     train_size: int | None = None
     test_size: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, size in (("train_size", self.train_size), ("test_size", self.test_size)):
+            if size is not None:
+                check_count(name, size)
+
 
 @dataclass(frozen=True)
 class AttackSpec:
@@ -61,6 +66,8 @@ class AttackSpec:
         check_choice("norm", self.norm, NORMS)
         check_choice("mode", self.mode, MODES)
         check_count("likeness_images", self.likeness_images, minimum=0)
+        if self.n_images is not None:
+            check_count("n_images", self.n_images)
         for name in self.attacks:
             check_choice("attacks", name, list_attacks(self.norm))
         if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):

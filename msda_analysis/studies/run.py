@@ -37,7 +37,8 @@ class Summary:
     """How a run ended.
 
     Attributes:
-        n_cells, n_done, n_failed: of the whole study, after this run.
+        n_cells, n_done: of the whole study, after this run.
+        n_failed: in this run.
         report: the written report, or None while cells of other shards are missing.
     """
 
@@ -62,7 +63,7 @@ def run_study(
         command: the command line, for the manifest.
 
     Raises:
-        ValueError: the folder holds another study.
+        ValueError: the folder holds another study, or the dataset cannot be loaded; then nothing is written.
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
@@ -70,8 +71,10 @@ def run_study(
     store = Store(folder, plan)
     cells = plan.cells()
     workshop = Workshop(plan, store, progress)
+    workshop.load_data()  # what is wrong with the data shows before the folder is taken
+    store.claim()
     todo = [cell for i, cell in enumerate(cells) if not store.is_done(cell) and i % shard[1] == shard[0] - 1]
-    failed = _run_cells(workshop, todo)
+    failed = _run_cells(workshop, todo, may_wait=shard[1] > 1)
     done = [cell for cell in cells if store.is_done(cell)]
     report = None
     if shard[1] == 1 or len(done) == len(cells):
@@ -79,10 +82,13 @@ def run_study(
     return Summary(len(cells), len(done), failed, report)
 
 
-def _run_cells(workshop: Workshop, cells: Sequence[Cell]) -> int:
+def _run_cells(workshop: Workshop, cells: Sequence[Cell], *, may_wait: bool) -> int:
+    """Run cells and count the failed ones; one that needs another machine's work is passed over where it may wait."""
     failed = 0
     with tqdm(cells, "study", unit="cell", disable=None if workshop.progress else True) as bar:
         for cell in bar:
+            if may_wait and not all(workshop.store.is_done(need) for need in cell.needs):
+                continue
             bar.set_postfix_str(f"{cell.kind} {cell.augmentation} seed {cell.seed}")
             failed += not _run_cell(workshop, cell)
     return failed

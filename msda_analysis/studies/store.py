@@ -20,24 +20,27 @@ class Store:
     A cell is done when its rows.csv is there, which is written last and in one step.
 
     Args:
-        folder: made if needed; an existing one must hold this same study, or be empty.
+        folder: an existing one must hold this same study, or be empty.
 
     Raises:
         ValueError: the folder holds another study, or files that are not a study.
-        OSError: it cannot be written.
     """
 
     def __init__(self, folder: Path, plan: StudyPlan):
         self.folder = Path(folder)
         identity = plan.identity()
+        self._identity = identity
         known = self._known_identity()
-        if known is None:
-            self._write_json(self.folder / _PLAN, identity)
-        elif known != identity:
+        if known is not None and known != identity:
             raise ValueError(
                 f"out: {self.folder} already holds another study, which differs in {_differences(known, identity)}; "
                 "choose another --out, or remove that folder"
             )
+
+    def claim(self) -> None:
+        """Make the folder this study's; until then nothing is written."""
+        if not (self.folder / _PLAN).is_file():
+            self._write_json(self.folder / _PLAN, self._identity)
 
     def cell_folder(self, cell: Cell) -> Path:
         """Folder of a cell's files."""

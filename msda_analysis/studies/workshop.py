@@ -37,8 +37,12 @@ class Workshop:
     def test(self) -> Dataset:
         spec = self.plan.data
         dataset = load_dataset(spec.name, "test", spec.root, progress=self.progress)
-        dataset = dataset if spec.test_size is None else dataset.take(spec.test_size)
+        dataset = dataset if spec.test_size is None else dataset.take(spec.test_size, name="test_size")
         return dataset.to(self.plan.device)
+
+    def load_data(self) -> None:
+        """Load both splits now instead of when they are first used."""
+        _ = self.train, self.test
 
     def source(self, cell: Cell, model: str, augmentation: str | None = None) -> Source:
         """What all rows of a cell share; the augmentation is the cell's unless a row speaks of another."""

@@ -1,0 +1,172 @@
+"""Plans: names stand for all that decides a result, and for nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from msda_analysis import ClassifierFit, VaeFit
+from msda_analysis.studies import AttackSpec, Cell, DataSpec, StudyPlan
+from msda_analysis.studies.run import RUNNERS
+
+PLAN = StudyPlan("trial", "A trial", DataSpec("digits"), n_seeds=2, attack=AttackSpec(likeness_images=5))
+
+
+def names(plan: StudyPlan, kind: str = "") -> set[str]:
+    return {cell.name for cell in plan.cells() if cell.kind.startswith(kind)}
+
+
+def test_cells_of_the_default_plan():
+    kinds = [cell.kind for cell in PLAN.cells()]
+    expected = {
+        "pictures": 1, "masks": 4, "train_vae": 8, "measure_vae": 8, "train_classifier": 8, "measure_classifier": 8,
+        "measure_likeness": 8, "compare_classifiers": 1,
+    }  # fmt: skip
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == expected
+    assert set(kinds) <= set(RUNNERS)
+
+
+def test_names_are_distinct_readable_and_repeat():
+    listed = [cell.name for cell in PLAN.cells()]
+    assert len(set(listed)) == len(listed) == 46
+    assert listed == [cell.name for cell in replace(PLAN).cells()]
+    assert any(name.startswith("train_vae-fmix-1-") for name in listed)
+    for name in listed:
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-"), "safe in every file system"
+
+
+def test_needs_come_before():
+    place = {cell.name: i for i, cell in enumerate(PLAN.cells())}
+    needed = 0
+    for cell in PLAN.cells():
+        for need in cell.needs:
+            assert place[need.name] < place[cell.name]
+            needed += 1
+    assert needed == 2 * 8 + 8 + 8 + 8, "measure_vae (the baseline VAEs, too), measure_classifier, likeness, comparison"
+
+
+def test_a_vae_is_measured_through_the_baseline_of_another_seed():
+    for cell in PLAN.cells():
+        if cell.kind != "measure_vae":
+            continue
+        measured, other = cell.needs
+        assert (measured.augmentation, measured.seed) == (cell.augmentation, cell.seed)
+        assert other.augmentation == "baseline" and other.seed == 1 - cell.seed
+    without = replace(PLAN, augmentations=("mixup",))
+    assert all(len(cell.needs) == 1 for cell in without.cells() if cell.kind == "measure_vae")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": DataSpec("digits", root=Path("/elsewhere"))},
+        {"name": "other"},
+        {"title": "Other"},
+        {"n_seeds": 2},
+    ],
+)
+def test_names_do_not_depend_on_what_decides_no_number(change):
+    assert names(replace(PLAN, **change)) == names(PLAN)
+
+
+@pytest.mark.parametrize(
+    "kind, change",
+    [
+        ("train_", {"data": DataSpec("digits", train_size=100)}),
+        ("train_", {"data": DataSpec("fashion_mnist")}),
+        ("measure_", {"data": DataSpec("digits", test_size=100)}),
+        ("train_vae", {"vae": VaeFit(latent=8)}),
+        ("train_vae", {"vae": VaeFit(epochs=3)}),
+        ("measure_vae", {"vae": VaeFit(lr=1e-4)}),
+        ("train_classifier", {"classifier": ClassifierFit(augment="flip")}),
+        ("measure_classifier", {"classifier": ClassifierFit(momentum=0.5)}),
+        ("measure_classifier", {"attack": AttackSpec(epsilons=(0.0, 0.2))}),
+        ("measure_classifier", {"attack": AttackSpec(norm="l2")}),
+        ("measure_classifier", {"attack": AttackSpec(mode="independent")}),
+        ("compare_classifiers", {"attack": AttackSpec(n_images=7, likeness_images=5)}),
+        ("train_", {"per_batch": True}),
+        ("train_", {"first_seed": 10}),
+        ("masks", {"n_masks": 7}),
+        ("masks", {"data": DataSpec("fashion_mnist")}),
+        ("pictures", {"augmentations": ("baseline", "mixup")}),
+    ],
+)
+def test_names_depend_on_what_decides_numbers(kind, change):
+    before, after = names(PLAN, kind), names(replace(PLAN, **change), kind)
+    assert before and after and not before & after
+
+
+def test_more_seeds_or_augmentations_keep_the_trained_cells():
+    assert names(PLAN, "train_") < names(replace(PLAN, n_seeds=3), "train_")
+    assert names(PLAN, "train_") < names(replace(PLAN, augmentations=(*PLAN.augmentations, "fmix+mixup")), "train_")
+
+
+def test_an_attack_does_not_change_what_is_trained():
+    assert names(replace(PLAN, attack=None), "train_") == names(PLAN, "train_")
+    assert not names(replace(PLAN, attack=None), "compare_") | names(replace(PLAN, attack=None), "measure_likeness")
+
+
+def test_parts_can_be_left_out():
+    assert not names(replace(PLAN, vae=None), "train_vae") | names(replace(PLAN, vae=None), "measure_vae")
+    assert {cell.kind for cell in replace(PLAN, classifier=None, n_masks=0).cells()} == {
+        "pictures",
+        "train_vae",
+        "measure_vae",
+    }
+
+
+def test_alternation_is_trained_but_has_no_masks_of_its_own():
+    plan = replace(PLAN, augmentations=("fmix", "fmix+mixup"))
+    assert [cell.augmentation for cell in plan.cells() if cell.kind == "masks"] == ["fmix", "fmix_released"]
+    assert any(name.startswith("train_vae-fmix-and-mixup-0-") for name in names(plan))
+
+
+def test_a_cell_depends_on_what_it_needs():
+    first, second = Cell("a", "x", 0, {"epochs": 1}), Cell("a", "x", 0, {"epochs": 2})
+    assert Cell("b", "x", 0, {}, (first,)).name != Cell("b", "x", 0, {}, (second,)).name
+
+
+def test_identity_is_plain_and_without_the_root():
+    identity = replace(PLAN, data=DataSpec("digits", root=Path("/somewhere"))).identity()
+    assert identity == PLAN.identity() and "/somewhere" not in str(identity)
+    assert identity != replace(PLAN, n_seeds=3).identity()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"augmentations": ("mixpu",)}, "augmentation: expected one of baseline, mixup, .*; got 'mixpu'"),
+        ({"augmentations": ("baseline+mixup",)}, r"got 'baseline\+mixup'"),
+        ({"augmentations": ()}, "augmentations: expected at least one name, got none"),
+        ({"augmentations": ("fmix", "mixup", "fmix")}, "augmentations: expected each name once, got 'fmix' twice"),
+        ({"n_seeds": 0}, "seeds: expected an integer >= 1, got 0"),
+        ({"n_masks": -1}, "n_masks: expected an integer >= 0, got -1"),
+    ],
+)  # fmt: skip
+def test_bad_plans(change, words):
+    with pytest.raises(ValueError, match=words):
+        replace(PLAN, **change)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"attacks": ("fgsm", "gremlin")}, "attacks: expected one of .*'fgsm'.*; got 'gremlin'"),
+        ({"norm": "l1"}, "norm: expected one of 'linf', 'l2'; got 'l1'"),
+        ({"mode": "sloppy"}, "mode: expected one of 'cascade', 'independent'; got 'sloppy'"),
+        ({"epsilons": ()}, r"epsilons: expected at least one number, each >= 0, got \(\)"),
+        ({"epsilons": (0.1, float("nan"))}, "epsilons: expected at least one number, each >= 0"),
+        ({"epsilons": (-0.1,)}, "epsilons: expected at least one number, each >= 0"),
+        ({"likeness_images": -1}, "likeness_images: expected an integer >= 0, got -1"),
+        ({"n_images": 0}, "n_images: expected an integer >= 1, got 0"),
+    ],
+)  # fmt: skip
+def test_bad_attacks(change, words):
+    with pytest.raises(ValueError, match=words):
+        AttackSpec(**change)
+
+
+@pytest.mark.parametrize("name", ["train_size", "test_size"])
+def test_bad_sizes(name):
+    with pytest.raises(ValueError, match=f"{name}: expected an integer >= 1, got 0"):
+        DataSpec(**{name: 0})

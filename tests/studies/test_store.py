@@ -1,0 +1,250 @@
+"""Output folders and runs: what is finished stays, whatever happens to the rest."""
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from msda_analysis import ClassifierFit
+from msda_analysis.estimate import Estimate
+from msda_analysis.results import make_row, read_table
+from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
+from msda_analysis.studies.workshop import Workshop
+
+PLAN = StudyPlan(
+    "trial", "A trial", DataSpec("digits", train_size=20, test_size=10), ("baseline", "mixup"), n_seeds=2,
+    vae=None, classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=5,
+)  # fmt: skip
+N_CELLS = len(PLAN.cells())
+
+
+@pytest.fixture
+def ran(monkeypatch) -> list[str]:
+    """Cheap runners in place of the real ones, and no drawing; the names of the cells that ran, in order."""
+    log: list[str] = []
+
+    def work(workshop: Workshop, cell, folder: Path):
+        log.append(cell.name)
+        (folder / "model.safetensors").write_text(cell.name)
+        return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
+
+    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
+    monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    return log
+
+
+def break_at(monkeypatch, n: int, error: BaseException) -> None:
+    """Raise at the n-th cell that runs from now on (from 0)."""
+    place = iter(range(1000))
+
+    def wrap(real):
+        def work(*arguments):
+            if next(place) == n:
+                arguments[2].joinpath("half").write_text("unfinished")
+                raise error
+            return real(*arguments)
+
+        return work
+
+    monkeypatch.setattr(run, "RUNNERS", {kind: wrap(real) for kind, real in run.RUNNERS.items()})
+
+
+def values(folder: Path) -> list[tuple]:
+    table = read_table(folder / "results.csv")
+    table = table[table["metric"] != "epoch_seconds"]
+    return list(
+        table[["cell", "metric", "x", "value", "low", "high", "n", "settings"]].fillna(-1).itertuples(index=False)
+    )
+
+
+def test_a_run_finishes_every_cell_in_order(tmp_path, ran):
+    summary = run_study(PLAN, tmp_path / "out", progress=False, command="trial command")
+    assert (summary.n_cells, summary.n_done, summary.n_failed) == (N_CELLS, N_CELLS, 0)
+    assert ran == [cell.name for cell in PLAN.cells()]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["command"] == "trial command" and manifest["cells"] == {
+        "total": N_CELLS,
+        "done": N_CELLS,
+        "failed": 0,
+    }
+    assert manifest["dataset"]["n_train"] == 20 and manifest["dataset"]["n_test"] == 10
+    assert len(values(tmp_path / "out")) == N_CELLS
+
+
+def test_a_second_run_does_nothing_again(tmp_path, ran):
+    run_study(PLAN, tmp_path, progress=False)
+    ran.clear()
+    summary = run_study(PLAN, tmp_path, progress=False)
+    assert ran == [] and summary.n_done == N_CELLS
+
+
+@pytest.mark.parametrize("n", [0, 3, N_CELLS - 1])
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, ran, monkeypatch, n):
+    with monkeypatch.context() as patch:
+        break_at(patch, n, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run_study(PLAN, tmp_path / "broken", progress=False)
+    finished = list(ran)
+    assert finished == [cell.name for cell in PLAN.cells()][:n]
+    ran.clear()
+    summary = run_study(PLAN, tmp_path / "broken", progress=False)
+    assert summary.n_done == N_CELLS and ran == [cell.name for cell in PLAN.cells()][n:]
+    assert not list((tmp_path / "broken").rglob("half")), "what an interrupted cell left is gone"
+    run_study(PLAN, tmp_path / "whole", progress=False)
+    assert values(tmp_path / "broken") == values(tmp_path / "whole")
+
+
+def test_real_cells_give_the_same_numbers_after_an_interruption(tmp_path, monkeypatch):
+    plan = replace(PLAN, n_seeds=1)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    with monkeypatch.context() as patch:
+        break_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run_study(plan, tmp_path / "broken", progress=False)
+    assert run_study(plan, tmp_path / "broken", progress=False).n_failed == 0
+    run_study(plan, tmp_path / "whole", progress=False)
+    found = values(tmp_path / "broken")
+    assert found == values(tmp_path / "whole") and {row[1] for row in found} >= {
+        "accuracy",
+        "train_loss",
+        "kept_fraction",
+    }
+
+
+def test_a_failed_cell_is_noted_and_tried_again(tmp_path, ran, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        break_at(patch, 2, RuntimeError("the loss is nan at epoch 0, step 3"))
+        summary = run_study(PLAN, tmp_path, progress=False)
+    broken = PLAN.cells()[2]
+    needing = [cell for cell in PLAN.cells() if broken in cell.needs]
+    assert summary.n_failed == 1 + len(needing) and summary.n_done == N_CELLS - summary.n_failed
+    assert f"{broken.name} failed: the loss is nan" in capsys.readouterr().err
+    table = read_table(tmp_path / "results.csv").set_index("cell")
+    assert table.loc[broken.name, "status"] == "failed"
+    assert table.loc[broken.name, "note"] == "RuntimeError: the loss is nan at epoch 0, step 3"
+    for cell in needing:
+        assert table.loc[cell.name, "note"] == f"RuntimeError: needs {broken.name}, which did not finish"
+    trace = json.loads((tmp_path / "cells" / broken.name / "failure.json").read_text())["traceback"]
+    assert "RuntimeError: the loss is nan" in trace and "in work" in trace
+
+    ran.clear()
+    summary = run_study(PLAN, tmp_path, progress=False)
+    assert summary.n_failed == 0 and set(ran) == {broken.name, *(cell.name for cell in needing)}
+    assert set(read_table(tmp_path / "results.csv")["status"]) == {"ok"}
+    assert not list(tmp_path.rglob("failure.json"))
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_finished(tmp_path, ran, monkeypatch):
+    with monkeypatch.context() as patch:
+        break_at(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(OSError, match="No space left"):
+            run_study(PLAN, tmp_path, progress=False)
+    store = Store(tmp_path, PLAN)
+    assert [store.is_done(cell) for cell in PLAN.cells()] == [True] * 3 + [False] * (N_CELLS - 3)
+    ran.clear()
+    assert run_study(PLAN, tmp_path, progress=False).n_done == N_CELLS and len(ran) == N_CELLS - 3
+
+
+def test_a_disk_that_fills_while_rows_are_written_leaves_the_cell_undone(tmp_path, ran, monkeypatch):
+    def fail(rows, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("msda_analysis.studies.store.write_table", fail)
+        with pytest.raises(OSError, match="No space left"):
+            run_study(PLAN, tmp_path, progress=False)
+    assert not any(Store(tmp_path, PLAN).is_done(cell) for cell in PLAN.cells())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"n_seeds": 3}, r"differs in n_seeds \(2, now 3\); choose another --out"),
+        ({"classifier": ClassifierFit(epochs=2, batch_size=10)}, r"differs in classifier\.epochs \(1, now 2\)"),
+        ({"data": DataSpec("digits", train_size=30, test_size=10)}, r"data\.train_size \(20, now 30\)"),
+        ({"augmentations": ("baseline", "fmix")}, r"augmentations \(\['baseline', 'mixup'\], now \['baseline', 'fmix'\]\)"),
+        ({"classifier": None}, r"differs in classifier \(\{.*\}, now None\)"),
+    ],
+)  # fmt: skip
+def test_another_study_in_the_folder_is_refused(tmp_path, change, words):
+    Store(tmp_path / "out", PLAN).claim()
+    before = (tmp_path / "out" / "study.json").read_bytes()
+    with pytest.raises(ValueError, match=rf"^out: {tmp_path}/out already holds another study, which .*{words}"):
+        Store(tmp_path / "out", replace(PLAN, **change))
+    assert (tmp_path / "out" / "study.json").read_bytes() == before
+
+
+def test_the_place_of_the_data_does_not_matter(tmp_path):
+    Store(tmp_path, PLAN).claim()
+    Store(tmp_path, replace(PLAN, data=replace(PLAN.data, root=Path("/elsewhere"))))
+
+
+def test_foreign_folders_are_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"thesis is not empty and holds no study; choose another --out"):
+        run_study(PLAN, tmp_path / "thesis", progress=False)
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+    with pytest.raises(ValueError, match=r"chapter\.tex is a file; choose another --out"):
+        Store(tmp_path / "thesis" / "chapter.tex", PLAN)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"name": "tri'])
+def test_a_damaged_study_file_is_refused(tmp_path, content):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(ValueError, match=r"study\.json is damaged \(.*\); choose another --out"):
+        Store(tmp_path, PLAN)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"'])
+def test_a_study_file_of_another_shape_is_refused(tmp_path, content):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(ValueError, match="already holds another study, which differs in its format"):
+        Store(tmp_path, PLAN)
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (DataSpec("svhn"), "dataset: expected one of digits, cifar10, .*; got 'svhn'"),
+        (DataSpec("digits", train_size=5000), "train_size: expected at most 1500"),
+        (DataSpec("digits", test_size=5000), "test_size: expected at most 297"),
+    ],
+)
+def test_data_that_cannot_be_loaded_stops_before_the_folder_is_taken(tmp_path, ran, data, words):
+    with pytest.raises(ValueError, match=words):
+        run_study(replace(PLAN, data=data), tmp_path / "out", progress=False)
+    assert ran == [] and not (tmp_path / "out").exists()
+    assert run_study(PLAN, tmp_path / "out", progress=False).n_done == N_CELLS, "the folder is free for the right study"
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_shards_share_the_work(tmp_path, ran, n):
+    for i in range(1, n + 1):
+        summary = run_study(PLAN, tmp_path / "out", shard=(i, n), progress=False)
+        assert summary.n_failed == 0, "a cell that waits for another machine has not failed"
+    assert len(set(ran)) == len(ran), "nothing is done twice"
+    assert not list((tmp_path / "out").rglob("failure.json"))
+    if summary.n_done < N_CELLS:
+        assert summary.report is None and not (tmp_path / "out" / "results.csv").exists()
+    summary = run_study(PLAN, tmp_path / "out", progress=False)
+    assert summary.n_done == N_CELLS and summary.report is not None
+    assert sorted(ran) == sorted(cell.name for cell in PLAN.cells())
+    run_study(PLAN, tmp_path / "whole", progress=False)
+    assert values(tmp_path / "out") == values(tmp_path / "whole")
+
+
+def test_the_first_shard_does_its_share_only(tmp_path, ran):
+    run_study(PLAN, tmp_path, shard=(1, 2), progress=False)
+    allowed = [cell.name for cell in PLAN.cells()[::2]]
+    assert ran and set(ran) <= set(allowed) and {"pictures", "train_classifier"} <= {name.split("-")[0] for name in ran}
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2)])
+def test_bad_shards(tmp_path, shard):
+    with pytest.raises(ValueError, match=rf"shard: expected a number in \[1, 2\], got {shard[0]}"):
+        run_study(PLAN, tmp_path / "out", shard=shard)
+    assert not (tmp_path / "out").exists()
