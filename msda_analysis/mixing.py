@@ -10,7 +10,7 @@ from torch.nn import functional
 from msda_analysis.checks import check_finite, check_image_batch, check_in_range, check_labels
 from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import Alternate, Family, check_family
-from msda_analysis.masks.sampling import sample_masks
+from msda_analysis.masks.sampling import has_triton, sample_masks
 from msda_analysis.rng import derive_key, generator_from_key, take_key
 
 
@@ -120,7 +120,12 @@ def _blend(
     if images.device.type == "cpu" and not images.requires_grad:
         mixed = empty_on_cpu(*images.shape, dtype=images.dtype) if out is None else out
         return mixed, _blend_in_blocks(images.contiguous(), permutation, masks, mixed, look)
-    mixed = torch.lerp(images[permutation], images, masks, out=out)
+    if images.device.type == "cuda" and not images.requires_grad and has_triton():
+        from msda_analysis.masks import blend_triton  # only where it is used: importing Triton takes a second
+
+        mixed = blend_triton.blend(images.contiguous(), permutation, masks, out)
+    else:
+        mixed = torch.lerp(images[permutation], images, masks, out=out)
     return mixed, not look or math.isfinite(float(mixed.detach().sum()))
 
 

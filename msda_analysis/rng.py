@@ -1,11 +1,14 @@
 """Named random streams: every draw is a function of (seed, purpose, epoch, step, rank). No global randomness."""
 
 import hashlib
+import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
 _MASK_63 = (1 << 63) - 1
+_MASK_32 = (1 << 32) - 1
 
 
 def derive_key(*parts: int | str) -> int:
@@ -48,3 +51,49 @@ def take_key(generator: torch.Generator) -> int:
         generator.set_offset(offset + 4)
         return derive_key(generator.initial_seed(), "cuda-offset", offset)
     return int(torch.randint(_MASK_63, (), generator=generator, dtype=torch.int64))
+
+
+def philox_words(key: int, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
+    """Random 32-bit words as a pure function of (key, row, column), by Philox-4x32-10; the same on every device.
+
+    The kernels draw the same words; this is their definition.
+
+    Args:
+        key: 63-bit key.
+        n: rows, one per mask.
+        count: words per row.
+
+    Returns:
+        [n, count] int64 in 0..2^32-1. Word w of row i is lane w % 4 of counter (w // 4, i, 0, 0).
+
+    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    group = torch.arange(-(-count // 4), device=device).expand(n, -1)
+    row = torch.arange(n, device=device)[:, None].expand_as(group)
+    words = [group, row, torch.zeros_like(group), torch.zeros_like(group)]
+    low, high = key & _MASK_32, key >> 32 & _MASK_32
+    for _ in range(10):
+        # a 64-bit product may wrap to a negative number; its bits are right all the same
+        even, odd = words[0] * 0xD2511F53, words[2] * 0xCD9E8D57
+        words = [
+            (odd >> 32 & _MASK_32) ^ words[1] ^ low,
+            odd & _MASK_32,
+            (even >> 32 & _MASK_32) ^ words[3] ^ high,
+            even & _MASK_32,
+        ]
+        low, high = low + 0x9E3779B9 & _MASK_32, high + 0xBB67AE85 & _MASK_32
+    return torch.stack(words, dim=-1).flatten(1)[:, :count]
+
+
+def philox_normals(key: int, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
+    """[n, count] float32 standard normals: Box-Muller on pairs of words, 24 bits of each."""
+    words = philox_words(key, n, count + count % 2, device)
+    fraction = (words >> 8).to(torch.float32) / (1 << 24)
+    radius = torch.sqrt(-2 * torch.log(fraction[:, 0::2] + 2.0**-24))
+    angle = 2 * math.pi * fraction[:, 1::2]
+    return torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1).flatten(1)[:, :count]
+
+
+def philox_uniforms(key: int, n: int, device: str | torch.device = "cpu") -> Tensor:
+    """[n] float64 uniform in (0, 1), 32 bits of each."""
+    return (philox_words(key, n, 1, device)[:, 0].to(torch.float64) + 0.5) / (1 << 32)

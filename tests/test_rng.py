@@ -4,8 +4,18 @@ import itertools
 
 import numpy as np
 import torch
+from scipy import stats
 
-from msda_analysis.rng import derive_key, generator_from_key, numpy_from_key, stream, take_key
+from msda_analysis.rng import (
+    derive_key,
+    generator_from_key,
+    numpy_from_key,
+    philox_normals,
+    philox_uniforms,
+    philox_words,
+    stream,
+    take_key,
+)  # fmt: skip
 
 
 def test_a_stream_depends_on_every_argument():
@@ -45,3 +55,23 @@ def test_different_streams_are_uncorrelated():
     left = torch.randn(n, generator=stream(0, "noise"), dtype=torch.float64)
     right = torch.randn(n, generator=stream(0, "noise", step=1), dtype=torch.float64)
     assert abs(float((left * right).mean())) < 5 / n**0.5
+
+
+def test_philox_known_answer():
+    # published test vector of Philox-4x32-10: counter and key all zero
+    assert [f"{int(word):08x}" for word in philox_words(0, 1, 4)[0]] == ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]
+
+
+def test_philox_words_are_a_function_of_key_row_and_column():
+    words = philox_words(99, 5, 12)
+    assert torch.equal(philox_words(99, 3, 7), words[:3, :7])
+    assert len(words.unique()) == 60 and bool((words >= 0).all()) and bool((words < 1 << 32).all())
+    assert not torch.equal(philox_words(99 + (1 << 40), 5, 12), words)  # the high half of the key counts
+
+
+def test_philox_normals_and_uniforms_have_their_laws():
+    normals = philox_normals(3, 100, 301).double()
+    assert stats.kstest(normals.flatten().numpy(), "norm").pvalue > 1e-4
+    correlation = (normals[:, 0:-1:2] * normals[:, 1::2]).mean()  # the two of a Box-Muller pair
+    assert abs(float(correlation)) < 5 / (100 * 150) ** 0.5
+    assert stats.kstest(philox_uniforms(4, 20_000).numpy(), "uniform").pvalue > 1e-4

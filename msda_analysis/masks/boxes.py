@@ -38,17 +38,20 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> t
     positions where the box fits. In one dimension lambda is a length, so no square root is taken.
 
     Args:
-        lam: [n] float64, share to keep.
+        lam: [n] float64 on any device, share to keep.
         size: lengths of the axes.
 
     Returns:
-        starts, lengths: [n, axis] int64 each, on the host.
+        starts, lengths: [n, axis] int64 each, on lambda's device.
 
     Source: Yun et al. 2019, section 3.1. Differs: box sides may be odd; theirs lose a pixel to two rounded halves.
     """
-    lengths = torch.tensor(size, dtype=torch.float64)
+    lengths = torch.stack([torch.full((), length, dtype=torch.float64, device=lam.device) for length in size])
     sides = torch.round(lengths * (1 - lam[:, None]) ** (1 / len(size)))
     place = torch.from_numpy(numpy_from_key(key).random((len(lam), len(size))))  # [n, axis] in [0, 1)
+    if lam.device.type == "cuda":
+        place = place.pin_memory()
+    place = place.to(lam.device, non_blocking=True)
     if geometry == "clipped":
         starts = torch.floor(place * lengths - sides / 2 + 0.5)
     else:

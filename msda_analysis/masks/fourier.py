@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_in_range, check_positive, check_size
-from msda_analysis.masks.families import SPECTRA
+from msda_analysis.masks.families import SPECTRA, FMix
+from msda_analysis.rng import philox_normals
+
+SHORT_AXIS = 64
 
 
 def grey_images(noise: Tensor, size: tuple[int, ...], decay_power: float, spectrum: str) -> Tensor:
@@ -188,6 +191,74 @@ def _magnitude(axes: list[Tensor]) -> Tensor:
 
 def _decay(frequency: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
     return frequency.clamp(min=1 / max(size)) ** -decay_power
+
+
+def sample_masks(
+    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: int, round_up: Tensor | None = None
+) -> Tensor:
+    """FMix masks as a pure function of lambda and a key, on lambda's device, without waiting for it.
+
+    This is what fourier_triton.sample_masks reproduces; fourier_cpu.sample_masks has the same law and other draws.
+
+    Args:
+        family: its spectrum, decay and softness.
+        lam: [n] float64.
+        key: of the noise, drawn by counter: mask i does not depend on n or on the device.
+        round_up: see keep_counts.
+
+    Returns:
+        [n, 1, *size] float32 in [0, 1].
+    """
+    fields = draw_fields(family, len(lam), size=size, key=key, device=lam.device)
+    if family.max_soft > 0:
+        return binarize(fields, lam, family.max_soft, round_up)
+    counts = keep_counts(lam, math.prod(size), round_up)
+    return keep_brightest(fields.flatten(1), counts).view(len(lam), 1, *size)
+
+
+def draw_fields(family: FMix, n: int, *, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+    """[n, *size] float32 fields by counter-based draws, not normalized."""
+    if family.spectrum == "released":
+        return released_fields(draw_released_noise(n, size, key, device), size, family.decay_power)
+    if has_short_axes(size):
+        return product_fields(draw_cell_noise(n, size, key, device), size, family.decay_power)
+    shape = noise_shape(size, "isotropic")
+    noise = philox_normals(key, n, math.prod(shape), device).view(n, *shape)
+    return isotropic_fields(noise, size, family.decay_power)
+
+
+def has_short_axes(size: tuple[int, ...]) -> bool:
+    """Whether products with tables of waves beat an FFT."""
+    return max(size) <= SHORT_AXIS
+
+
+def draw_cell_noise(n: int, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+    """[n, *size] normals, one per cell; a row of cells takes whole groups of four draws."""
+    row = -(-size[-1] // 4) * 4
+    normals = philox_normals(key, n, math.prod(size[:-1]) * row, device)
+    return normals.view(n, *size[:-1], row)[..., : size[-1]]
+
+
+def draw_released_noise(n: int, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+    """[n, up to 2, *remaining grid axes, 2]: the part of the released noise that counts, four draws for each bin."""
+    first, *middle, last = noise_shape(size, "released")
+    noise = philox_normals(key, n, math.prod(middle) * 4, device).view(n, *middle, 2, last)
+    return noise.movedim(-2, 1)[:, : min(first, 2)]
+
+
+def keep_brightest(fields: Tensor, counts: Tensor) -> Tensor:
+    """Masks with exactly counts[i] ones at the largest values of field i; ties go to the lower cell index.
+
+    Args:
+        fields: [n, cells] float.
+        counts: [n] int64 in 0..cells.
+
+    Returns:
+        [n, cells] float32 of zeros and ones.
+    """
+    order = torch.argsort(fields, dim=1, descending=True, stable=True)
+    keep = torch.arange(fields.shape[1], device=fields.device) < counts[:, None]
+    return torch.empty_like(fields, dtype=torch.float32).scatter_(1, order, keep.to(torch.float32))
 
 
 def keep_counts(lam: Tensor, n_cells: int, round_up: Tensor | None = None) -> Tensor:

@@ -18,10 +18,8 @@ from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_thread
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import derive_key, generator_from_key
 
-_SHORT_AXIS = 64  # up to here products with a table of waves beat an FFT
 
-
-class _Workspace:
+class Workspace:
     """Arrays of one thread, used again for every block: fresh memory costs more than the arithmetic on it."""
 
     def __init__(self) -> None:
@@ -57,7 +55,7 @@ def sample_masks(
     own = threading.local()
 
     def fill(block: int) -> None:
-        own.workspace = work = getattr(own, "workspace", None) or _Workspace()
+        own.workspace = work = getattr(own, "workspace", None) or Workspace()
         part = slice(block * rows, min(len(lam), (block + 1) * rows))
         fields = draw_fields(family, part.stop - part.start, size, derive_key(key, block), work)
         if family.max_soft > 0:
@@ -70,19 +68,19 @@ def sample_masks(
     return masks.view(len(lam), 1, *size)
 
 
-def draw_fields(family: FMix, n: int, size: tuple[int, ...], key: int, work: _Workspace | None = None) -> np.ndarray:
+def draw_fields(family: FMix, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None) -> np.ndarray:
     """[n, *size] float32 fields from a stream of their own; the first k of n equal a draw of k."""
-    work = work or _Workspace()
+    work = work or Workspace()
     if family.spectrum == "released":
         noise = draw_normals(n, released_noise_shape(size), key, work)
         return released_fields(noise, size, family.decay_power, work)
-    if max(size) <= _SHORT_AXIS:
+    if fourier.has_short_axes(size):
         return product_fields(draw_normals(n, size, key, work), size, family.decay_power, work)
     noise = draw_normals(n, fourier.noise_shape(size, "isotropic"), key, work)
     return isotropic_fields(noise, size, family.decay_power, work)
 
 
-def draw_normals(n: int, shape: tuple[int, ...], key: int, work: _Workspace) -> np.ndarray:
+def draw_normals(n: int, shape: tuple[int, ...], key: int, work: Workspace) -> np.ndarray:
     """[n, *shape] float32 standard normals."""
     used = math.prod(shape)
     # torch fills in blocks of 16: whole blocks per row keep the first rows independent of n
@@ -97,7 +95,7 @@ def released_noise_shape(size: tuple[int, ...]) -> tuple[int, ...]:
     return (min(first, 2), *rest)
 
 
-def product_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+def product_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: Workspace) -> np.ndarray:
     """fourier.product_fields in NumPy; overwrites the noise."""
     noise *= _table(fourier.product_scale, size, decay_power)
     spare = work.array("spare", *noise.shape)
@@ -110,7 +108,7 @@ def product_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float,
     return fields.reshape(noise.shape)
 
 
-def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: Workspace) -> np.ndarray:
     """fourier.isotropic_fields in NumPy; overwrites the noise."""
     noise *= _table(fourier.half_grid_scale, size, decay_power)
     spectrum = noise.view(np.complex64)[..., 0]
@@ -120,7 +118,7 @@ def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: floa
     return np.fft.irfft(spectrum, n=size[-1], out=work.array("field", len(noise), *size))
 
 
-def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: _Workspace) -> np.ndarray:
+def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: Workspace) -> np.ndarray:
     """fourier.released_fields in NumPy; only the first two rows of the noise are needed."""
     rows = noise[:, :2] * _table(fourier.released_scale, size, decay_power)
     bins = np.zeros((len(rows), *rows.shape[2:]), dtype=np.complex64)
@@ -133,7 +131,7 @@ def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float
     return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))
 
 
-def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, work: _Workspace) -> None:
+def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, work: Workspace) -> None:
     """Write masks of exactly counts[i] ones at the largest cells of field i; ties go to the lower index.
 
     Each threshold is found by NumPy's partition, a quickselect that is vectorized where the processor allows.

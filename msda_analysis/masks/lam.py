@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks.families import Family
-from msda_analysis.rng import numpy_from_key
+from msda_analysis.rng import numpy_from_key, philox_uniforms
 
 
 def draw_lam(family: Family, n: int, key: int) -> Tensor:
@@ -17,3 +17,17 @@ def draw_lam(family: Family, n: int, key: int) -> Tensor:
     """
     first = family.alpha + 1 if family.reformulate else family.alpha
     return torch.from_numpy(numpy_from_key(key).beta(first, family.alpha, size=n))
+
+
+def lam_on_device(family: Family, n: int, key: int, device: torch.device) -> Tensor:
+    """Lambdas where they are needed, without waiting for a GPU; on a CPU the same as draw_lam.
+
+    At alpha = 1 the law is that of a uniform number, or of its square root if reformulated, and is drawn on the device.
+    """
+    if device.type == "cpu":
+        return draw_lam(family, n, key)
+    if family.alpha == 1:
+        uniform = philox_uniforms(key, n, device)
+        return torch.sqrt(uniform) if family.reformulate else uniform
+    lam = draw_lam(family, n, key)
+    return lam.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else lam.to(device)

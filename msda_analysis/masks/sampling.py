@@ -1,16 +1,21 @@
 """sample_masks: the one door to every mask. Draws are functions of one key taken from the generator."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-from msda_analysis.checks import check_count, check_size
-from msda_analysis.masks import fourier_cpu
+from msda_analysis.checks import check_choice, check_count, check_size
+from msda_analysis.masks import fourier, fourier_cpu
 from msda_analysis.masks.boxes import box_masks, draw_boxes
 from msda_analysis.masks.families import Alternate, CutMix, Family, FMix, MixUp, family_at
-from msda_analysis.masks.lam import draw_lam
-from msda_analysis.rng import derive_key, generator_from_key, take_key
+from msda_analysis.masks.lam import lam_on_device
+from msda_analysis.rng import derive_key, philox_uniforms, take_key
+
+BACKENDS = ("auto", "torch", "triton")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def sample_masks(
     generator: torch.Generator,
     device: str | torch.device | None = None,
     step: int | None = None,
+    backend: str = "auto",
 ) -> MaskBatch:
     """Sample n masks of a family.
 
@@ -49,13 +55,15 @@ def sample_masks(
         generator: torch.Generator; its device need not be `device`.
         device: where the masks are made; the generator's device if None.
         step: position in the run, which decides whose turn it is in an Alternate.
+        backend: how Fourier masks are made: "torch"; "triton", kernels for CUDA; or "auto", the kernels on a CUDA
+            device where Triton is installed and "torch" elsewhere. On one device both draw the same random words.
 
     Returns:
         MaskBatch with masks [n, 1, *size] and lam [n].
 
     Raises:
         TypeError: not a mask family, or no torch.Generator.
-        ValueError: bad n or size.
+        ValueError: bad n, size or backend, or "triton" where it cannot run.
 
     Source: Harris et al. 2020 (arXiv 2002.12047), section 4; see the families for theirs.
     """
@@ -65,26 +73,54 @@ def sample_masks(
         raise TypeError(f"generator: expected a torch.Generator (see msda_analysis.rng.stream), got {generator!r}")
     plain = family_at(family, step)
     device = torch.device(device if device is not None else generator.device)
-    batch = masks_from_key(plain, 1 if plain.per_batch else n, tuple(size), take_key(generator), device)
+    key, count = take_key(generator), 1 if plain.per_batch else n
+    batch = masks_from_key(plain, count, tuple(size), key, device, backend=backend)
     if not plain.per_batch:
         return batch
     return MaskBatch(batch.masks.expand(n, *batch.masks.shape[1:]), batch.lam.expand(n), batch.drawn_lam.expand(n))
 
 
-def masks_from_key(family: Family, n: int, size: tuple[int, ...], key: int, device: torch.device) -> MaskBatch:
+def masks_from_key(
+    family: Family, n: int, size: tuple[int, ...], key: int, device: torch.device, *, backend: str = "auto"
+) -> MaskBatch:
     """Masks as a pure function of a key (see sample_masks); per_batch is the caller's business."""
-    drawn = draw_lam(family, n, derive_key(key, "lam"))
+    sample_fourier = _fourier_backend(backend, device)
+    lam = lam_on_device(family, n, derive_key(key, "lam"), device)  # float64
+    drawn = lam.to(torch.float32)
     if isinstance(family, MixUp):
-        weights = drawn.to(torch.float32).to(device, non_blocking=True)
-        masks = weights.view(n, *[1] * (1 + len(size))).expand(n, 1, *size)
-        return MaskBatch(masks, _label_weights(family, weights, weights), weights)
+        masks = drawn.view(n, *[1] * (1 + len(size))).expand(n, 1, *size)
+        return MaskBatch(masks, _label_weights(family, drawn, drawn), drawn)
     if isinstance(family, CutMix):
-        starts, lengths = draw_boxes(drawn, size, family.geometry, derive_key(key, "boxes"))
-        masks = box_masks(starts.to(device), lengths.to(device), size)
+        starts, lengths = draw_boxes(lam, size, family.geometry, derive_key(key, "boxes"))
+        masks = box_masks(starts, lengths, size)
     else:
-        masks = _fourier_masks(family, drawn, size, key, device)
-    drawn_here = drawn.to(torch.float32).to(device, non_blocking=True)
-    return MaskBatch(masks, _label_weights(family, masks.flatten(1).mean(1), drawn_here), drawn_here)
+        round_up = _round_up(family, n, derive_key(key, "rounding"), device)
+        masks = sample_fourier(family, lam, size=size, key=derive_key(key, "noise"), round_up=round_up)
+    return MaskBatch(masks, _label_weights(family, masks.flatten(1).mean(1), drawn), drawn)
+
+
+def _fourier_backend(backend: str, device: torch.device) -> Callable[..., Tensor]:
+    """The sample_masks function that a request stands for."""
+    check_choice("backend", backend, BACKENDS)
+    if backend == "triton" or (backend == "auto" and device.type == "cuda" and has_triton()):
+        return _triton_backend(device)
+    return fourier_cpu.sample_masks if device.type == "cpu" else fourier.sample_masks
+
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return find_spec("triton") is not None
+
+
+def _triton_backend(device: torch.device) -> Callable[..., Tensor]:
+    if not has_triton():
+        raise ValueError('backend: "triton" was asked for, but Triton is not installed; use "auto" or "torch"')
+    from msda_analysis.masks import fourier_triton  # only where it is used: importing Triton takes a second
+
+    if device.type != "cuda" and not fourier_triton.IS_INTERPRETED:
+        raise ValueError(f'backend: "triton" needs a CUDA device, got {device}; use "auto" or "torch"')
+    return fourier_triton.sample_masks
 
 
 def _label_weights(family: Family, kept: Tensor, drawn: Tensor) -> Tensor:
@@ -93,15 +129,8 @@ def _label_weights(family: Family, kept: Tensor, drawn: Tensor) -> Tensor:
     return kept if family.lam_policy == "mask_mean" else drawn
 
 
-def _fourier_masks(family: FMix, lam: Tensor, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
-    """[n, 1, *size] on the device."""
-    noise_key, round_up = derive_key(key, "noise"), _round_up(family, len(lam), key)
-    return fourier_cpu.sample_masks(family, lam, size=size, key=noise_key, round_up=round_up)
-
-
-def _round_up(family: FMix, n: int, key: int) -> Tensor | None:
+def _round_up(family: FMix, n: int, key: int, device: torch.device) -> Tensor | None:
     """The released code rounds lambda times the number of cells up or down by a coin; we round to the nearest."""
     if family.spectrum == "isotropic":
         return None
-    coins = generator_from_key(derive_key(key, "rounding"))
-    return torch.rand(n, generator=coins, dtype=torch.float64) < 0.5
+    return philox_uniforms(key, n, device) < 0.5

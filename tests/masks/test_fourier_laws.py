@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from msda_analysis import FMix, sample_masks
-from msda_analysis.masks import fourier
+from msda_analysis.masks import fourier, fourier_cpu
 from msda_analysis.rng import stream
 
 SIZES = [
@@ -63,6 +63,29 @@ def test_covariance_is_that_of_the_full_complex_fft(size, decay_power):
     expected = covariance_of(full_fft_fields(units, size, decay_power))
     found = isotropic_covariance(size, decay_power)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * expected.max())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("decay_power", [1.5, 3.0])
+def test_products_of_waves_have_the_same_covariance(size, decay_power):
+    expected = isotropic_covariance(size, decay_power)
+    units = torch.eye(math.prod(size), dtype=torch.float64).view(-1, *size)
+    found = covariance_of(fourier.product_fields(units, size, decay_power).numpy())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * expected.max())
+
+
+@pytest.mark.parametrize("size", [(12, 12), (9, 70)], ids=str)
+def test_power_of_every_bin_of_the_drawn_fields_follows_the_closed_form(size):
+    """The fields that sample_masks thresholds, on both sides of the switch from products to the FFT, and by counter."""
+    n = 3000
+    expected = decay_grid(size, 3.0) ** 2
+    error = np.where(is_self_conjugate(size), math.sqrt(2), 1.0) / math.sqrt(n)
+    for fields in (
+        fourier_cpu.draw_fields(FMix(), n, size, key=5),
+        fourier.draw_fields(FMix(), n, size=size, key=5, device=torch.device("cpu")).numpy(),
+    ):
+        power = np.abs(np.fft.fftn(fields.astype(np.float64), axes=(1, 2))) ** 2
+        assert np.abs((power.mean(0) / expected - 1) / error).max() < 5
 
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 5), (4, 4, 4)], ids=str)

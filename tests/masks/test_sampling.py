@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
-from msda_analysis.rng import stream
+from msda_analysis.masks import fourier, fourier_cpu, sampling
+from msda_analysis.masks.blocks import run_on_threads
+from msda_analysis.rng import philox_uniforms, stream
 
 FAMILIES = [
     MixUp(), CutMix(), CutMix(geometry="inside"), FMix(), FMix(spectrum="released"), FMix(max_soft=0.2),
@@ -77,11 +79,12 @@ def test_generator_advances_by_one_key_and_calls_differ(family):
 
 
 def test_no_global_generator_is_touched():
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     for family in FAMILIES:
         draw(family)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1]) and random.getstate() == before[2]
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]
 
 
 @pytest.mark.parametrize("family", [MixUp, CutMix, FMix])
@@ -113,6 +116,7 @@ def test_alternate_by_step_and_by_count():
         ({"size": (4, 0)}, ValueError, r"size \(4, 0\): expected an integer >= 1, got 0"),
         ({"size": 8}, ValueError, r"size: expected 1, 2 or 3 lengths such as \(32, 32\), got 8"),
         ({"generator": 3}, TypeError, r"generator: expected a torch.Generator \(see msda_analysis.rng.stream\), got 3"),
+        ({"backend": "cuda"}, ValueError, r"backend: expected one of 'auto', 'torch', 'triton'; got 'cuda'"),
         ({"family": "fmix"}, TypeError, r"family: expected an instance of MixUp, CutMix, FMix, Alternate; got 'fmix'"),
     ],
 )
@@ -121,3 +125,53 @@ def test_what_is_refused(arguments, error, message):
     family, n, size = (request.pop(name) for name in ("family", "n", "size"))
     with pytest.raises(error, match=message):
         sample_masks(family, n, size, **request)
+
+
+def test_triton_that_cannot_run_says_why(monkeypatch):
+    request = {"generator": stream(0, "masks"), "backend": "triton"}
+    monkeypatch.setattr(sampling, "has_triton", lambda: False)
+    with pytest.raises(ValueError, match=r'backend: "triton" was asked for, but Triton is not installed'):
+        sample_masks(FMix(), 2, (4, 4), **request)
+    monkeypatch.undo()
+    pytest.importorskip("triton", reason="triton is not installed")
+    with pytest.raises(ValueError, match=r'backend: "triton" needs a CUDA device, got cpu; use "auto" or "torch"'):
+        sample_masks(FMix(), 2, (4, 4), **request)
+
+
+@pytest.mark.parametrize("size", [(9,), (7, 12), (70, 5), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_cpu_fields_are_the_reference_on_the_same_noise(spectrum, size):
+    family, work = FMix(spectrum=spectrum), fourier_cpu.Workspace()
+    is_short = fourier.has_short_axes(size)
+    shape = size if is_short and spectrum == "isotropic" else fourier.noise_shape(size, spectrum)
+    noise = torch.randn(5, *shape, generator=stream(1, "noise"))
+    if spectrum == "released":
+        makers = fourier.released_fields, fourier_cpu.released_fields
+    else:
+        makers = [(where.product_fields if is_short else where.isotropic_fields) for where in (fourier, fourier_cpu)]
+    expected = makers[0](noise, size, family.decay_power)
+    found = torch.from_numpy(makers[1](noise.numpy().copy(), size, family.decay_power, work))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_counter_based_masks_have_the_same_law(spectrum):
+    """The draws of the GPU path, on a CPU: perimeter and first lambda moments as the default path's."""
+    n, family = 3000, FMix(spectrum=spectrum)
+    lam = philox_uniforms(7, n)
+    masks = fourier.sample_masks(family, lam, size=(16, 16), key=8)[:, 0]
+    other = draw(family, n, (16, 16)).masks[:, 0]
+    for axis in (1, 2):
+        edges = [(m.diff(dim=axis) != 0).sum((1, 2)).double() for m in (masks, other)]
+        error = (sum(float(count.var()) for count in edges) / n) ** 0.5
+        assert abs(float(edges[0].mean() - edges[1].mean())) < 5 * error
+
+
+def test_a_failure_on_a_thread_reaches_the_caller():
+    def work(task):
+        raise RuntimeError(f"task {task}")
+
+    with pytest.raises(RuntimeError, match="task 0"):
+        run_on_threads(work, 1)
+    with pytest.raises(RuntimeError, match=r"task \d"):
+        run_on_threads(work, 5)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msda_analysis.masks.fourier import binarize, keep_counts
-from msda_analysis.masks.threshold import keep_brightest
+from msda_analysis.masks import fourier_cpu
+from msda_analysis.masks.fourier import binarize, keep_brightest, keep_counts
 
 FEW = settings(deadline=None, max_examples=60)
 
@@ -34,12 +34,19 @@ def fields_with_ties(draw):
     return torch.from_numpy(fields), torch.from_numpy(counts)
 
 
+def keep_by_partition(fields: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    masks = torch.full_like(fields, float("nan"))
+    fourier_cpu.keep_brightest(fields.numpy(), counts.numpy(), masks.numpy(), fourier_cpu.Workspace())
+    return masks
+
+
+@pytest.mark.parametrize("keep", [keep_brightest, keep_by_partition])
 @FEW
-@given(fields_with_ties())
-def test_keep_brightest_is_exact_with_ties(case):
+@given(case=fields_with_ties())
+def test_keep_brightest_is_exact_with_ties(keep, case):
     fields, counts = case
     before = fields.clone()
-    masks = keep_brightest(fields, counts)
+    masks = keep(fields, counts)
     assert torch.equal(masks, brightest_by_sorting(fields, counts))
     assert torch.equal(fields, before)
 
@@ -66,7 +73,8 @@ def test_binarize_keeps_the_rounded_count_with_ties(case, data):
 def test_keep_brightest_agrees_with_binarize_on_real_values(n_cells):
     fields = torch.from_numpy(np.random.default_rng(0).standard_normal((9, n_cells)).astype(np.float32))
     lam = torch.linspace(0, 1, 9, dtype=torch.float64)
-    assert torch.equal(keep_brightest(fields, keep_counts(lam, n_cells)), binarize(fields, lam)[:, 0])
+    for keep in (keep_brightest, keep_by_partition):
+        assert torch.equal(keep(fields, keep_counts(lam, n_cells)), binarize(fields, lam)[:, 0])
 
 
 @FEW

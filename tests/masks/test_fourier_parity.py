@@ -1,0 +1,27 @@
+"""The Triton kernels against the reference: through Triton's interpreter in a process of its own, on CUDA where there is one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="triton is not installed")
+CASES = Path(__file__).with_name("triton_cases.py")
+
+
+def test_kernels_agree_with_the_reference_in_the_interpreter():
+    # the variable must be set before the kernels are defined, hence the process
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", str(CASES)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert "skipped" not in run.stdout and "passed" in run.stdout
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: compiled kernels cannot run here")
+def test_compiled_kernels_agree_with_the_reference():
+    assert pytest.main(["-q", "-x", str(CASES)]) == 0
