@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
-from msda_analysis.estimate import Bound, Estimate, mean_estimate
+from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.information.marginals import (
     Codes,
     fit_diagonal,
@@ -148,22 +148,31 @@ def _choose_fits(codes: Codes, components: Sequence[int], seed: int) -> tuple[di
     return fits, scores
 
 
-def _pairwise_bounds(codes: Codes, seed: int) -> dict[str, Estimate]:
-    """Leave-one-out (upper) and structured InfoNCE (lower) over all pairs of images, one drawn code each."""
+def pairwise_values(codes: Codes, seed: int) -> dict[str, np.ndarray]:
+    """Terms [n] of leave-one-out (upper) and structured InfoNCE (lower) over all pairs of images, one draw each.
+
+    Their mean is the bound; their spread gives its infinitesimal-jackknife interval, in which an image counts through
+    its own term and as the contrast of all others.
+    """
     n = len(codes)
     z = codes.sample(numpy_from_key(derive_key(seed, "encoder_bounds/pairs")), n_each=1)[0]
     own, all_rows, other_rows, all_weight, other_weight = _pairwise_sums(codes, z)
-    info_nce = own - all_rows + math.log(n)
-    leave_one_out = own - other_rows + math.log(n - 1)
-    ceiling = math.log(n)
-    below = _interval_estimate(info_nce, all_weight, "lower", ceiling)
-    above = _interval_estimate(leave_one_out, other_weight, "upper", ceiling)
-    if below.value > _NEAR_CEILING * ceiling:
-        below = replace(below, warnings=(f"near its ceiling ln K = {ceiling:.4g} nats for K = {n} images",))
+    return {
+        "leave_one_out": own - other_rows + math.log(n - 1) - (other_weight - 1),
+        "info_nce": own - all_rows + math.log(n) - (all_weight - 1),
+    }
+
+
+def _pairwise_bounds(codes: Codes, seed: int) -> dict[str, Estimate]:
+    values, ceiling = pairwise_values(codes, seed), math.log(len(codes))
+    note = {"ceiling_nats": ceiling}
+    above = replace(mean_estimate(values["leave_one_out"].tolist(), "nats", bound="upper"), details=note)
+    below = replace(mean_estimate(values["info_nce"].tolist(), "nats", bound="lower"), details=note)
     if above.value > ceiling:
-        above = replace(
-            above, warnings=(f"loose once the information exceeds ln K = {ceiling:.4g} nats, K = {n} images",)
-        )
+        warning = f"loose once the information exceeds ln K = {ceiling:.4g} nats, K = {len(codes)} images"
+        above = replace(above, warnings=(warning,))
+    if below.value > _NEAR_CEILING * ceiling:
+        below = replace(below, warnings=(f"near its ceiling ln K = {ceiling:.4g} nats for K = {len(codes)} images",))
     return {"leave_one_out": above, "info_nce": below}
 
 
@@ -193,10 +202,3 @@ def _pairwise_sums(codes: Codes, z: np.ndarray, block: int = 500) -> tuple[np.nd
         other_weight += (1 / total) @ share
         all_weight += (np.exp(other_rows[rows] - all_rows[rows]) / total) @ share
     return own, all_rows, other_rows, all_weight + np.exp(own - all_rows), other_weight
-
-
-def _interval_estimate(values: np.ndarray, weight: np.ndarray, bound: Bound, ceiling: float) -> Estimate:
-    """Mean with an infinitesimal-jackknife interval: an image matters through its own term and as others' contrast."""
-    influence = (values - values.mean()) - (weight - 1)
-    estimate = mean_estimate((values.mean() + influence).tolist(), "nats", bound=bound)
-    return replace(estimate, details={"ceiling_nats": ceiling})

@@ -25,7 +25,7 @@ _NEAR_CEILING = 0.8
 _MINIMUM_SAMPLES = 64
 
 
-def estimate(x: Tensor, z: Tensor, method: str = "auto", seed: int = 0, *, fit: CriticFit | None = None) -> Estimate:
+def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit | None = None) -> Estimate:
     """Mutual information between paired samples of two continuous variables, in nats; never clamped at zero.
 
     "auto" starts from a Gaussian copula (exact for normal variables however each is stretched) and keeps it unless a

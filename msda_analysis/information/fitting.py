@@ -77,6 +77,8 @@ def fit_best(
             step += 1
             if step % fit.check_every == 0 and (now := _score(score)) > best["score"]:
                 best = {"score": now, "step": step, "weights": copy.deepcopy(module.state_dict())}
+            if step == fit.max_steps:
+                break
     module.load_state_dict(best["weights"])
     seconds = time.perf_counter() - start
     return {"steps": step, "best_step": best["step"], "seconds": seconds, "best_score": best["score"]}

@@ -8,8 +8,6 @@ from msda_analysis.information.closed_form import Case
 from msda_analysis.information.estimators import METHODS, estimate
 from msda_analysis.rng import stream
 
-_NUMBERS = ("value", "low", "high", "error")
-
 #: Columns of `estimator_rows`.
 COLUMNS = ("method", "case", "dim_x", "dim_z", "truth", "value", "low", "high", "error", "seconds", "warnings")
 
@@ -44,9 +42,10 @@ def iterate_rows(
         x, z = case.sample(n, stream(seed, f"estimator_table/{case.name}"))
         for method in methods:
             start = time.perf_counter()
+            numbers: dict[str, float | None] = {"value": None, "low": None, "high": None, "error": None}
             try:
                 found = estimate(x, z, method, seed)
-                numbers: dict[str, float | None] = {
+                numbers = {
                     "value": found.value,
                     "low": found.low,
                     "high": found.high,
@@ -54,7 +53,7 @@ def iterate_rows(
                 }
                 notes = "; ".join(found.warnings)
             except ValueError as error:
-                numbers, notes = {name: None for name in _NUMBERS}, f"refused: {error}"
+                notes = f"refused: {error}"
             origin = {
                 "method": method,
                 "case": case.name,

@@ -193,18 +193,18 @@ def test_early_stopping_keeps_a_copy_of_the_best_weights():
     [("gaussian_sparse_5x5", "gaussian_copula"), ("cube_root_1x1", "gaussian_copula"), ("uniform_noise_0.4", "ksg1")],
 )
 def test_auto_says_what_it_chose(name, method):
-    found = estimate(*draw(name, n=2000), fit=QUICK)
+    found = estimate(*draw(name, n=2000), "auto", fit=QUICK)
     assert found.value == pytest.approx(CASES[name].truth, abs=0.1)
     assert found.details["method"] == method and found.details["reason"] and found.bound is None
     assert {"copula_nats", "critic_nats", "ksg1_nats", "ceiling_nats"} <= set(found.details)
 
 
 def test_auto_warns_where_it_cannot_be_trusted():
-    spiral = estimate(*draw("spiral_5x5"), fit=QUICK)
+    spiral = estimate(*draw("spiral_5x5"), "auto", fit=QUICK)
     assert any("tends to fall short" in warning for warning in spiral.warnings)
-    much = estimate(*draw("gaussian_pairs_20x20_0.9"), fit=QUICK)
+    much = estimate(*draw("gaussian_pairs_20x20_0.9"), "auto", fit=QUICK)
     assert "too much information for the ceiling ln K = 6.215" in much.warnings[0]
-    roll = estimate(*draw("spiral_2x2", n=2000), fit=CriticFit(max_steps=50, check_every=25))
+    roll = estimate(*draw("spiral_2x2", n=2000), "auto", fit=CriticFit(max_steps=50, check_every=25))
     assert any("methods disagree" in warning for warning in roll.warnings)
 
 
@@ -222,12 +222,12 @@ def test_auto_reaches_its_goal_on_the_known_cases(seed):
 @pytest.mark.slow
 def test_auto_is_consistent_with_itself():
     single, double = draw("uniform_noise_0.75", n=4000), draw("additivity_2x2", n=4000)
-    one, two = estimate(*single), estimate(*double)
+    one, two = estimate(*single, "auto"), estimate(*double, "auto")
     assert two.value / one.value == pytest.approx(2, rel=0.35)
     # data processing: noise on z cannot add information
     x, z = single
     noisy = z + 0.5 * torch.randn(z.shape, generator=stream(1, "noise"), dtype=z.dtype)
-    assert estimate(x, noisy).value < one.value
+    assert estimate(x, noisy, "auto").value < one.value
 
 
 def test_table_has_one_row_per_case_and_method_and_keeps_refusals():
@@ -246,13 +246,13 @@ def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match=r"method: expected one of 'auto'.*got 'kde'"):
         estimate(x, z, "kde")
     with pytest.raises(ValueError, match="paired samples, got 100 and 99"):
-        estimate(x, z[1:])
+        estimate(x, z[1:], "auto")
     with pytest.raises(ValueError, match=r"z: expected \[n\] or \[n, dim\], got shape \(100, 1, 1\)"):
-        estimate(x, z[..., None])
+        estimate(x, z[..., None], "auto")
     with pytest.raises(ValueError, match="x: expected finite values, got 100"):
-        estimate(x * math.nan, z)
+        estimate(x * math.nan, z, "auto")
     with pytest.raises(ValueError, match="x: samples: expected an integer >= 64, got 50"):
-        estimate(x[:50], z[:50])
+        estimate(x[:50], z[:50], "auto")
     with pytest.raises(ValueError, match="none is constant or a sum of others"):
         estimate(torch.cat([x, x], dim=1), z, "gaussian")
     with pytest.raises(ValueError, match="variant: expected 1 or 2, got 3"):
