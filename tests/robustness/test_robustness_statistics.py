@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from msda_analysis.robustness import Outcome, compare, mcnemar, median_norm, paired_bootstrap, survival_curve
+from msda_analysis.robustness.statistics import holm, nested_test
+
+
+def bits(n, share, seed):
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) < share
+
+
+def test_mcnemar_by_hand():
+    a = torch.tensor([True] * 8 + [False] * 2 + [True] * 5)
+    b = torch.tensor([False] * 8 + [True] * 2 + [True] * 5)
+    result = mcnemar(a, b)
+    # two-sided binomial: 2 * (C(10,0) + C(10,1) + C(10,2)) / 2^10
+    assert result.p_value == pytest.approx(2 * (1 + 10 + 45) / 1024)
+    assert (result.only_a, result.only_b, result.n, result.difference) == (8, 2, 15, 6 / 15)
+    assert mcnemar(a, a).p_value == 1.0
+
+
+def test_bootstrap_of_one_seed_has_the_standard_error_of_paired_differences():
+    a, b = bits(400, 0.7, 0), bits(400, 0.6, 1)
+    result = paired_bootstrap(a, b, resamples=4000)
+    differences = a.double() - b.double()
+    error = float(differences.std() / 400**0.5)
+    assert result.value == pytest.approx(float(differences.mean()))
+    assert (result.high - result.low) / (2 * 1.96) == pytest.approx(error, rel=0.06)
+    assert "one training seed" in result.warnings[0]
+    same = paired_bootstrap(a, a)
+    assert same.value == same.low == same.high == 0.0
+
+
+def test_bootstrap_counts_the_variation_between_training_seeds():
+    """Seeds whose images all agree: the only variation is between seeds, with variance s^2 / seeds on each side."""
+    rates_a, rates_b = [0.2, 0.5, 0.8, 0.4], [0.1, 0.3, 0.2, 0.4]
+    n = 1000
+    a, b = (torch.stack([torch.arange(n) < rate * n for rate in rates]) for rates in (rates_a, rates_b))
+    result = paired_bootstrap(a, b, resamples=6000)
+    between = sum(np.var(rates, ddof=1) / 4 for rates in (rates_a, rates_b))
+    within = float((a.double().mean(0) - b.double().mean(0)).var() / n)
+    draws = (result.high - result.low) / (2 * 1.96)
+    assert draws == pytest.approx((between + within) ** 0.5, rel=0.08)
+    assert result.warnings == ()
+
+
+def test_nested_test_is_welch_when_images_do_not_vary():
+    a = torch.tensor([[True] * 6, [True] * 6, [False] * 6])
+    b = torch.tensor([[False] * 6, [True] * 6, [False] * 6, [False] * 6])
+    expected = stats.ttest_ind(a.double().mean(1), b.double().mean(1), equal_var=False).pvalue
+    assert nested_test(a, b) == pytest.approx(expected)
+    assert nested_test(a[:2], a[:2]) == 1.0
+    assert nested_test(a[:2], ~a[:2]) == 0.0
+
+
+def test_nested_test_keeps_its_level():
+    """No true difference: at most 5 % of p-values below 0.05, up to three standard errors of 300 trials."""
+    generator = torch.Generator().manual_seed(0)
+    false_findings = 0
+    for _ in range(300):
+        difficulty = torch.rand(100, generator=generator)
+        shift = 0.1 * torch.randn(6, 1, generator=generator)
+        survived = torch.rand(6, 100, generator=generator) < (difficulty + shift)
+        false_findings += nested_test(survived[:3], survived[3:]) < 0.05
+    assert false_findings / 300 <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_never_lowers_a_p_value_and_keeps_the_order(p_values):
+    corrected = holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, corrected, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(corrected)[order]) >= 0).all()
+    assert min(corrected) == min(1.0, len(p_values) * min(p_values))
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+    with pytest.raises(ValueError, match=r"p_values\[0\]: expected a number in"):
+        holm([1.5])
+
+
+def make_outcome(success, attacks=("fgsm",), epsilons=(0.1,)):
+    norms = torch.zeros(success.shape[0], success.shape[2])
+    return Outcome(success, norms, torch.ones(success.shape[2], dtype=torch.bool), attacks, epsilons, "linf", 0)
+
+
+def test_compare_says_who_is_more_robust_and_corrects_for_all_rows():
+    weak, strong, like_weak = bits(300, 0.7, 0), bits(300, 0.3, 1), bits(300, 0.7, 2)
+    outcomes = {name: [make_outcome(s[None, None])] for name, s in
+                {"baseline": weak, "mixup": strong, "cutmix": like_weak}.items()}  # fmt: skip
+    table = compare(outcomes, resamples=200)
+    assert len(table) == 3 and set(table["test"]) == {"McNemar exact"}
+    verdict = {(row.a, row.b): row.verdict for row in table.itertuples()}
+    assert verdict == {("baseline", "mixup"): "b", ("baseline", "cutmix"): "undecided", ("mixup", "cutmix"): "a"}
+    assert table["p_holm"].tolist() == holm(table["p_value"].tolist())
+    assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
+
+
+def test_compare_uses_seeds_as_the_outer_level_and_adds_the_worst_case():
+    outcomes = {
+        name: [make_outcome(torch.stack([bits(200, share, 10 * s + k) for k in range(2)])[:, None], ("fgsm", "pgd"))
+               for s in range(3)]
+        for name, share in (("baseline", 0.8), ("mixup", 0.3))
+    }  # fmt: skip
+    table = compare(outcomes, resamples=200)
+    assert table["attack"].tolist() == ["fgsm", "pgd", "worst_case"]
+    assert set(table["test"]) == {"nested t"} and set(table["verdict"]) == {"b"} and set(table["seeds_a"]) == {3}
+
+
+def test_survival_curve_and_its_band():
+    norms = torch.tensor([0.0, 0.1, 0.2, 0.3, torch.inf])
+    curve = survival_curve(norms, [0.0, 0.1, 0.25])
+    assert curve["value"].tolist() == [0.8, 0.6, 0.4]
+    half = (np.log(2 / 0.05) / 10) ** 0.5
+    assert np.allclose(curve["high"] - curve["value"], half) and np.allclose(curve["value"] - curve["low"], half)
+
+
+def test_band_covers_the_whole_true_curve():
+    """400 draws of 50 uniform norms: the band misses somewhere in at most 5 % plus three standard errors."""
+    grid = np.linspace(0, 1, 41)
+    missed = 0
+    for seed in range(400):
+        norms = torch.rand(50, generator=torch.Generator().manual_seed(seed))
+        half = (np.log(2 / 0.05) / 100) ** 0.5
+        value = (norms[:, None] > torch.from_numpy(grid)).double().mean(0).numpy()
+        missed += (np.abs(value - (1 - grid)) > half).any()
+        if seed == 0:
+            curve = survival_curve(norms, grid)
+            assert np.allclose(curve["value"], value) and np.allclose(curve["high"] - value, half)
+    assert missed / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_median_norm_interval_covers():
+    covered = 0
+    for seed in range(300):
+        estimate = median_norm(torch.rand(40, generator=torch.Generator().manual_seed(seed)))
+        covered += estimate.low <= 0.5 <= estimate.high
+    assert covered / 300 >= 0.95 - 3 * (0.05 * 0.95 / 300) ** 0.5
+    assert median_norm(torch.tensor([0.0, 0.2, torch.inf])).value == pytest.approx(0.2)
+    assert median_norm(torch.tensor([1.0])).low is None
+
+
+def test_errors():
+    a = bits(10, 0.5, 0)
+    with pytest.raises(ValueError, match=r"survived_a: expected bool \[image\]"):
+        mcnemar(a.float(), a)
+    with pytest.raises(ValueError, match=r"survived_b: expected bool \[image\] as survived_a"):
+        mcnemar(a, a[:5])
+    with pytest.raises(ValueError, match="survived_b: expected the same 10 images"):
+        paired_bootstrap(a, a[:5])
+    with pytest.raises(ValueError, match="resamples: expected an integer >= 100"):
+        paired_bootstrap(a, a, resamples=10)
+    with pytest.raises(ValueError, match="expected at least 2 training seeds each, got 1 and 1"):
+        nested_test(a, a)
+    one = make_outcome(a[None, None])
+    with pytest.raises(ValueError, match="outcomes: expected at least two augmentations"):
+        compare({"baseline": [one]})
+    with pytest.raises(ValueError, match=r"outcomes\['mixup'\]: expected the same attacks"):
+        compare({"baseline": [one], "mixup": [make_outcome(a[None, None], ("pgd",))]})
+    with pytest.raises(ValueError, match=r"outcomes\['mixup'\]: expected the same images"):
+        compare({"baseline": [one], "mixup": [make_outcome(a[None, None, :5])]})
+    with pytest.raises(ValueError, match="one training seed each or at least two each, got 1 and 2"):
+        compare({"baseline": [one], "mixup": [one, one]})
+    with pytest.raises(ValueError, match=r"minimum_norms: expected float \[image\] >= 0 without NaN"):
+        survival_curve(torch.tensor([0.1, torch.nan]), [0.1])
