@@ -82,7 +82,7 @@ def audit(
 def audit_rows(
     subjects: Iterable[Mixer | Subject | str] | None = None, *, progress: bool = False, **settings: Any
 ) -> list[dict[str, Any]]:
-    """Audit many implementations: one dictionary per subject and check, with the fields of Finding.
+    """Audit many implementations: one dictionary per subject and check, with the fields of Finding and fault_text.
 
     Args:
         subjects: as audit(); None takes all that are known here (ours, torchvision's, timm's and kornia's if installed).

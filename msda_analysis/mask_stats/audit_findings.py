@@ -48,5 +48,5 @@ class Finding:
     fault: str = ""
 
     def row(self) -> dict[str, Any]:
-        """The finding as a dictionary."""
-        return asdict(self)
+        """The finding as a dictionary, with the words of its fault under "fault_text"."""
+        return {**asdict(self), "fault_text": FAULTS.get(self.fault, "")}

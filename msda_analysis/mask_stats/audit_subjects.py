@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -54,7 +54,7 @@ def own_subjects() -> list[Subject]:
         "MixUp": MixUp(),
         "CutMix": CutMix(),
         "CutMix inside": CutMix(geometry="inside"),
-        "CutMix nominal (as the FMix paper's runs)": CutMix(lam_policy="nominal"),
+        "CutMix nominal": CutMix(lam_policy="nominal"),
         "FMix": FMix(),
         "FMix released (as published)": FMix(spectrum="released", lam_policy="nominal", per_batch=True),
     }
@@ -123,7 +123,8 @@ def subject_from_path(path: str, *, alpha: float | None = None) -> Subject:
         ) from error
     if not callable(found):
         raise ValueError(f"subject: expected {path!r} to be callable, got {type(found).__name__}")
-    return Subject(path, lambda num_classes: found, alpha)
+    mixer = cast(Mixer, found)
+    return Subject(path, lambda num_classes: mixer, alpha)
 
 
 def _own(name: str, family: Family) -> Subject:
@@ -134,7 +135,7 @@ def _own(name: str, family: Family) -> Subject:
 
 
 def _timm(num_classes: int, **settings: Any) -> Mixer:
-    from timm.data import Mixup
+    from timm.data.mixup import Mixup
 
     return Mixup(label_smoothing=0.0, num_classes=num_classes, **settings)
 

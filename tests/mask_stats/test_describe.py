@@ -1,6 +1,7 @@
 """The table of masks and its summary."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ def draw(family, n=50, size=(16, 16)):
 
 def test_one_row_per_mask_with_the_promised_columns():
     masks = draw(FMix())
-    table = describe(masks)
+    table: Any = describe(masks)
     assert len(table) == 50
     promised = {"kept_fraction", "perimeter", "transitions_axis0", "transitions_axis1", "components", "euler_number"}
     assert promised | {"holes", "box_dimension", "anisotropy", "spectral_slope"} <= set(table.columns)
@@ -61,6 +62,7 @@ def test_the_summary_has_every_metric_with_an_interval_that_covers_its_value():
     assert {"radial_power", "power_axis0", "power_axis1", "kept_fraction_histogram", "axis_power_ratio"} <= metrics
     assert set(describe(masks).columns) <= metrics
     for metric, _, estimate in rows:
+        assert estimate.low is not None and estimate.high is not None, metric
         assert estimate.low <= estimate.value <= estimate.high, metric
         assert estimate.unit
 

@@ -1,0 +1,70 @@
+"""The audit's figures show what their tables say."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from msda_analysis.figures.audit_plots import plot_audit_matrix, plot_released_versus_paper
+from msda_analysis.mask_stats.audit import Finding
+from msda_analysis.mask_stats.released import released_versus_paper
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return pd.DataFrame(released_versus_paper(30))
+
+
+def findings():
+    return pd.DataFrame(
+        [
+            Finding("ours", "label_weight", "ok", "kept share").row(),
+            Finding("ours", "box_sides", "not applicable", "no boxes").row(),
+            Finding("theirs", "label_weight", "fault", "not the kept share", 0.18, 0.0, "", "B1").row(),
+            Finding("theirs", "box_sides", "fault", "always even", 0.0, 0.5, "", "B4").row(),
+            Finding("theirs", "pairing", "differs", "roll by 1").row(),
+        ]
+    )
+
+
+def test_the_comparison_draws_both_laws_and_their_numbers(comparison, tmp_path):
+    figure = plot_released_versus_paper(comparison)
+    assert isinstance(figure, Figure)
+    titles = {axes.get_title() for axes in figure.axes}
+    assert {"Share of power", "Regions per mask", "1-D masks, $\\delta$ = 1.5"} <= titles
+    regions: Any = next(axes for axes in figure.axes if axes.get_title() == "Regions per mask")
+    drawn = sorted(bar.get_height() for bar in regions.patches)
+    assert drawn == pytest.approx(sorted(comparison.loc[comparison["metric"] == "regions", "value"]))
+    empty = [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text() == "no power"]
+    assert len(empty) == 1
+    figure.savefig(tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").stat().st_size > 1000
+
+
+def test_a_comparison_without_one_law_is_refused(comparison):
+    with pytest.raises(
+        ValueError, match="table: expected records of both laws, isotropic, released; released is missing"
+    ):
+        plot_released_versus_paper(comparison[comparison["law"] == "isotropic"])
+    with pytest.raises(ValueError, match=r"table: expected columns .*; missing: law"):
+        plot_released_versus_paper(comparison.drop(columns="law"))
+
+
+def test_the_matrix_names_faults_and_explains_them():
+    figure = plot_audit_matrix(findings())
+    axes = figure.axes[0]
+    cells = {(text.get_position()): text.get_text() for text in axes.texts}
+    assert cells == {(0, 0): "✓", (1, 0): "", (0, 1): "B1", (1, 1): "B4", (2, 1): "≠"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["ours", "theirs"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["label weight", "box sides", "pairing"]
+    key = axes.get_xlabel().split("\n")
+    assert [line.split()[0] for line in key] == ["B1", "B4"]
+    assert "drawn lambda" in key[0]
+
+
+def test_an_empty_matrix_is_refused():
+    with pytest.raises(ValueError, match="table: expected the rows of an audit, got an empty table"):
+        plot_audit_matrix(findings().iloc[:0])
+    with pytest.raises(ValueError, match="missing: verdict"):
+        plot_audit_matrix(findings().drop(columns="verdict"))
