@@ -5,13 +5,14 @@ from msda_analysis.information.encoder_bounds import encoder_bounds, find_active
 from msda_analysis.information.estimators import METHODS, estimate
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.layers import layer_information
-from msda_analysis.information.vae import encode_images, rate_per_image, vae_information
+from msda_analysis.information.vae import encode_images, encode_reconstructions, rate_per_image, vae_information
 
 __all__ = [
     "METHODS",
     "CriticFit",
     "between_encoders",
     "encode_images",
+    "encode_reconstructions",
     "encoder_bounds",
     "estimate",
     "find_active_units",

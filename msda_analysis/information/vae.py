@@ -120,27 +120,58 @@ def vae_information(
     check_image_batch(images)
     check_count("batch_size", batch_size)
     check_in_range("reconstruction_std", reconstruction_std, 0, float("inf"))
-    code_noise, pixel_noise = stream(seed, "vae_information/code"), stream(seed, "vae_information/pixels")
-    rates, rates_reconstructed, errors = [], [], []
-    with eval_mode(*(module for module in (vae, baseline) if module is not None)):
+    generator = stream(seed, "vae_information/code")
+    rates, errors = [], []
+    with eval_mode(vae):
         for batch in images.split(batch_size):
             code = vae.encode(batch)
             rates += rate_per_image(code.loc, code.log_std).tolist()
-            error = vae.decode(_sample(code, code_noise)) - batch
+            error = vae.decode(_sample(code, generator)) - batch
             errors += error.double().square().flatten(1).mean(dim=1).tolist()
-            if baseline is not None:
-                mean = baseline.decode(_sample(baseline.encode(batch), pixel_noise))
-                seen = vae.encode(mean + reconstruction_std * _normal_like(mean, pixel_noise))
-                rates_reconstructed += rate_per_image(seen.loc, seen.log_std).tolist()
     figures = {
         "rate": mean_estimate(rates, "nats", bound="upper"),
         "mse": mean_estimate(errors, "squared normalized pixels"),
     }
     if baseline is not None:
+        seen = encode_reconstructions(
+            vae, baseline, images, reconstruction_std=reconstruction_std, seed=seed, batch_size=batch_size
+        )
         warnings = (_SELF_BASELINE,) if baseline is vae else ()
-        estimate = mean_estimate(rates_reconstructed, "nats", warnings=warnings)
+        estimate = mean_estimate(rate_per_image(*seen).tolist(), "nats", warnings=warnings)
         figures["rate_reconstructed"] = replace(estimate, details={"reconstruction_std": reconstruction_std})
     return figures
+
+
+def encode_reconstructions(
+    vae: Any,
+    baseline: Any,
+    images: Tensor,
+    *,
+    reconstruction_std: float = 0.1,
+    seed: int = 0,
+    batch_size: int = 500,
+) -> tuple[Tensor, Tensor]:
+    """Codes that one VAE gives to another's noisy reconstructions, as for "rate_reconstructed".
+
+    Args:
+        vae, baseline, images, reconstruction_std, seed, batch_size: as in `vae_information`.
+
+    Returns:
+        loc, log_std: [n, latent] float64 on the CPU.
+
+    Raises:
+        TypeError, ValueError: `images` is not a float batch, or a setting is out of range.
+    """
+    check_image_batch(images)
+    check_count("batch_size", batch_size)
+    check_in_range("reconstruction_std", reconstruction_std, 0, float("inf"))
+    generator, codes = stream(seed, "vae_information/pixels"), []
+    with eval_mode(vae, baseline):
+        for batch in images.split(batch_size):
+            mean = baseline.decode(_sample(baseline.encode(batch), generator))
+            codes.append(vae.encode(mean + reconstruction_std * _normal_like(mean, generator)))
+    loc, log_std = (torch.cat([getattr(code, name) for code in codes]) for name in ("loc", "log_std"))
+    return loc.double().cpu(), log_std.double().cpu()
 
 
 def _sample(code: Any, generator: torch.Generator) -> Tensor:

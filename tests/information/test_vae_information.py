@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from msda_analysis.information.vae import encode_images, eval_mode, rate_per_image, vae_information
+from msda_analysis.information.vae import (
+    encode_images,
+    encode_reconstructions,
+    eval_mode,
+    rate_per_image,
+    vae_information,
+)
 
 
 class LinearVae(nn.Module):
@@ -99,6 +105,16 @@ def test_encode_images_in_batches_equals_one_pass(images):
     loc, log_std = encode_images(LinearVae().train(), images, batch_size=77)
     assert loc.dtype == torch.float64 and torch.equal(loc, 2 * images.flatten(1).double())
     assert log_std.shape == loc.shape
+
+
+def test_codes_of_reconstructions_are_those_of_the_figure(images):
+    vae, baseline = LinearVae(), LinearVae(1.0, 0.3)
+    loc, log_std = encode_reconstructions(vae, baseline, images, seed=2)
+    figure = vae_information(vae, images, baseline, seed=2)["rate_reconstructed"]
+    assert rate_per_image(loc, log_std).mean().item() == pytest.approx(figure.value, rel=1e-12)
+    assert not torch.equal(loc, encode_reconstructions(vae, baseline, images, seed=3)[0])
+    with pytest.raises(ValueError, match="reconstruction_std"):
+        encode_reconstructions(vae, baseline, images, reconstruction_std=-1.0)
 
 
 @pytest.mark.parametrize(
