@@ -62,8 +62,8 @@ class Study(Common):
     """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; a+b alternates every batch."""
     seeds: int = 2
     """Number of training seeds."""
-    vae_epochs: int = 15
-    """Epochs of the VAEs; 0 leaves them out."""
+    vae_epochs: int | None = None
+    """Epochs of the VAEs (15; 100 with the paper's preset); 0 leaves them out."""
     vae_preset: Literal["default", "paper"] = "default"
     """"paper": the released script's settings (100 epochs unless --vae-epochs is given), one lambda per batch is not implied."""
     vae_batch_size: int = 128
@@ -196,6 +196,27 @@ class Robustness(Common):
 
 
 @dataclass(frozen=True)
+class Audit(Common):
+    """Who samples what: our families, torchvision, timm and kornia (if installed), and any callable of yours."""
+
+    out: Path = Path("audit")
+    """Output folder."""
+    callables: tuple[str, ...] = ()
+    """package.module:function, each taking (images, labels) and returning mixed images with labels."""
+    n_masks: int = 800
+    """Independent masks to look at per implementation."""
+
+    def run(self) -> int:
+        from msda_analysis.studies.audit import write_audit
+
+        page = write_audit(
+            self.out, callables=self.callables, n_masks=self.n_masks, seed=self.seed, command=command_line()
+        )
+        print(page)
+        return 0
+
+
+@dataclass(frozen=True)
 class Bench(Common):
     """Speed, as ratios to a plain version in the same run; parity is checked first."""
 
@@ -219,6 +240,7 @@ Command = (
     | Annotated[Masks, subcommand("masks")]
     | Annotated[Information, subcommand("information")]
     | Annotated[Robustness, subcommand("robustness")]
+    | Annotated[Audit, subcommand("audit")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Bench, subcommand("bench")]
 )
@@ -239,6 +261,13 @@ def main(arguments: list[str] | None = None) -> int:
 def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common") -> int:
     """Make a plan and run it in common.out as the commands do: same messages, same exit codes. For experiment scripts."""
     return _guarded(lambda: _run_study(make_plan(), common.out), common.threads)  # type: ignore[attr-defined]
+
+
+def command_line() -> str:
+    """The command that is running, as a user would type it from the repository's root."""
+    program = Path(sys.argv[0])
+    words = ["python", f"{program.parent.name}/{program.name}"] if program.suffix == ".py" else [program.name]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def usable_device(device: str) -> str:
@@ -279,9 +308,7 @@ def _guarded(run: "Callable[[], int]", threads: int) -> int:
 def _run_study(plan, out: Path, shard: tuple[int, int] = (1, 1)) -> int:
     from msda_analysis.studies import run_study
 
-    program = Path(sys.argv[0])
-    words = ["python", f"{program.parent.name}/{program.name}"] if program.suffix == ".py" else [program.name]
-    summary = run_study(plan, out, shard=shard, command=shlex.join([*words, *sys.argv[1:]]))
+    summary = run_study(plan, out, shard=shard, command=command_line())
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     if summary.report is not None:
         print(f"report: {summary.report}")
@@ -289,6 +316,8 @@ def _run_study(plan, out: Path, shard: tuple[int, int] = (1, 1)) -> int:
 
 
 def _set_threads(threads: int) -> None:
+    if threads < 0:
+        raise ValueError(f"threads: expected an integer >= 0, got {threads}")
     if threads:
         import torch
 

@@ -10,6 +10,7 @@ from msda_analysis import mask_stats
 from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.rng import stream
+from msda_analysis.studies.store import refuse_study
 from msda_analysis.studies.workshop import device_name
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def write_masks(command: "Masks", device: str) -> Path:
         The folder.
 
     Raises:
-        ValueError: unknown family, an option that the family does not have, or a bad size.
+        ValueError: unknown family, an option that the family does not have, a bad size, or a folder with a study.
     """
+    refuse_study(command.out)
     family = _family(command)
     batch = sample_masks(
         family, command.n, command.size, generator=stream(command.seed, "masks command"), device=device

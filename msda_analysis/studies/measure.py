@@ -10,6 +10,7 @@ from msda_analysis.models import VAE, Normalized, load_checkpoint
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.robustness import evaluate
 from msda_analysis.studies.robustness_cells import outcome_rows
+from msda_analysis.studies.store import refuse_study
 from msda_analysis.studies.workshop import device_name
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def measure_information(command: "Information", device: str) -> Path:
         ValueError: a file is no VAE checkpoint of ours, or its images have another shape.
         FileNotFoundError: a file is not there.
     """
+    refuse_study(command.out)
     dataset = _test_part(command.dataset, command.root, command.test_size, device)
     images = dataset.normalize(dataset.images)
     baseline = () if command.baseline is None else (_load_vae(command.baseline, device),)
@@ -45,6 +47,7 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
         ValueError: a file is no classifier checkpoint of ours, an unknown attack, or bad budgets.
         FileNotFoundError: a file is not there.
     """
+    refuse_study(command.out)
     dataset = _test_part(command.dataset, command.root, command.test_size, device)
     rows = []
     for path in command.checkpoints:

@@ -67,7 +67,8 @@ def _vae_fit(command: "Study") -> VaeFit | None:
     if command.vae_epochs == 0:
         return None
     base = PAPER_VAE_FIT if command.vae_preset == "paper" else VaeFit()
-    return replace(base, epochs=command.vae_epochs, batch_size=command.vae_batch_size)
+    epochs = base.epochs if command.vae_epochs is None else command.vae_epochs
+    return replace(base, epochs=epochs, batch_size=command.vae_batch_size)
 
 
 def _classifier_fit(command: "Study") -> ClassifierFit | None:

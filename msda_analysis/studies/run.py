@@ -137,17 +137,21 @@ def _manifest(workshop, table, n_cells: int, n_done: int, n_failed: int, seconds
         },
         "settings": plan.identity(),
         "cells": {"total": n_cells, "done": n_done, "failed": n_failed},
-        "environment": _environment(plan.device),
+        "environment": environment(plan.device),
         "wall_s": seconds,
         "training_s": float(trained),
     }  # fmt: skip
 
 
-def _environment(device: str) -> dict[str, str]:
+def environment(
+    device: str, packages: Sequence[str] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
+) -> dict[str, str]:
+    """Versions of what ran, commit and device; packages that are not installed are left out."""
     import platform
     from importlib.metadata import version
+    from importlib.util import find_spec
 
-    packages = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
+    packages = [name for name in packages if find_spec({"scikit-learn": "sklearn"}.get(name, name))]
     return {
         "msda-analysis": package_version(), "commit": current_commit(), "device": device_name(device),
         "python": platform.python_version(), **{name: version(name) for name in packages},

@@ -103,6 +103,12 @@ class Store:
             json.dump(content, file, indent=1, default=str)
 
 
+def refuse_study(folder: Path) -> None:
+    """Raise ValueError when a folder holds a study, whose table another command would overwrite."""
+    if (Path(folder) / _PLAN).exists():
+        raise ValueError(f"out: {folder} holds a study; choose another --out")
+
+
 def _differences(known: Any, wanted: Any, prefix: str = "") -> str:
     """Names of the settings in which two studies differ, at most five."""
     if not (isinstance(known, dict) and isinstance(wanted, dict)):

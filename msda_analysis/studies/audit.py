@@ -1,0 +1,64 @@
+"""The `audit` command: who samples what, as tables and one page."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from msda_analysis.estimate import Estimate
+from msda_analysis.mask_stats.audit import audit_rows, audit_table, known_subjects, subject_from_path
+from msda_analysis.mask_stats.released import released_versus_paper
+from msda_analysis.results import Source, make_row, replace_file, write_table
+
+
+def write_audit(
+    folder: Path, *, callables: tuple[str, ...] = (), n_masks: int = 800, seed: int = 0, command: str = ""
+) -> Path:
+    """Audit everything known here and the given callables; write audit.csv, released.csv, results.csv and report.html.
+
+    Args:
+        callables: paths "package.module:function" of (images, labels) -> mixed.
+        n_masks: independent masks to look at per implementation.
+        command: the command line, for the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: a path that names nothing callable, or too few masks.
+    """
+    from msda_analysis.figures.audit_section import AUDIT_SECTIONS, FINDINGS_FILE, RELEASED_FILE
+    from msda_analysis.figures.report import write_report
+    from msda_analysis.studies.run import environment
+
+    subjects = [*known_subjects(), *(subject_from_path(path) for path in callables)]
+    findings = audit_rows(subjects, progress=True, n_masks=n_masks, seed=seed)
+    _write_csv(folder / FINDINGS_FILE, pd.DataFrame(findings))
+    _write_csv(folder / RELEASED_FILE, pd.DataFrame(released_versus_paper(n=n_masks, seed=seed)))
+    write_table(_long_rows(findings, n_masks, seed), folder / "results.csv")
+    manifest = {
+        "study": "audit", "title": "Audit of mixed-sample data augmentation", "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {"n_masks": n_masks, "seed": seed, "subjects": [subject.name for subject in subjects]},
+        "environment": environment("cpu", ("torch", "torchvision", "timm", "kornia")),
+    }  # fmt: skip
+    with replace_file(folder / "manifest.json") as file:
+        pd.Series(manifest).to_json(file, indent=1)
+    with pd.option_context("display.width", 200, "display.max_columns", 30, "display.max_colwidth", 24):
+        print(audit_table(findings, content="verdict").T.to_string())
+    return write_report(folder, AUDIT_SECTIONS)
+
+
+def _long_rows(findings: list[dict], n_masks: int, seed: int) -> list[dict]:
+    rows = []
+    for finding in findings:
+        source = Source("audit", finding["subject"], "probe images", "", finding["subject"], seed, {"n_masks": n_masks})
+        value = float("nan") if finding["value"] is None else finding["value"]
+        words = (f"{finding['verdict']}: {finding['answer']}", *filter(None, (finding["fault"], finding["note"])))
+        rows.append(make_row(source, f"audit_{finding['check']}", Estimate(value, "", n=n_masks, warnings=words)))
+    return rows
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    with replace_file(path) as file:
+        table.to_csv(file, index=False)
