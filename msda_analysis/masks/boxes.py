@@ -1,10 +1,11 @@
-"""Box masks in one, two and three dimensions, by comparing index ranges with box edges: no loop over masks."""
+"""Box masks in one, two and three dimensions, and the law of what they cut."""
 
 import math
 
 import torch
 from torch import Tensor
 
+from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
 from msda_analysis.rng import numpy_from_key
 
 
@@ -19,16 +20,46 @@ def box_masks(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
     Returns:
         [n, 1, *size] float32 on the device of `starts`.
     """
+    return (write_boxes if starts.device.type == "cpu" else compare_boxes)(starts, lengths, size)
+
+
+def compare_boxes(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
+    """box_masks by comparing index ranges with box edges: no loop over masks, for a GPU."""
     n, n_axes = starts.shape
-    inside = None
+    inside = torch.ones((), dtype=torch.bool, device=starts.device)
     for axis, length in enumerate(size):
         index = torch.arange(length, device=starts.device)
         start, stop = starts[:, axis, None], starts[:, axis, None] + lengths[:, axis, None]
         covers = (index >= start) & (index < stop)  # [n, length]
-        covers = covers.view(n, *(length if i == axis else 1 for i in range(n_axes)))
-        inside = covers if inside is None else inside & covers
-    assert inside is not None
+        inside = inside & covers.view(n, *(length if i == axis else 1 for i in range(n_axes)))
     return (~inside).to(torch.float32).unsqueeze(1)
+
+
+def write_boxes(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
+    """box_masks on a CPU: one write of the masks, box by box."""
+    masks = empty_on_cpu(len(starts), 1, *size)
+    cells = masks[:, 0].numpy()
+    firsts = starts.clamp(min=0).tolist()
+    stops = (starts + lengths).clamp(min=0).tolist()
+    step = max(1, BLOCK_VALUES // math.prod(size))
+
+    def write(block: int) -> None:
+        part = slice(block * step, (block + 1) * step)
+        cells[part] = 1.0
+        for mask, first, stop in zip(cells[part], firsts[part], stops[part], strict=True):
+            mask[tuple(map(slice, first, stop))] = 0.0
+
+    run_on_threads(write, -(-len(starts) // step))
+    return masks
+
+
+def kept_shares(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
+    """[n] float32: the share of cells outside each box, what really is kept of the first image."""
+    cut = torch.ones(len(starts), dtype=torch.float64, device=starts.device)
+    for axis, length in enumerate(size):
+        start, stop = starts[:, axis], starts[:, axis] + lengths[:, axis]
+        cut = cut * (stop.clamp(min=0, max=length) - start.clamp(min=0, max=length)) / length
+    return (1 - cut).to(torch.float32)
 
 
 def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> tuple[Tensor, Tensor]:

@@ -71,13 +71,19 @@ def sample_masks(
 def draw_fields(family: FMix, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None) -> np.ndarray:
     """[n, *size] float32 fields from a stream of their own; the first k of n equal a draw of k."""
     work = work or Workspace()
+    noise = draw_normals(n, noise_shape(family, size), key, work)
     if family.spectrum == "released":
-        noise = draw_normals(n, released_noise_shape(size), key, work)
         return released_fields(noise, size, family.decay_power, work)
-    if fourier.has_short_axes(size):
-        return product_fields(draw_normals(n, size, key, work), size, family.decay_power, work)
-    noise = draw_normals(n, fourier.noise_shape(size, "isotropic"), key, work)
-    return isotropic_fields(noise, size, family.decay_power, work)
+    make_fields = product_fields if fourier.has_short_axes(size) else isotropic_fields
+    return make_fields(noise, size, family.decay_power, work)
+
+
+def noise_shape(family: FMix, size: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the normals that one mask takes. The released law depends on two rows of its noise only."""
+    if family.spectrum == "released":
+        first, *rest = fourier.noise_shape(size, "released")
+        return (min(first, 2), *rest)
+    return size if fourier.has_short_axes(size) else fourier.noise_shape(size, "isotropic")
 
 
 def draw_normals(n: int, shape: tuple[int, ...], key: int, work: Workspace) -> np.ndarray:
@@ -87,12 +93,6 @@ def draw_normals(n: int, shape: tuple[int, ...], key: int, work: Workspace) -> n
     values = work.array("noise", n, -(-used // 16) * 16)
     torch.from_numpy(values).normal_(generator=generator_from_key(key))
     return values[:, :used].reshape(n, *shape)
-
-
-def released_noise_shape(size: tuple[int, ...]) -> tuple[int, ...]:
-    """The part of the released noise that its masks depend on: two rows of the first axis."""
-    first, *rest = fourier.noise_shape(size, "released")
-    return (min(first, 2), *rest)
 
 
 def product_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: Workspace) -> np.ndarray:

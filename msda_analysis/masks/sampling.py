@@ -1,5 +1,6 @@
 """sample_masks: the one door to every mask. Draws are functions of one key taken from the generator."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_count, check_size
 from msda_analysis.masks import fourier, fourier_cpu
-from msda_analysis.masks.boxes import box_masks, draw_boxes
+from msda_analysis.masks.boxes import box_masks, draw_boxes, kept_shares
 from msda_analysis.masks.families import Alternate, CutMix, Family, FMix, MixUp, family_at
 from msda_analysis.masks.lam import lam_on_device
-from msda_analysis.rng import derive_key, philox_uniforms, take_key
+from msda_analysis.rng import derive_key, numpy_from_key, philox_uniforms, take_key
 
 BACKENDS = ("auto", "torch", "triton")
 
@@ -92,11 +93,15 @@ def masks_from_key(
         return MaskBatch(masks, _label_weights(family, drawn, drawn), drawn)
     if isinstance(family, CutMix):
         starts, lengths = draw_boxes(lam, size, family.geometry, derive_key(key, "boxes"))
-        masks = box_masks(starts, lengths, size)
+        masks, kept = box_masks(starts, lengths, size), kept_shares(starts, lengths, size)
     else:
         round_up = _round_up(family, n, derive_key(key, "rounding"), device)
         masks = sample_fourier(family, lam, size=size, key=derive_key(key, "noise"), round_up=round_up)
-    return MaskBatch(masks, _label_weights(family, masks.flatten(1).mean(1), drawn), drawn)
+        if family.max_soft > 0:
+            kept = masks.flatten(1).mean(1)
+        else:  # exact by construction: no need to count again
+            kept = (fourier.keep_counts(lam, math.prod(size), round_up) / math.prod(size)).to(torch.float32)
+    return MaskBatch(masks, _label_weights(family, kept, drawn), drawn)
 
 
 def _fourier_backend(backend: str, device: torch.device) -> Callable[..., Tensor]:
@@ -133,4 +138,6 @@ def _round_up(family: FMix, n: int, key: int, device: torch.device) -> Tensor | 
     """The released code rounds lambda times the number of cells up or down by a coin; we round to the nearest."""
     if family.spectrum == "isotropic":
         return None
+    if device.type == "cpu":
+        return torch.from_numpy(numpy_from_key(key).random(n) < 0.5)
     return philox_uniforms(key, n, device) < 0.5

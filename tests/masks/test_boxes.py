@@ -9,7 +9,14 @@ import torch
 from scipy import integrate, stats
 
 from msda_analysis import CutMix, sample_masks
-from msda_analysis.masks.boxes import box_masks, draw_boxes, side_distribution
+from msda_analysis.masks.boxes import (
+    box_masks,
+    compare_boxes,
+    draw_boxes,
+    kept_shares,
+    side_distribution,
+    write_boxes,
+)  # fmt: skip
 from msda_analysis.rng import stream
 
 
@@ -17,12 +24,20 @@ def test_box_masks_cell_by_cell():
     starts = torch.tensor([[-1, 2], [0, 0], [3, 3], [1, 1]])
     lengths = torch.tensor([[3, 2], [4, 5], [9, 9], [0, 2]])
     masks = box_masks(starts, lengths, (4, 5))
+    torch.testing.assert_close(kept_shares(starts, lengths, (4, 5)), masks.mean((1, 2, 3)))
     assert masks.shape == (4, 1, 4, 5) and masks.dtype == torch.float32
     for mask, (top, left), (height, width) in zip(masks[:, 0], starts.tolist(), lengths.tolist(), strict=True):
         for row in range(4):
             for column in range(5):
                 cut = top <= row < top + height and left <= column < left + width
                 assert mask[row, column] == (0.0 if cut else 1.0)
+
+
+@pytest.mark.parametrize("size", [(9,), (6, 5), (4, 5, 3), (300, 200)], ids=str)
+def test_boxes_are_the_same_written_or_compared(size):
+    lam = torch.linspace(0, 1, 41, dtype=torch.float64)
+    starts, lengths = draw_boxes(lam, size, "clipped", 4)
+    assert torch.equal(write_boxes(starts, lengths, size), compare_boxes(starts, lengths, size))
 
 
 @pytest.mark.parametrize("size", [(9,), (6, 5), (4, 5, 3)], ids=str)

@@ -25,3 +25,27 @@ def test_kernels_agree_with_the_reference_in_the_interpreter():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: compiled kernels cannot run here")
 def test_compiled_kernels_agree_with_the_reference():
     assert pytest.main(["-q", "-x", str(CASES)]) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: nothing to capture in a CUDA graph")
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_the_pure_part_can_be_captured_in_a_cuda_graph(spectrum):
+    from msda_analysis.masks import fourier
+
+    device, size = torch.device("cuda"), (32, 32)
+    noise = torch.randn(8, *fourier.noise_shape(size, spectrum), device=device)
+    lam = torch.rand(8, dtype=torch.float64, device=device)
+
+    def masks_of():
+        return fourier.binarize(fourier.grey_images(noise, size, 3.0, spectrum), lam)
+
+    expected = masks_of()  # also makes the tables and the FFT plan, which a capture may not
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        masks = masks_of()
+    graph.replay()
+    assert torch.equal(masks, expected)
+    noise.normal_()
+    graph.replay()
+    assert torch.equal(masks, masks_of()) and not torch.equal(masks, expected)

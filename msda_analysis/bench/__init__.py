@@ -1,0 +1,1 @@
+"""Timings, as rows: parity first, then warm-up, repeats, median and spread."""
