@@ -114,9 +114,12 @@ def checkpoint_windows(steps: int) -> list[int]:
 class _Ascent:
     """One start of the attack on a batch: position, best position and step size of every image still unbroken."""
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, norm: Norm, settings: ApgdSettings):
+    def __init__(
+        self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, norm: Norm, settings: ApgdSettings
+    ):
         self.model, self.images, self.labels = model, images, labels
-        self.epsilon, self.norm, self.settings = epsilon, norm, settings
+        self.epsilon, self.settings = epsilon, settings
+        self.norm: Norm = norm
 
     def run(self, start: Tensor) -> tuple[Tensor, Tensor]:
         """Final images and bool [n] broken."""
@@ -181,7 +184,9 @@ class _Ascent:
         rarely = state["improved"] < self.settings.rho * window
         stuck = ~state["was_reduced"] & (state["best_losses"] <= state["judged_losses"])
         reduce = rarely | stuck
-        self._replace(reduce, {"points": state["best"], "gradients": state["best_gradients"], "losses": state["best_losses"]})
+        self._replace(
+            reduce, {"points": state["best"], "gradients": state["best_gradients"], "losses": state["best_losses"]}
+        )
         self._replace(reduce, {"previous": state["best"], "size": state["size"] / 2})
         state |= {"was_reduced": reduce, "judged_losses": state["best_losses"]}
         state["improved"] = torch.zeros_like(state["improved"])

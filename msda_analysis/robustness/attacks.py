@@ -59,7 +59,9 @@ def build_foolbox(name: str, norm: Norm, **settings: Any) -> Any:
     return getattr(attacks, FOOLBOX_CLASSES[name, norm])(**settings)
 
 
-def run_foolbox(attack: Any, model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float | None, key: int) -> Tensor:
+def run_foolbox(
+    attack: Any, model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float | None, key: int
+) -> Tensor:
     """Perturbed images from a foolbox attack: raw, neither clipped to the budget nor checked.
 
     Args:

@@ -56,7 +56,9 @@ def bench_rows(
     model = _trained_model(device, seed, train_steps)
     images, labels = _patterns(n_images, seed, device, step=train_steps + 1)
     accuracy = float((~is_misclassified(model, images, labels)).double().mean())
-    rows = [_row("clean_accuracy", accuracy, "accuracy", n_images, "unseen made-up images; says the network is trained")]
+    rows = [
+        _row("clean_accuracy", accuracy, "accuracy", n_images, "unseen made-up images; says the network is trained")
+    ]
     for norm in NORMS:
         rows += _deepfool_rows(model, images, labels, norm, repeats)
     return [*rows, *_throughput_rows(model, images, labels, seed)]
@@ -99,7 +101,9 @@ def _deepfool_rows(model: nn.Module, images: Tensor, labels: Tensor, norm: Norm,
         ratios = [mine / other for mine, other in zip(times["ours"], times[name], strict=True)]
         label = f"deepfool_{norm}_time_ratio" + ("" if name == "foolbox" else "_held_still")
         rows.append(_row(label, statistics.median(ratios), "ratio", repeats, note, min(ratios), max(ratios)))
-    rows += [_seconds_row(f"deepfool_{norm}_seconds_{name.replace(' ', '_')}", values) for name, values in times.items()]
+    rows += [
+        _seconds_row(f"deepfool_{norm}_seconds_{name.replace(' ', '_')}", values) for name, values in times.items()
+    ]
     return rows
 
 

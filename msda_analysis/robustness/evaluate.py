@@ -89,7 +89,14 @@ def evaluate(
         outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
         probe = (~wrong).nonzero().squeeze(1)
         flags = check_trust(
-            model, images, labels, prepared, outcome, probe, was_training=was_training, settings=trust or TrustSettings()
+            model,
+            images,
+            labels,
+            prepared,
+            outcome,
+            probe,
+            was_training=was_training,
+            settings=trust or TrustSettings(),
         )
     return outcome.with_flags(flags)
 
@@ -197,7 +204,9 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     check_unit_range("images", images)
     check_labels(labels, len(images))
     if labels.ndim != 1:
-        raise TypeError(f"labels: expected int64 [n], got soft labels of shape {tuple(labels.shape)}; use labels.argmax(1)")
+        raise TypeError(
+            f"labels: expected int64 [n], got soft labels of shape {tuple(labels.shape)}; use labels.argmax(1)"
+        )
     if labels.device != images.device:
         raise ValueError(f"labels: expected on the images' device {images.device}, got {labels.device}")
 

@@ -21,7 +21,12 @@ Row = dict[str, Any]
 
 
 def measure_likeness(
-    images: Tensor, perturbations: Mapping[str, Tensor], *, seed: int = 0, partners: int = 64, masks: Tensor | None = None
+    images: Tensor,
+    perturbations: Mapping[str, Tensor],
+    *,
+    seed: int = 0,
+    partners: int = 64,
+    masks: Tensor | None = None,
 ) -> list[Row]:
     """Cosines, spectra and distances to the mixed families of named perturbations, with three references.
 
@@ -93,7 +98,8 @@ def spectrum_rows(perturbation: Tensor, name: str) -> list[Row]:
     """
     shares = radial_power(perturbation)
     return [
-        _row("radial_power", name, _mean(shares[:, radius], "share"), x=float(radius)) for radius in range(shares.shape[1])
+        _row("radial_power", name, _mean(shares[:, radius], "share"), x=float(radius))
+        for radius in range(shares.shape[1])
     ]
 
 
@@ -109,7 +115,10 @@ def distance_rows(
     lengths = perturbation.flatten(1).norm(dim=1)
     nearest: dict[str, Tensor] = {}
     for direction in _directions(images, shifts):
-        found = {"mixup": _distance_to_segment(perturbation, direction), "any_mask": _distance_to_masks(perturbation, direction)}
+        found = {
+            "mixup": _distance_to_segment(perturbation, direction),
+            "any_mask": _distance_to_masks(perturbation, direction),
+        }
         if masks is not None:
             found["sampled_masks"] = _distance_to_samples(perturbation, direction, masks)
         nearest = {key: torch.minimum(nearest.get(key, value), value) for key, value in found.items()}
@@ -197,7 +206,9 @@ def _distance_to_masks(perturbation: Tensor, direction: Tensor) -> Tensor:
 
 
 def _distance_to_samples(perturbation: Tensor, direction: Tensor, masks: Tensor) -> Tensor:
-    distances = [(perturbation - (1 - mask) * direction).flatten(1).double().norm(dim=1) for mask in masks.to(direction)]
+    distances = [
+        (perturbation - (1 - mask) * direction).flatten(1).double().norm(dim=1) for mask in masks.to(direction)
+    ]
     return torch.stack(distances).amin(0)
 
 

@@ -39,7 +39,9 @@ class BatchStore:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 found, success, norms = str(file["fingerprint"]), file["success"], file["norms"]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise ValueError(f"folder: {path} cannot be read ({error}); delete it to compute the batch again") from error
+            raise ValueError(
+                f"folder: {path} cannot be read ({error}); delete it to compute the batch again"
+            ) from error
         if found != self.fingerprint:
             raise ValueError(
                 f"folder: {path} was written for another model, other images or other settings; "
@@ -81,6 +83,6 @@ def fingerprint(model: nn.Module, tensors: Mapping[str, Tensor], settings: Mappi
             digest.update(f"{name}={tensor!r}".encode())
             continue
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     digest.update(json.dumps(settings, sort_keys=True, default=repr).encode())
     return digest.hexdigest()

@@ -32,7 +32,13 @@ class SquareSettings:
 
 
 def square_attack(
-    model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, key: int, settings: SquareSettings | None = None
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    key: int,
+    settings: SquareSettings | None = None,
 ) -> Tensor:
     """Images changed by +-epsilon in random squares (boxes), keeping each change that lowers the margin; L-infinity.
 

@@ -271,13 +271,21 @@ def _check_outcomes(outcomes: Mapping[str, Sequence["Outcome"]]) -> None:
     for name, runs in outcomes.items():
         for run in runs:
             if (run.attacks, run.epsilons, run.norm) != (first.attacks, first.epsilons, first.norm):
-                raise ValueError(f"outcomes[{name!r}]: expected the same attacks, epsilons and norm as the first outcome")
+                raise ValueError(
+                    f"outcomes[{name!r}]: expected the same attacks, epsilons and norm as the first outcome"
+                )
             if run.success.shape != first.success.shape:
                 shapes = f"{tuple(first.success.shape)}, got {tuple(run.success.shape)}"
                 raise ValueError(f"outcomes[{name!r}]: expected the same images as the first outcome, shape {shapes}")
 
 
 def _check_norms(minimum_norms: Tensor) -> Tensor:
-    if minimum_norms.ndim != 1 or not len(minimum_norms) or bool(minimum_norms.isnan().any() | (minimum_norms < 0).any()):
-        raise ValueError(f"minimum_norms: expected float [image] >= 0 without NaN, got shape {tuple(minimum_norms.shape)}")
+    if (
+        minimum_norms.ndim != 1
+        or not len(minimum_norms)
+        or bool(minimum_norms.isnan().any() | (minimum_norms < 0).any())
+    ):
+        raise ValueError(
+            f"minimum_norms: expected float [image] >= 0 without NaN, got shape {tuple(minimum_norms.shape)}"
+        )
     return minimum_norms

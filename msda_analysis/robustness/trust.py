@@ -214,7 +214,10 @@ def _fall_at_largest(evidence: _Evidence, i: int, order: list[int]) -> float:
     before = outcome.success[i, order[-2], evidence.rows].nonzero().squeeze(1)
     if not len(before):
         return 0.0
-    images, labels = evidence.images[before.to(evidence.images.device)], evidence.labels[before.to(evidence.labels.device)]
+    images, labels = (
+        evidence.images[before.to(evidence.images.device)],
+        evidence.labels[before.to(evidence.labels.device)],
+    )
     key = derive_key(outcome.seed, "success_falls", attack.name)
     found = attack.run(evidence.model, images, labels, None if attack.is_minimum_norm else epsilon, key)
     clipped = clip_to_budget(images, found, epsilon=epsilon, norm=attack.norm)
@@ -275,7 +278,9 @@ def _short_square(evidence: _Evidence, k: int, left: Tensor) -> Iterator[Flag]:
     found = square_attack(evidence.model, images, labels, epsilon=epsilon, key=key, settings=search)
     share = int(is_misclassified(evidence.model, found, labels).sum()) / len(evidence.rows)
     if share > settings.black_box_share:
-        message = f"a short Square search breaks images at {epsilon:g} that no gradient attack does: gradients may be masked"
+        message = (
+            f"a short Square search breaks images at {epsilon:g} that no gradient attack does: gradients may be masked"
+        )
         yield Flag("black_box_wins", "square", share, settings.black_box_share, message)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from linear_classifier import Linear
+from robustness_cases import Linear
 
 from msda_analysis.robustness import create_attack, evaluate
 from msda_analysis.robustness.apgd import ApgdSettings, apgd, attack_losses, checkpoint_windows

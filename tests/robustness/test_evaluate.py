@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,13 @@ from msda_analysis.robustness import (
 )
 from msda_analysis.robustness.perturbation import clip_to_budget, held_still, perturbation_norms
 
-QUICK = {"square": {"queries": 20}, "apgd_ce": {"steps": 5}, "apgd_dlr": {"steps": 5}, "fmn": {"steps": 5}, "ddn": {"steps": 5}}
+QUICK = {
+    "square": {"queries": 20},
+    "apgd_ce": {"steps": 5},
+    "apgd_dlr": {"steps": 5},
+    "fmn": {"steps": 5},
+    "ddn": {"steps": 5},
+}
 NO_TRUST = TrustSettings(images=0)
 
 
@@ -56,7 +64,10 @@ def test_same_seed_same_result_whatever_ran_before_and_no_trace_left(trained, pa
         torch.rand(17)
         again = evaluate(trained, *patterns, ["uniform_noise", "pgd"], (0.02, 0.5), seed=3, trust=NO_TRUST)
         assert all(module.training for module in trained.modules())
-        assert all(parameter.requires_grad and torch.equal(parameter.grad, gradients[i]) for i, parameter in enumerate(trained.parameters()))
+        assert all(
+            parameter.requires_grad and torch.equal(parameter.grad, gradients[i])
+            for i, parameter in enumerate(trained.parameters())
+        )
         assert all(torch.equal(value, statistics[name]) for name, value in trained.state_dict().items())
     finally:
         trained.eval()
@@ -110,7 +121,10 @@ def test_cascade_keeps_what_is_broken_and_independent_does_not():
     images = torch.full((6, 3, 4, 4), 0.5)
     labels = torch.zeros(6, dtype=torch.int64)
     model, epsilons = _first_channel_model(), (0.2, 0.05, 0.4)  # broken at 0.2 only; in any order
-    for mode, expected, attacked in (("cascade", [True, False, True], [6, 6]), ("independent", [True, False, False], [6] * 3)):
+    for mode, expected, attacked in (
+        ("cascade", [True, False, True], [6, 6]),
+        ("independent", [True, False, False], [6] * 3),
+    ):
         recorder = Recorder()
         attack = Attack("up", "linf", recorder)
         outcome = evaluate(model, images, labels, [attack], epsilons, mode=mode, trust=NO_TRUST)
@@ -122,7 +136,15 @@ def test_cascade_keeps_what_is_broken_and_independent_does_not():
 def test_only_correct_images_are_attacked_in_batches_with_their_own_keys(trained, patterns):
     recorder = Recorder()
     wrong = trained(patterns[0]).argmax(1) != patterns[1]
-    evaluate(trained, *patterns, [Attack("up", "linf", recorder)], (0, 0.1), batch_size=16, mode="independent", trust=NO_TRUST)
+    evaluate(
+        trained,
+        *patterns,
+        [Attack("up", "linf", recorder)],
+        (0, 0.1),
+        batch_size=16,
+        mode="independent",
+        trust=NO_TRUST,
+    )
     assert wrong.any() and sum(n for n, _, _ in recorder.calls) == int((~wrong).sum())
     assert max(n for n, _, _ in recorder.calls) == 16 and {epsilon for _, epsilon, _ in recorder.calls} == {0.1}
     assert len({key for _, _, key in recorder.calls}) == len(recorder.calls)
@@ -132,7 +154,8 @@ def test_restarts_and_repeats_only_add_success(trained, patterns):
     epsilons = (0.02, 0.04)
     starts = [create_attack("pgd", steps=8, restarts=restarts) for restarts in (1, 3)]
     once, thrice = (
-        evaluate(trained, *patterns, [attack], epsilons, mode="independent", trust=NO_TRUST).success for attack in starts
+        evaluate(trained, *patterns, [attack], epsilons, mode="independent", trust=NO_TRUST).success
+        for attack in starts
     )
     assert not (once & ~thrice).any() and once.sum() < thrice.sum()
     noisy = [create_attack("uniform_noise", repeats=times) for times in (1, 20)]
@@ -145,6 +168,20 @@ def test_deepfool_norm_is_an_upper_bound_consistent_with_success(trained, patter
     outcome = evaluate(trained, *patterns, attacks, PAPER_EPSILONS[::3], trust=NO_TRUST)
     for k, epsilon in enumerate(PAPER_EPSILONS[::3]):
         assert torch.equal(outcome.success[:, k], outcome.minimum_norms <= epsilon * (1 + 1e-5))
+
+
+@pytest.mark.parametrize("mode", ["cascade", "independent"])
+def test_memory_does_not_grow_with_the_number_of_budgets(trained, patterns, mode):
+    alive, most = weakref.WeakSet(), []
+
+    def run(model, images, labels, epsilon, key):
+        found = images.clone()
+        alive.add(found)
+        most.append(len(alive))
+        return found
+
+    evaluate(trained, *patterns, [Attack("idle", "linf", run)], np.linspace(0, 1, 30), mode=mode, trust=NO_TRUST)
+    assert len(most) == 29 and max(most) <= 2
 
 
 class Stop(Exception):
@@ -188,7 +225,16 @@ def test_a_stale_file_is_refused(patterns, tmp_path, change, trained):
     else:
         steps = 3
     with pytest.raises(ValueError, match="written for another model, other images or other settings"):
-        evaluate(model, images, labels, [create_attack("bim", steps=steps)], [0.02], seed=seed, folder=tmp_path, trust=NO_TRUST)
+        evaluate(
+            model,
+            images,
+            labels,
+            [create_attack("bim", steps=steps)],
+            [0.02],
+            seed=seed,
+            folder=tmp_path,
+            trust=NO_TRUST,
+        )
 
 
 def test_an_unreadable_file_is_named_and_nothing_needs_pickle(trained, patterns, tmp_path):

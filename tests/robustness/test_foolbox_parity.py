@@ -34,20 +34,20 @@ def test_deepfool_agrees_with_foolbox_on_its_sample_images(trained):
 def test_released_success_is_foolbox_under_the_same_seed(trained, patterns):
     """The released script's loop, written out: attacks outermost, batches in order, foolbox's own success."""
     images, labels = (part[-24:] for part in patterns)
-    outcome = evaluate_released(trained, images, labels, seed=11, batch_size=10)
+    outcome = evaluate_released(trained, images, labels, seed=11, batch_size=10, epsilons=PAPER_EPSILONS[::3])
     attacks = foolbox.attacks
     listed = [
         attacks.FGSM(), attacks.LinfPGD(), attacks.LinfBasicIterativeAttack(),
         attacks.LinfAdditiveUniformNoiseAttack(), attacks.LinfDeepFoolAttack(),
     ]  # fmt: skip
-    expected = np.zeros((5, len(PAPER_EPSILONS), len(images)), dtype=bool)
+    expected = np.zeros((5, len(PAPER_EPSILONS[::3]), len(images)), dtype=bool)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
         wrapped = foolbox.PyTorchModel(trained, bounds=(0, 1), device="cpu")
         for i, attack in enumerate(listed):
             for start in range(0, len(images), 10):
                 part = slice(start, start + 10)
-                _, _, success = attack(wrapped, images[part], labels[part], epsilons=list(PAPER_EPSILONS))
+                _, _, success = attack(wrapped, images[part], labels[part], epsilons=list(PAPER_EPSILONS[::3]))
                 expected[i][:, part] = success.numpy()
     assert outcome.attacks == RELEASED_ATTACKS
     assert np.array_equal(outcome.success.numpy(), expected)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from linear_classifier import Linear
+from robustness_cases import Linear
 from torch import nn
 
 from msda_analysis.robustness import Attack, TrustSettings, create_attack, evaluate
@@ -127,7 +127,9 @@ def test_never_breaks_at_all_and_not_enough_at_a_budget_that_reaches_gray(gray_i
     assert "never_breaks" in names(run(Linear(), gray_images, [lazy]))
 
     def half(model, images, labels, epsilon, key):
-        return torch.where(torch.arange(len(images))[:, None, None, None] % 2 == 0, images, 1 - labels_to_image(model, images))
+        return torch.where(
+            torch.arange(len(images))[:, None, None, None] % 2 == 0, images, 1 - labels_to_image(model, images)
+        )
 
     def labels_to_image(model, images):
         weight = model.weight[model(images).argmax(1)].detach().reshape(images.shape)
