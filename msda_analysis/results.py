@@ -1,6 +1,7 @@
 """The long table: one number per row, with everything needed to know where it came from."""
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from msda_analysis.estimate import Estimate
 
@@ -86,9 +87,15 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         OSError: the disk is full or the folder cannot be written; the old file is kept.
     """
     with replace_file(path) as file:
-        writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
+        _write_csv(rows, file)
+
+
+def to_table(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Rows as the table that read_table would give, without a file."""
+    buffer = io.StringIO()
+    _write_csv(rows, buffer)
+    buffer.seek(0)
+    return _parse_csv(buffer)
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -98,12 +105,8 @@ def read_table(path: Path) -> "pd.DataFrame":
         FileNotFoundError: no such file.
         ValueError: it is not a results table (columns are missing).
     """
-    import pandas as pd
-
-    types: Any = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMERIC, "float64") | dict.fromkeys(_COUNTED, "Int64")
-    empty_marks = {name: ["", "nan"] for name in _NUMERIC} | {name: [""] for name in _COUNTED}
     try:
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty_marks)
+        table = _parse_csv(path)
     except ValueError as error:  # pandas' words for an empty file, undecodable bytes, text where a number belongs
         raise ValueError(f"{path}: expected a results table, but it cannot be read as one ({error})") from error
     missing = [name for name in COLUMNS if name not in table.columns]
@@ -176,6 +179,20 @@ def package_version() -> str:
         return version("msda-analysis")
     except PackageNotFoundError:
         return "unknown"
+
+
+def _write_csv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
+    writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
+
+
+def _parse_csv(source: Path | TextIO) -> "pd.DataFrame":
+    import pandas as pd
+
+    types: Any = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMERIC, "float64") | dict.fromkeys(_COUNTED, "Int64")
+    empty_marks = {name: ["", "nan"] for name in _NUMERIC} | {name: [""] for name in _COUNTED}
+    return pd.read_csv(source, dtype=types, keep_default_na=False, na_values=empty_marks)
 
 
 def _origin(source: Source) -> dict[str, Any]:
