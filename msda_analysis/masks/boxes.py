@@ -49,7 +49,12 @@ def write_boxes(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tenso
         for mask, first, stop in zip(cells[part], firsts[part], stops[part], strict=True):
             mask[tuple(map(slice, first, stop))] = 0.0
 
-    run_on_threads(write, -(-len(starts) // step))
+    n_blocks = -(-len(starts) // step)
+    if step > 1:  # small masks are quicker written than handed out
+        for block in range(n_blocks):
+            write(block)
+    else:
+        run_on_threads(write, n_blocks)
     return masks
 
 

@@ -133,6 +133,11 @@ def released_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) ->
     Returns:
         [n, *size] real field, not normalized.
     """
+    return released_parts(noise, size, decay_power) @ table(two_bin_waves, size[-1], like=noise)
+
+
+def released_parts(noise: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
+    """[n, *size[:-1], 3]: along the last axis, the constant and the real and imaginary part of the one harmonic."""
     # a grid of one row (first length 1) has no imaginary row; the released code fails there, we take zero
     rows = noise[:, :2] * table(released_scale, size, decay_power, like=noise)
     real = rows[:, 0]
@@ -141,8 +146,15 @@ def released_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) ->
     if len(size) > 1:
         bins = torch.fft.ifftn(bins, s=size[:-1], dim=tuple(range(1, len(size))))
     constant, harmonic = bins[..., 0].real, bins[..., 1]
-    parts = torch.stack([constant, harmonic.real, harmonic.imag], dim=-1)
-    return parts @ table(two_bin_waves, size[-1], like=noise)
+    return torch.stack([constant, harmonic.real, harmonic.imag], dim=-1)
+
+
+def released_response(size: tuple[int, ...], decay_power: float) -> Tensor:
+    """[noise values, product of size[:-1] and 3] float64: released_parts as a matrix, for short axes."""
+    first, *rest = noise_shape(size, "released")
+    shape = (min(first, 2), *rest)
+    units = torch.eye(math.prod(shape), dtype=torch.float64).view(-1, *shape)
+    return released_parts(units, size, decay_power).flatten(1)
 
 
 def two_bin_waves(length: int) -> Tensor:

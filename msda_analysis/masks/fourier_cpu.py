@@ -18,6 +18,8 @@ from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_thread
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import derive_key, generator_from_key
 
+_SORTED_CELLS = 2048
+
 
 class Workspace:
     """Arrays of one thread, used again for every block: fresh memory costs more than the arithmetic on it."""
@@ -120,6 +122,16 @@ def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: floa
 
 def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float, work: Workspace) -> np.ndarray:
     """fourier.released_fields in NumPy; only the first two rows of the noise are needed."""
+    if len(size) < 3 and fourier.has_short_axes(size):
+        values = noise[:, :2].reshape(len(noise), -1)
+        parts = (values @ _table(fourier.released_response, size, decay_power)).reshape(-1, *size[:-1], 3)
+    else:
+        parts = _released_parts(noise, size, decay_power)
+    return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))
+
+
+def _released_parts(noise: np.ndarray, size: tuple[int, ...], decay_power: float) -> np.ndarray:
+    """fourier.released_parts in NumPy."""
     rows = noise[:, :2] * _table(fourier.released_scale, size, decay_power)
     bins = np.zeros((len(rows), *rows.shape[2:]), dtype=np.complex64)
     bins.real = rows[:, 0]
@@ -127,14 +139,11 @@ def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float
         bins.imag = rows[:, 1]
     if len(size) > 1:
         bins = np.fft.ifftn(bins, s=size[:-1], axes=range(1, len(size)))
-    parts = np.stack([bins[..., 0].real, bins[..., 1].real, bins[..., 1].imag], axis=-1)
-    return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))
+    return np.stack([bins[..., 0].real, bins[..., 1].real, bins[..., 1].imag], axis=-1)
 
 
 def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, work: Workspace) -> None:
     """Write masks of exactly counts[i] ones at the largest cells of field i; ties go to the lower index.
-
-    Each threshold is found by NumPy's partition, a quickselect that is vectorized where the processor allows.
 
     Args:
         fields: [n, cells] float32; left as they are.
@@ -143,17 +152,29 @@ def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, wo
     """
     scratch = work.array("scratch", *fields.shape)
     np.copyto(scratch, fields)
-    thresholds = np.full((len(fields), 1), np.inf, dtype=np.float32)
-    first_kept = fields.shape[1] - counts
-    for row, index in enumerate(first_kept.tolist()):
-        if index < fields.shape[1]:
-            cells = scratch[row]
-            cells.partition(index)
-            thresholds[row] = cells[index]
+    thresholds = _kth_largest(scratch, counts)
     keep = np.greater_equal(fields, thresholds, out=work.array("keep", *fields.shape, dtype=np.bool_))
     np.copyto(masks, keep)
     if np.count_nonzero(keep) != counts.sum():
         _drop_surplus_ties(masks, fields, thresholds, counts)
+
+
+def _kth_largest(scratch: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[n, 1] the counts[i]-th largest value of each row, infinity for none; reorders the rows.
+
+    Both ways are vectorized in NumPy where the processor allows. A sort of short rows is one call for all of them, which
+    other threads can run beside; for long rows a quickselect each is less work.
+    """
+    n_cells = scratch.shape[1]
+    index = n_cells - counts
+    if n_cells <= _SORTED_CELLS:
+        scratch.sort(axis=1)
+    else:
+        for cells, place in zip(scratch, index.tolist(), strict=True):
+            if place < n_cells:
+                cells.partition(place)
+    found = scratch[np.arange(len(scratch)), np.minimum(index, n_cells - 1)]
+    return np.where(counts > 0, found, np.float32(np.inf))[:, None]
 
 
 def _drop_surplus_ties(masks: np.ndarray, fields: np.ndarray, thresholds: np.ndarray, counts: np.ndarray) -> None:
