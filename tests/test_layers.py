@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "information": {*_MEASURED, "models"},
     "robustness": _MEASURED,
     "mask_stats": {*_MEASURED, "mixing"},
+    "bench": {*_BOTTOM, "masks", "mixing", "models"},
     "results": {"estimate"},
     "figures": {"results", "estimate"},
 }

@@ -57,6 +57,15 @@ def test_a_changed_file_is_decoded_again(image_folder, count_decoded):
     assert (after.images[0] == 7).all() and torch.equal(after.images[1:], before.images[1:])
 
 
+def test_a_change_that_keeps_the_size_is_seen_by_its_date(tmp_path):
+    path = tmp_path / "grey" / "train" / "x" / "0.pgm"
+    path.parent.mkdir(parents=True)
+    for value, date in ((1, 1_000_000_000), (2, 1_000_000_001)):
+        Image.fromarray(np.full((16, 16), value, np.uint8)).save(path)
+        os.utime(path, (date, date))
+        assert (load(tmp_path / "grey").images == value).all()
+
+
 def test_added_removed_and_renamed_files_are_noticed(image_folder):
     assert len(load(image_folder)) == 24
     place = image_folder / "train" / "class_1"
