@@ -63,6 +63,7 @@ def make_plan(settings: Settings) -> StudyPlan:
         vae=fit,
         classifier=None,
         per_batch=is_paper,
+        between=True,
         device=usable_device(settings.device),
     )
     if not settings.smoke:

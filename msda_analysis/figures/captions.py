@@ -156,3 +156,18 @@ def list_metrics(metrics: list[str]) -> str:
 def sentence(*parts: str) -> str:
     """Parts of a caption joined by spaces, empty ones left out."""
     return " ".join(part for part in parts if part)
+
+
+BETWEEN = (
+    "The paper's abstract speaks of the information between the functions that two models learn. Here it is estimated from "
+    "the latents that a VAE and a baseline VAE of another seed give to the same images."
+)
+LAYERS = (
+    "Information between image and layer that a critic finds, by depth of a network in evaluation mode. The network is "
+    "deterministic, so the true value lies far above what any critic can show: read differences between augmentations, not "
+    "heights."
+)
+PERTURBATION_SPECTRA = (
+    "Share of the power of perturbations by radial frequency, mean over classifiers; MixUp's directions and white noise "
+    "for comparison."
+)

@@ -1,5 +1,6 @@
 """Whole figures made of panels; each returns the Figure and the numbers it shows, ready for a CSV beside it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,27 @@ def draw_curves_figure(
     _label_outer(axes, len(present))
     _legend(figure, axes, augmentations_of(drawable(rows, log)), len(present))
     return figure, summarize(rows, ("metric", "augmentation", "x"))
+
+
+@styled
+def draw_perturbation_spectra(table: Table) -> tuple[Figure, Table]:
+    """Share of power against radial frequency, one line per attack or reference, mean over classifiers.
+
+    Shuffled perturbations are left out: their spectrum is that of the perturbations.
+
+    Raises:
+        ValueError: the table has no rows "perturbation_power".
+    """
+    rows = select_rows(table, "perturbation_power")
+    rows = rows[~rows["attack"].str.contains("shuffled") & (rows["x"] > 0)]
+    numbers = rows.groupby(["attack", "x"], as_index=False)["value"].mean()
+    figure = Figure(figsize=(SINGLE_COLUMN, 2.2), layout="constrained")
+    ax = figure.add_subplot()
+    for line, (name, part) in zip(itertools.cycle(("-", "--", "-.", ":")), numbers.groupby("attack"), strict=False):
+        ax.plot(part["x"], part["value"], line, label=attack_label(str(name)))
+    ax.set(xscale="log", yscale="log", xlabel="frequency (cycles per image)", ylabel="share of power")
+    ax.legend(frameon=False)
+    return figure, numbers
 
 
 @styled

@@ -65,7 +65,15 @@ SectionMaker = Callable[[Table, Path], Section | None]
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
 _BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
-           "between_upper", "between_estimate", "active_units")  # fmt: skip
+           "active_units")  # fmt: skip
+_BETWEEN = (
+    "between_upper",
+    "between_difference",
+    "between_info_nce",
+    "between_lower",
+    "between_through_reconstruction",
+)
+_LAYERS = ("layer_mine", "layer_mine_tanh", "layer_nwj", "layer_js", "layer_smile")
 _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "transitions_axis2",
            "axis_power_ratio")  # fmt: skip
 _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
@@ -143,6 +151,50 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
     )
 
 
+def between_section(table: Table, folder: Path) -> Section | None:
+    """What the latents of two VAEs share."""
+    shown = _present(table, _BETWEEN)
+    if not shown:
+        return None
+    return Section(
+        key="between",
+        title="What two VAEs share",
+        text=(captions.BETWEEN,),
+        figures=_dots(table, shown, "between", "test images"),
+        tables=_metric_tables(table, shown, "between", captions.MEANS),
+        metrics=tuple(shown),
+        limits=(captions.CEILING_LIMIT,),
+    )
+
+
+def layers_section(table: Table, folder: Path) -> Section | None:
+    """Information by depth of a classifier."""
+    shown = _present(table, _LAYERS)
+    if not shown:
+        return None
+    figure, numbers = panels.draw_curves_figure(select_rows(table, shown), shown, x_label="layer")
+    caption = captions.sentence(captions.LAYERS, captions.explain_curves(select_rows(table, shown)))
+    return Section(
+        key="layers",
+        title="Information by depth",
+        figures=(FigureItem("layers", figure, numbers, caption, "Information between image and layer, by layer."),),
+        metrics=tuple(shown),
+    )
+
+
+def spectrum_of_perturbations(table: Table) -> tuple[FigureItem, ...]:
+    """Spectra of perturbations by attack, in one panel of lines."""
+    if not has_metric(table, "perturbation_power"):
+        return ()
+    rows = select_rows(table, "perturbation_power")
+    figure, numbers = panels.draw_perturbation_spectra(rows)
+    return (
+        FigureItem(
+            "perturbation_spectra", figure, numbers, captions.PERTURBATION_SPECTRA, captions.PERTURBATION_SPECTRA
+        ),
+    )
+
+
 def robustness_section(table: Table, folder: Path) -> Section | None:
     """Clean and robust accuracy."""
     shown = _present(table, ("accuracy", "robust_accuracy", "minimum_norm_median"))
@@ -200,7 +252,7 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
         key="likeness",
         title="Do perturbations look like MixUp?",
         text=(captions.LIKENESS,),
-        figures=tuple(items),
+        figures=(*items, *spectrum_of_perturbations(table)),
         metrics=tuple(shown),
     )
 
@@ -252,7 +304,7 @@ def other_section(table: Table, folder: Path) -> Section | None:
 
 #: Sections in the order of the page.
 SECTIONS: tuple[SectionMaker, ...] = (
-    masks_section, information_section, bounds_section, robustness_section, comparison_section,
+    masks_section, information_section, bounds_section, between_section, layers_section, robustness_section, comparison_section,
     likeness_section, training_section, flags_section, other_section,
 )  # fmt: skip
 

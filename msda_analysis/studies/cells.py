@@ -1,5 +1,6 @@
 """Cells that train, measure VAEs, describe masks and draw pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -7,10 +8,17 @@ import torch
 from msda_analysis import mask_stats
 from msda_analysis.data import sample_images
 from msda_analysis.estimate import Estimate
-from msda_analysis.information.encoder_bounds import encoder_bounds
-from msda_analysis.information.vae import encode_images, vae_information
+from msda_analysis.information import (
+    between_encoders,
+    encode_images,
+    encode_reconstructions,
+    encoder_bounds,
+    layer_information,
+    vae_information,
+)
 from msda_analysis.masks import family_from_name, sample_masks
-from msda_analysis.models import save_checkpoint
+from msda_analysis.models import VAE, Normalized, save_checkpoint
+from msda_analysis.models.vgg import VGG11
 from msda_analysis.results import Source, make_row
 from msda_analysis.rng import stream
 from msda_analysis.studies import published
@@ -52,15 +60,36 @@ def import_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
 def measure_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """The paper's three figures on the test split, the encoder bounds beside them, and pictures of reconstructions."""
-    vae, *others = [workshop.load_model(need) for need in cell.needs]
+    vae, *others = [workshop.load_vae(need) for need in cell.needs]
     images = workshop.test.normalize(workshop.test.images)
     found = vae_information(vae, images, *others, seed=cell.seed)
     loc, log_std = encode_images(vae, images)
     bounds = encoder_bounds(loc, log_std, seed=cell.seed)
+    if cell.settings["between"] and others:
+        found |= _between(vae, others[0], images, (loc, log_std), cell.seed)
     # "rate" is the same number in both: the paper's name is kept once
     found |= {name: estimate for name, estimate in bounds.items() if name != "rate"}
     _save_reconstructions(workshop, cell, vae, images[:_N_PICTURES], folder)
     return [make_row(workshop.source(cell, "vae"), metric, estimate) for metric, estimate in found.items()]
+
+
+def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
+    """Information between the input and each layer of a VGG-11 in evaluation mode, by depth."""
+    del folder
+    model = workshop.load_model(cell.needs[0])
+    assert isinstance(model, Normalized) and isinstance(model.network, VGG11)
+    images, network = workshop.test.normalize(workshop.test.images), model.network.eval()
+    with torch.no_grad():
+        taps = [network.taps(batch) for batch in images.split(500)]
+    features = {name: torch.cat([tap[name] for tap in taps]) for name in taps[0]}
+    source, rows = workshop.source(cell, network.name), []
+    for method in cell.settings["methods"]:
+        name, cap = ("mine", "tanh") if method == "mine_tanh" else (method, None)
+        found = layer_information(features, images, name, cell.seed, cap=cap)
+        for depth, (layer, estimate) in enumerate(found.items(), start=1):
+            words = (f"layer {layer}, ceiling {estimate.details['ceiling_nats']:.3g} nats", *estimate.warnings)
+            rows.append(make_row(source, f"layer_{method}", replace(estimate, warnings=words), x=depth))
+    return rows
 
 
 def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -90,6 +119,17 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     save_arrays(folder / "masks.npz", masks)
     save_arrays(folder / "mixed.npz", mixed)
     return []
+
+
+def _between(
+    vae: VAE, baseline: VAE, images: torch.Tensor, code: tuple[torch.Tensor, torch.Tensor], seed: int
+) -> dict[str, Estimate]:
+    """The information that a VAE's code shares with a baseline VAE's, the quantity of the paper's abstract."""
+    found = between_encoders(
+        encode_images(baseline, images), code, seed,
+        reconstructed=encode_reconstructions(vae, baseline, images, seed=seed),
+    )  # fmt: skip
+    return {f"between_{name}": estimate for name, estimate in found.items()}
 
 
 def _history_rows(source: Source, history: History) -> Rows:

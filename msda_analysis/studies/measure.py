@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msda_analysis.data import Dataset, load_dataset
-from msda_analysis.information.encoder_bounds import encoder_bounds
-from msda_analysis.information.vae import encode_images, vae_information
+from msda_analysis.information import encode_images, encoder_bounds, vae_information
 from msda_analysis.models import VAE, Normalized, load_checkpoint
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.robustness import evaluate

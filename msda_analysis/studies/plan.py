@@ -112,6 +112,8 @@ class StudyPlan:
         classifier: None leaves the classifiers out.
         attack: None leaves the attacks out.
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
+        between: also estimate the information that each VAE shares with a baseline VAE of another seed.
+        layer_methods: critics for the information by depth; needs the classifier "vgg11_bn". Empty leaves it out.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.published).
         n_masks: masks described per family.
         more_masks: families to describe beside those trained with.
@@ -131,6 +133,8 @@ class StudyPlan:
     classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
     attack: AttackSpec | None = field(default_factory=AttackSpec)
     per_batch: bool = False
+    between: bool = False
+    layer_methods: tuple[str, ...] = ()
     weights: Path | None = None
     n_masks: int = 2000
     more_masks: tuple[str, ...] = ("fmix_released",)
@@ -139,6 +143,10 @@ class StudyPlan:
     def __post_init__(self) -> None:
         check_count("seeds", self.n_seeds)
         check_count("n_masks", self.n_masks, minimum=0)
+        if self.layer_methods and (self.classifier is None or self.classifier.model != "vgg11_bn"):
+            raise ValueError(
+                "layer_methods: information by depth needs the classifier vgg11_bn, which exposes its layers"
+            )
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
         for name in (*self.augmentations, *self.more_masks):
@@ -177,8 +185,9 @@ class StudyPlan:
         trained = {
             (name, seed): Cell("train_vae", name, seed, shared) for seed in self.seeds for name in self.augmentations
         }
+        settings = shared | {"between": self.between}
         measured = [
-            Cell("measure_vae", name, seed, shared, self._with_other_baseline(trained, name, seed))
+            Cell("measure_vae", name, seed, settings, self._with_other_baseline(trained, name, seed))
             for name, seed in trained
         ]
         return [*trained.values(), *measured]
@@ -198,7 +207,12 @@ class StudyPlan:
         trained = [self._classifier_cell(name, seed, shared) for seed in self.seeds for name in self.augmentations]
         attacked = shared | {"attack": to_settings(self.attack)}
         measured = [Cell("measure_classifier", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
-        return [*trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured)]
+        layers = shared | {"methods": list(self.layer_methods)}
+        by_depth = [Cell("measure_layers", cell.augmentation, cell.seed, layers, (cell,)) for cell in trained]
+        return [
+            *trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured),
+            *(by_depth if self.layer_methods else []),
+        ]  # fmt: skip
 
     def _classifier_cell(self, name: str, seed: int, shared: dict[str, Any]) -> Cell:
         if self.weights is None:

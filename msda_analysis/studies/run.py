@@ -28,6 +28,7 @@ RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
     "import_classifier": work.import_classifier,
     "measure_classifier": robustness_cells.measure_classifier,
     "measure_likeness": robustness_cells.measure_likeness,
+    "measure_layers": work.measure_layers,
     "compare_classifiers": robustness_cells.compare_classifiers,
 }
 

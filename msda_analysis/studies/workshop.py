@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from msda_analysis.data import Dataset, load_dataset
-from msda_analysis.models import load_checkpoint
+from msda_analysis.models import VAE, load_checkpoint
 from msda_analysis.results import Source
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
@@ -51,6 +51,12 @@ class Workshop:
             self.plan.name, cell.name, self.plan.data.name, model, augmentation, cell.seed, cell.settings,
             device_name(self.plan.device),
         )  # fmt: skip
+
+    def load_vae(self, cell: Cell) -> VAE:
+        """The trained VAE of a finished training cell."""
+        vae = self.load_model(cell)
+        assert isinstance(vae, VAE)
+        return vae
 
     def load_model(self, cell: Cell) -> torch.nn.Module:
         """The trained model of a finished training cell."""
