@@ -230,7 +230,7 @@ class Bench(Common):
     def run(self) -> int:
         from msda_analysis.studies.bench import write_bench
 
-        print(write_bench(self.what, self.out, usable_device(self.device), seed=self.seed, smoke=self.smoke))
+        print(write_bench(self.what, self.out, usable_device(self.device), smoke=self.smoke))
         return 0
 
 

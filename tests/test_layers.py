@@ -24,14 +24,12 @@ ALLOWED: dict[str, set[str]] = {
     "information": {*_MEASURED, "models"},
     "robustness": _MEASURED,
     "mask_stats": {*_MEASURED, "mixing"},
-    "bench": {*_BOTTOM, "masks", "mixing", "models"},
+    "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "robustness"},
     "results": {"estimate"},
     "figures": {"results", "estimate"},
 }
 _LINE = set(ALLOWED)
 ALLOWED |= {"studies": _LINE, "cli": {*_LINE, "studies"}, "__init__": set()}
-#: Single modules with a wider permission, each for a reason.
-EXCEPTIONS = {"robustness/bench.py": {"models"}}  # times attacks on a network of its own
 
 #: The only modules that may import a third-party package, as path prefixes inside the package.
 BORDERS = {
@@ -99,13 +97,7 @@ def test_every_module_is_in_the_table_and_was_seen():
 def test_imports_are_permitted(path):
     unit = unit_of(path)
     forbidden = own_units(imports_of(path.read_text(encoding="utf-8"))) - ALLOWED[unit] - {unit}
-    forbidden -= EXCEPTIONS.get(module_id(path), set())
     assert not forbidden, f"{module_id(path)} may not import {sorted(forbidden)}"
-
-
-@pytest.mark.parametrize("name", EXCEPTIONS)
-def test_exceptions_are_still_needed(name):
-    assert EXCEPTIONS[name] <= own_units(imports_of((PACKAGE / name).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("package", BORDERS)

@@ -61,7 +61,7 @@ def describe_device(device: torch.device) -> str:
 def versions() -> str:
     """Versions of what the numbers depend on; packages that are not installed are left out."""
     found = [f"python {platform.python_version()}"]
-    for package in ("msda-analysis", "torch", "numpy", "triton", "torchvision", "timm", "kornia"):
+    for package in ("msda-analysis", "torch", "numpy", "triton", "torchvision", "foolbox", "timm", "kornia"):
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:

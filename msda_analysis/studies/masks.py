@@ -53,8 +53,8 @@ def _family(command: "Masks") -> Family:
     family = replace(family, alpha=command.alpha)
     if isinstance(family, FMix):
         return replace(family, decay_power=command.decay_power, max_soft=command.max_soft)
-    if command.max_soft:
-        raise ValueError(f"max_soft: only fmix and fmix_released have soft edges, not {command.family!r}")
+    if command.max_soft or command.decay_power != FMix.decay_power:
+        raise ValueError(f"max_soft, decay_power: only fmix and fmix_released have them, not {command.family!r}")
     assert isinstance(family, (MixUp, CutMix))
     return family
 

@@ -1,13 +1,12 @@
 """Speed of VAE training against the plain loop that one would write first, in one run."""
 
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
 from msda_analysis.data import Batch
 from msda_analysis.models import VAE, create
@@ -32,24 +31,30 @@ def bench_rows(device: str | torch.device = "cpu", *, repeats: int = 5, steps: i
         seed: of weights and images.
 
     Returns:
-        Rows with name, value, unit, low, high, n, note: median over rounds with the smallest and largest.
+        Rows with the columns timing.COLUMNS; low and high are quartiles over rounds.
     """
     check_count("repeats", repeats)
     check_count("steps", steps)
     device = torch.device(device)
     images = torch.randn(_BATCH, 3, 32, 32, generator=stream(seed, "bench images")).to(device)
-    variants: dict[str, Callable[[], None]] = {"plain": _plain_step(images, seed)}
-    variants |= {f"ours_{precision}": _our_step(images, seed, precision) for precision in PRECISIONS}
-    for step in variants.values():
-        _seconds(step, 3, device)  # warm-up
-    rounds = [{name: _seconds(step, steps, device) for name, step in variants.items()} for _ in range(repeats)]
+    variants: dict[str, Callable[[], None]] = {"plain": _many(_plain_step(images, seed), steps)}
+    variants |= {f"ours_{precision}": _many(_our_step(images, seed, precision), steps) for precision in PRECISIONS}
+    seconds = time_together(variants, rounds=repeats, device=device)
+    where: dict[str, Any] = {"size": (32, 32), "batch": _BATCH, "device": device}
     rows = []
-    for name in variants:
-        speeds = [_BATCH * steps / taken[name] for taken in rounds]
-        rows.append(_row(f"vae_training_{name}", speeds, "images/s"))
+    for name, taken in seconds.items():
+        rows.append(make_row(f"vae_training_{name}", _BATCH * steps / taken, "images/s", **where))
         if name != "plain":
-            rows.append(_row(f"vae_training_{name}_ratio", [taken["plain"] / taken[name] for taken in rounds], "ratio"))
+            rows.append(make_row(f"vae_training_{name}_speedup", seconds["plain"] / taken, "ratio", **where))
     return rows
+
+
+def _many(step: Callable[[], None], n: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(n):
+            step()
+
+    return run
 
 
 def _plain_step(images: Tensor, seed: int) -> Callable[[], None]:
@@ -88,24 +93,3 @@ def _vae(seed: int, device: torch.device) -> VAE:
     vae = create("vae", seed=seed)
     assert isinstance(vae, VAE)
     return vae.to(device).train()
-
-
-def _seconds(step: Callable[[], None], n: int, device: torch.device) -> float:
-    _wait(device)
-    started = time.perf_counter()
-    for _ in range(n):
-        step()
-    _wait(device)
-    return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _row(name: str, values: list[float], unit: str) -> Row:
-    return {
-        "name": name, "value": median(values), "unit": unit, "low": min(values), "high": max(values),
-        "n": len(values), "note": "median of rounds, smallest and largest",
-    }  # fmt: skip

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from msda_analysis.checks import check_count
+from msda_analysis.models import create
 from msda_analysis.rng import stream
 from msda_analysis.robustness.attacks import build_foolbox, run_foolbox
 from msda_analysis.robustness.deepfool import deepfool
@@ -36,15 +37,16 @@ def bench_rows(
     """Parity with foolbox, then the ratio of the times, then the throughput of evaluate().
 
     The classifier is a PreAct-ResNet18 for ten classes on 3 x 32 x 32 images, trained for `train_steps` steps on made-up
-    images (smooth class patterns with noise), its last layer fitted on 256 more: untrained networks have odd boundaries. foolbox is run as it is commonly
-    used, on the model as it stands in eval mode; "held still" is foolbox on a model whose weights need no gradients, which
-    is what evaluate() gives every attack.
+    images (smooth class patterns with noise), its last layer fitted on 256 more: untrained networks have odd boundaries.
+    foolbox is run as it is commonly used, on the model as it stands in eval mode; "held still" is foolbox on a model
+    whose weights need no gradients, which is what evaluate() gives every attack.
 
     Args:
         device: where to run.
         n_images: images attacked at once.
         seed: of weights and images.
-        repeats: timed runs of each, alternating (processor time on a CPU, wall time on a GPU); the median of the paired ratios is reported with the smallest and largest.
+        repeats: timed runs of each, alternating (processor time on a CPU, wall time on a GPU); the median of the paired
+            ratios is reported with the smallest and largest.
         train_steps: training steps of 32 images.
 
     Returns:
@@ -144,8 +146,6 @@ def _throughput_rows(model: nn.Module, images: Tensor, labels: Tensor, seed: int
 
 
 def _trained_model(device: torch.device, seed: int, steps: int) -> nn.Module:
-    from msda_analysis.models import create  # the one place where this package needs a network of its own
-
     model = create("preact_resnet18", num_classes=10, seed=seed).to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for step in range(steps):
