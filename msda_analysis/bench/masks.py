@@ -1,5 +1,6 @@
 """Mask and mixing benchmark: parity first, then stages, whole calls, memory, mixing and peers, as rows."""
 
+import os
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,9 @@ def bench_rows(
     """
     device = torch.device(device)
     rows: Rows = []
+    if hasattr(os, "getloadavg"):
+        note = "at the start; above the number of cores, other work took part in every time"
+        rows.append(make_row("load_average", os.getloadavg()[0], "runnable tasks", note=note, device=device))
     for size in sizes:
         check_parity(size, device)
     for size in sizes:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,7 +84,7 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> t
     Source: Yun et al. 2019, section 3.1. Differs: box sides may be odd; theirs lose a pixel to two rounded halves.
     """
     lengths = torch.stack([torch.full((), length, dtype=torch.float64, device=lam.device) for length in size])
-    sides = torch.round(lengths * (1 - lam[:, None]) ** (1 / len(size)))
+    sides = torch.round(lengths * _root(1 - lam, len(size))[:, None])
     place = torch.from_numpy(numpy_from_key(key).random((len(lam), len(size))))  # [n, axis] in [0, 1)
     if lam.device.type == "cuda":
         place = place.pin_memory()
@@ -93,6 +94,13 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> t
     else:
         starts = torch.floor(place * (lengths - sides + 1))
     return starts.to(torch.int64), sides.to(torch.int64)
+
+
+def _root(share: Tensor, degree: int) -> Tensor:
+    """share ** (1 / degree). On a CPU by NumPy: torch hands even a few hundred roots to several threads."""
+    if share.device.type == "cpu":
+        return torch.from_numpy(np.power(share.numpy(), 1 / degree))
+    return share ** (1 / degree)
 
 
 def side_distribution(length: int, side: int, geometry: str) -> dict[int, float]:
