@@ -66,6 +66,10 @@ class Study(Common):
     """Epochs of the VAEs (15; 100 with the paper's preset); 0 leaves them out."""
     vae_preset: Literal["default", "paper"] = "default"
     """"paper": the released script's settings (100 epochs unless --vae-epochs is given), one lambda per batch is not implied."""
+    vae_precision: Literal["float32", "bfloat16"] = "float32"
+    """Of forward and backward passes; bfloat16 is faster where the processor has it."""
+    between: bool = False
+    """Also estimate the information that each VAE shares with a baseline VAE of another seed."""
     vae_batch_size: int = 128
     """Images per step of the VAEs."""
     classifier: str = "small_cnn"

@@ -58,6 +58,7 @@ def study(command: "Study", *, device: str) -> StudyPlan:
             command.released_attacks,
             command.likeness_images,
         ),
+        between=command.between,
         n_masks=command.n_masks,
         device=device,
     )
@@ -68,7 +69,7 @@ def _vae_fit(command: "Study") -> VaeFit | None:
         return None
     base = PAPER_VAE_FIT if command.vae_preset == "paper" else VaeFit()
     epochs = base.epochs if command.vae_epochs is None else command.vae_epochs
-    return replace(base, epochs=epochs, batch_size=command.vae_batch_size)
+    return replace(base, epochs=epochs, batch_size=command.vae_batch_size, precision=command.vae_precision)
 
 
 def _classifier_fit(command: "Study") -> ClassifierFit | None:
