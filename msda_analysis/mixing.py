@@ -8,10 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from msda_analysis.checks import check_finite, check_image_batch, check_in_range, check_labels
-from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
+from msda_analysis.masks.blocks import empty_on_cpu
 from msda_analysis.masks.families import Alternate, Family, check_family
 from msda_analysis.masks.sampling import has_triton, sample_masks
 from msda_analysis.rng import derive_key, generator_from_key, take_key
+
+_THREADED_VALUES = 1 << 15  # from here on torch shares an operation out between its threads
+_BLOCK_VALUES = 1 << 20  # values mixed at once: a block of partners stays in the cache
 
 
 @dataclass(frozen=True)
@@ -142,33 +145,22 @@ def _check_out(out: Tensor, images: Tensor) -> None:
 
 def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, mixed: Tensor, look: bool) -> bool:
     """Write into `mixed`; whether all is finite (where asked to look)."""
-    # one thread has nothing to fear from large torch operations and saves calls
-    block = BLOCK_VALUES if torch.get_num_threads() > 1 else 4 * BLOCK_VALUES
-    per_image = max(1, images[0].numel())
     sums: list[float] = []
 
     def look_at(part: Tensor) -> None:
         if look:
             sums.append(float(part.sum()))
 
-    if per_image <= block:
-        parts = [tensor.split(block // per_image) for tensor in (images, masks, permutation, mixed)]
-
-        def work(i: int) -> None:  # several whole images: gather the partners into place, then blend there
-            first, mask, partners, out = (part[i] for part in parts)
-            look_at(torch.index_select(images, 0, partners, out=out).lerp_(first, mask))
-
-        run_on_threads(work, len(parts[0]))
-    else:
-        n_rows = max(1, images.shape[2] * block // per_image)
-        slabs = list(zip(*(tensor.split(n_rows, dim=2) for tensor in (images, masks, mixed)), strict=True))
-        pairs = permutation.tolist()
-
-        def work(i: int) -> None:  # one image, some rows at a time
-            for first, mask, out in slabs:
-                look_at(torch.lerp(first[pairs[i]], first[i], mask[i], out=out[i]))
-
-        run_on_threads(work, len(images))
+    per_image = max(1, images[0].numel())
+    if per_image >= _THREADED_VALUES:  # one image keeps all threads busy: no copy of the partner is needed
+        first, mask, out = images.unbind(0), masks.unbind(0), mixed.unbind(0)
+        for i, partner in enumerate(permutation.tolist()):
+            look_at(torch.lerp(first[partner], first[i], mask[i], out=out[i]))
+    else:  # some images at a time: gather the partners into place, then blend there while they are in the cache
+        tensors = (images, masks, permutation, mixed)
+        for part in zip(*(tensor.split(max(1, _BLOCK_VALUES // per_image)) for tensor in tensors), strict=True):
+            some, their_masks, partners, place = part
+            look_at(torch.index_select(images, 0, partners, out=place).lerp_(some, their_masks))
     return math.isfinite(sum(sums))
 
 

@@ -14,25 +14,28 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks import fourier
-from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
+from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import derive_key, generator_from_key
 
 _SORTED_CELLS = 2048
+# cells of a block: fits the cache, and long enough that two threads seldom wait for the interpreter lock. Each block has
+# its own stream, so another value gives other masks
+_BLOCK_CELLS = 1 << 17
 
 
 class Workspace:
     """Arrays of one thread, used again for every block: fresh memory costs more than the arithmetic on it."""
 
     def __init__(self) -> None:
-        self._arrays: dict[str, np.ndarray] = {}
+        self._arrays: dict[tuple[str, type], np.ndarray] = {}
 
     def array(self, name: str, *shape: int, dtype: type = np.float32) -> np.ndarray:
-        """An uninitialized array; the last one of this name is lost."""
+        """An uninitialized array; the last one of this name and type is lost."""
         n_values = math.prod(shape)
-        array = self._arrays.get(name)
+        array = self._arrays.get((name, dtype))
         if array is None or array.size < n_values:
-            array = self._arrays[name] = np.empty(n_values, dtype)
+            array = self._arrays[name, dtype] = np.empty(n_values, dtype)
         return array[:n_values].reshape(shape)
 
 
@@ -53,7 +56,7 @@ def sample_masks(
     n_cells = math.prod(size)
     counts = fourier.keep_counts(lam, n_cells, round_up).numpy()
     masks = empty_on_cpu(len(lam), n_cells)
-    rows = max(1, BLOCK_VALUES // n_cells)
+    rows = max(1, _BLOCK_CELLS // n_cells)
     own = threading.local()
 
     def fill(block: int) -> None:
@@ -150,7 +153,8 @@ def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, wo
         counts: [n] in 0..cells.
         masks: [n, cells] float32, overwritten.
     """
-    scratch = work.array("scratch", *fields.shape)
+    spare = work.array("spare", *fields.shape)  # whichever of the two the fields are not in: memory is counted
+    scratch = work.array("noise", *fields.shape) if np.shares_memory(fields, spare) else spare
     np.copyto(scratch, fields)
     thresholds = _kth_largest(scratch, counts)
     keep = np.greater_equal(fields, thresholds, out=work.array("keep", *fields.shape, dtype=np.bool_))
