@@ -13,7 +13,7 @@ def peer_transforms(num_classes: int) -> dict[str, Callable]:
         "cutmix torchvision": v2.CutMix(num_classes=num_classes),
     }
     if find_spec("timm"):
-        from timm.data import Mixup
+        from timm.data import Mixup  # type: ignore
 
         found["mixup timm"] = Mixup(mixup_alpha=1.0, num_classes=num_classes)
         found["cutmix timm"] = Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, num_classes=num_classes)

@@ -59,7 +59,7 @@ def noise_shape(size: tuple[int, ...], spectrum: str) -> tuple[int, ...]:
         return (*size[:-1], size[-1] // 2 + 1, 2)
     middle = [size[2]] if len(size) == 3 else []
     last = [min(size[1], size[1] // 2 + 1 + size[1] % 2)] if len(size) > 1 else []
-    return (size[0], *middle, *last, 2)
+    return (size[0], *middle, *last, 2)  # type: ignore
 
 
 def isotropic_fields(noise: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:

@@ -119,7 +119,7 @@ def isotropic_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: floa
     spectrum = noise.view(np.complex64)[..., 0]
     spare = work.array("spare", *spectrum.shape, dtype=np.complex64)
     for axis in range(1, len(size)):
-        spectrum, spare = np.fft.ifft(spectrum, axis=axis, out=spare), spectrum
+        spectrum, spare = np.fft.ifft(spectrum, axis=axis, out=spare), spectrum  # type: ignore
     return np.fft.irfft(spectrum, n=size[-1], out=work.array("field", len(noise), *size))
 
 
@@ -130,7 +130,7 @@ def released_fields(noise: np.ndarray, size: tuple[int, ...], decay_power: float
         parts = (values @ _table(fourier.released_response, size, decay_power)).reshape(-1, *size[:-1], 3)
     else:
         parts = _released_parts(noise, size, decay_power)
-    return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))
+    return np.matmul(parts, _table(fourier.two_bin_waves, size[-1]), out=work.array("field", len(noise), *size))  # type: ignore
 
 
 def _released_parts(noise: np.ndarray, size: tuple[int, ...], decay_power: float) -> np.ndarray:

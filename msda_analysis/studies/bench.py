@@ -13,7 +13,7 @@ from msda_analysis.bench import timing
 from msda_analysis.results import current_commit, replace_file
 from msda_analysis.studies.workshop import device_name
 
-COLUMNS = (*timing.COLUMNS, "commit", "date")
+COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
 _SMOKE: dict[str, dict[str, Any]] = {
     "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2},
     "training": {"repeats": 1, "steps": 1},
@@ -40,7 +40,7 @@ def write_bench(what: str, folder: Path, device: str, *, smoke: bool = False) ->
     kind = "cpu" if where.type == "cpu" else re.sub(r"\W+", "_", device_name(device)).strip("_").lower()
     path = folder / f"bench_{what}_{kind}.csv"
     with replace_file(path) as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, **origin} for row in rows)
     for row in rows:

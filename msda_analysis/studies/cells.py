@@ -82,7 +82,7 @@ def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     with torch.no_grad():
         taps = [network.taps(batch) for batch in images.split(500)]
     features = {name: torch.cat([tap[name] for tap in taps]) for name in taps[0]}
-    source, rows = workshop.source(cell, network.name), []
+    source, rows = workshop.source(cell, "vgg11_bn"), []
     for method in cell.settings["methods"]:
         name, cap = ("mine", "tanh") if method == "mine_tanh" else (method, None)
         found = layer_information(features, images, name, cell.seed, cap=cap)

@@ -61,7 +61,14 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
         )  # fmt: skip
         settings = {"attack": {"norm": command.norm, "mode": command.mode}}
         source = Source(
-            "robustness", str(path), dataset.name, model.network.name, "", command.seed, settings, device_name(device)
+            "robustness",
+            str(path),
+            dataset.name,
+            str(model.network.name),
+            "",
+            command.seed,
+            settings,
+            device_name(device),
         )
         found = outcome_rows(outcome, source)
         _print(path, found)

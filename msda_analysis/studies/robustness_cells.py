@@ -17,6 +17,7 @@ from msda_analysis.studies.store import PARTIAL
 from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
 
 _OUTCOME = "outcome.npz"
+_OUTCOME_ARRAYS = ("success", "minimum_norms", "is_correct")
 #: The attacks whose perturbations the paper likens to MixUp, and a strong one beside them; with the budgets used.
 _LIKENED = {"deepfool": None, "uniform_noise": 0.03, "pgd": 0.03}
 
@@ -142,9 +143,7 @@ def _save_outcome(outcome: Outcome, path: Path) -> None:
     save_arrays(
         path,
         {
-            "success": outcome.success.numpy(),
-            "minimum_norms": outcome.minimum_norms.numpy(),
-            "is_correct": outcome.is_correct.numpy(),
+            **{name: getattr(outcome, name).numpy() for name in _OUTCOME_ARRAYS},
             "attacks": np.array(outcome.attacks),
             "epsilons": np.array(outcome.epsilons),
         },
@@ -153,6 +152,6 @@ def _save_outcome(outcome: Outcome, path: Path) -> None:
 
 def _load_outcome(path: Path, spec, seed: int) -> Outcome:
     with np.load(path, allow_pickle=False) as arrays:
-        tensors = [torch.from_numpy(arrays[name]) for name in ("success", "minimum_norms", "is_correct")]
+        success, norms, is_correct = (torch.from_numpy(arrays[name]) for name in _OUTCOME_ARRAYS)
         attacks, epsilons = tuple(map(str, arrays["attacks"])), tuple(map(float, arrays["epsilons"]))
-    return Outcome(*tensors, attacks, epsilons, spec.norm, seed, spec.mode)
+    return Outcome(success, norms, is_correct, attacks, epsilons, spec.norm, seed, spec.mode)

@@ -33,7 +33,10 @@ def test_rows_are_complete():
     assert all(tuple(row) == COLUMNS for row in rows)
     names = {row["name"] for row in rows}
     assert {"mask", "mask_rate", "mask_speedup", "peak_memory", "mixing_cost", "stage selection", "batch"} <= names
-    assert all((row["value"] > 0 or row["name"] == "load_average") and row["device"] and "torch" in row["versions"] for row in rows)
+    assert all(
+        (row["value"] > 0 or row["name"] == "load_average") and row["device"] and "torch" in row["versions"]
+        for row in rows
+    )
     assert any(row["note"] == "torchvision" for row in rows)
 
 
