@@ -50,6 +50,10 @@ class Settings(Common):
     """Use a class-balanced part of the training images."""
     seeds: int = 3
     """Training seeds; repeats of the published files with --weights."""
+    augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix", "fmix_released", "fmix+mixup")
+    """As in `msda-analysis study`."""
+    attacks: tuple[str, ...] = STRONG_ATTACKS
+    """Attacks of the preset "default"."""
     model: str = "small_cnn"
     """Classifier to train."""
     epochs: int = 30
@@ -73,13 +77,13 @@ def make_plan(settings: Settings) -> StudyPlan:
     if is_released:
         attack = replace(attack, attacks=RELEASED_ATTACKS, released=True, mode="independent", likeness_images=0)
     else:
-        attack = replace(attack, attacks=STRONG_ATTACKS)
+        attack = replace(attack, attacks=settings.attacks)
     model = "preact_resnet18" if settings.weights is not None else settings.model
     plan = StudyPlan(
         name=f"robustness-{settings.preset}",
         title="Robustness of classifiers trained on mixed images",
         data=DataSpec(settings.dataset, settings.root, settings.train_size),
-        augmentations=("baseline", "mixup", "cutmix", "fmix", "fmix_released", "fmix+mixup"),
+        augmentations=settings.augmentations,
         n_seeds=settings.seeds,
         first_seed=settings.seed,
         vae=None,

@@ -179,7 +179,8 @@ def find_missing(table: Table) -> list[str]:
         "radial_power": "spectrum of the masks",
     }
     absent = [words for metric, words in wanted.items() if metric not in set(done["metric"])]
-    missing = [f"Not measured in this study: {', '.join(absent)}."] if absent else []
+    # a table with none of them, such as an audit's, is no study of this kind
+    missing = [f"Not measured in this study: {', '.join(absent)}."] if 0 < len(absent) < len(wanted) else []
     for (model, metric), rows in done[done["metric"].isin(wanted)].groupby(["model", "metric"]):
         seeds = {name: set(part["seed"].dropna()) for name, part in rows.groupby("augmentation")}
         every = set().union(*seeds.values())
