@@ -16,7 +16,7 @@ from typing import Literal
 import tyro
 
 from msda_analysis.cli import Common, run_plan, usable_device
-from msda_analysis.robustness import RELEASED_ATTACKS
+from msda_analysis.robustness import PAPER_EPSILONS, RELEASED_ATTACKS
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
 
@@ -54,6 +54,10 @@ class Settings(Common):
     """As in `msda-analysis study`."""
     attacks: tuple[str, ...] = STRONG_ATTACKS
     """Attacks of the preset "default"."""
+    epsilons: tuple[float, ...] = PAPER_EPSILONS
+    """Budgets, in [0, 1] pixel units."""
+    shard: str = "1/1"
+    """As in `msda-analysis study`."""
     model: str = "small_cnn"
     """Classifier to train."""
     epochs: int = 30
@@ -73,7 +77,9 @@ class Settings(Common):
 def make_plan(settings: Settings) -> StudyPlan:
     """The plan of a preset."""
     is_released = settings.preset == "released"
-    attack = AttackSpec(n_images=settings.attack_images, likeness_images=settings.likeness_images)
+    attack = AttackSpec(
+        epsilons=settings.epsilons, n_images=settings.attack_images, likeness_images=settings.likeness_images
+    )
     if is_released:
         attack = replace(attack, attacks=RELEASED_ATTACKS, released=True, mode="independent", likeness_images=0)
     else:
@@ -109,7 +115,7 @@ def make_plan(settings: Settings) -> StudyPlan:
 def main(arguments: list[str] | None = None) -> int:
     """Run; exit code as msda-analysis."""
     settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings)
+    return run_plan(lambda: make_plan(settings), settings, shard=settings.shard)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class Settings(Common):
     """Epochs; the preset's if not given (20 or 100)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward and backward passes."""
+    shard: str = "1/1"
+    """As in `msda-analysis study`."""
     smoke: bool = False
     """Seconds instead of minutes: the numbers mean nothing."""
 
@@ -75,7 +77,7 @@ def make_plan(settings: Settings) -> StudyPlan:
 def main(arguments: list[str] | None = None) -> int:
     """Run; exit code as msda-analysis."""
     settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings)
+    return run_plan(lambda: make_plan(settings), settings, shard=settings.shard)
 
 
 if __name__ == "__main__":

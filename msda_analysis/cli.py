@@ -262,9 +262,9 @@ def main(arguments: list[str] | None = None) -> int:
     return _guarded(command.run, getattr(command, "threads", 0))
 
 
-def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common") -> int:
+def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common", *, shard: str = "1/1") -> int:
     """Make a plan and run it in common.out as the commands do: same messages, same exit codes. For experiment scripts."""
-    return _guarded(lambda: _run_study(make_plan(), common.out), common.threads)  # type: ignore[attr-defined]
+    return _guarded(lambda: _run_study(make_plan(), common.out, _parse_shard(shard)), common.threads)  # type: ignore[attr-defined]
 
 
 def command_line() -> str:
