@@ -198,7 +198,7 @@ def _load_folder(path: str, split: str, root: Path, progress: bool) -> Dataset:
     images, labels, classes = load_folder(folder, split, root, progress=progress)
     whole = images if split == "train" else load_folder(folder, "train", root, progress=progress)[0]
     mean, std = channel_statistics(whole)
-    return Dataset(f"folder:{folder.resolve().name}", split, images, labels, classes, mean, std)
+    return Dataset(f"folder:{folder.absolute().name}", split, images, labels, classes, mean, std)
 
 
 def _balanced_indices(labels: Tensor, n: int, n_classes: int, seed: int) -> Tensor:

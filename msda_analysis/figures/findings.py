@@ -80,7 +80,42 @@ def excludes_zero(difference: Estimate) -> bool:
 def information_findings(table: Table) -> list[str]:
     """A sentence for each of the paper's three VAE figures that the table has."""
     present = [metric for metric in ("rate", "rate_reconstructed", "mse") if has_metric(table, metric)]
-    return [compare_with_baseline(select_rows(table, metric), metric_of(metric).label) for metric in present]
+    lines = [compare_with_baseline(select_rows(table, metric), metric_of(metric).label) for metric in present]
+    if "rate" in present:
+        lines[1:1] = compare_seed_by_seed(select_rows(table, "rate"), metric_of("rate").label)
+    return lines
+
+
+def bound_findings(table: Table) -> list[str]:
+    """What the tightest upper bound says, between seeds and seed by seed."""
+    rows = select_rows(table, "fitted") if has_metric(table, "fitted") else None
+    if rows is None:
+        return []
+    label = metric_of("fitted").label
+    return [compare_with_baseline(rows, label), *compare_seed_by_seed(rows, label)]
+
+
+def compare_seed_by_seed(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """Where intervals over test images part company, training seed by training seed; [] without intervals.
+
+    Args:
+        rows: rows of one metric, one per augmentation and seed, with their intervals over images.
+        subject: what was measured, to open the sentence with.
+        reference: augmentation to compare with.
+    """
+    known = rows.dropna(subset=["low", "high", "seed"]).set_index(["augmentation", "seed"])[["low", "high"]]
+    clauses = []
+    for name in (name for name in augmentations_of(rows) if name != reference):
+        shared = [seed for other, seed in known.index if other == name and (reference, seed) in known.index]
+        below = sum(known.loc[(name, seed), "high"] < known.loc[(reference, seed), "low"] for seed in shared)
+        above = sum(known.loc[(name, seed), "low"] > known.loc[(reference, seed), "high"] for seed in shared)
+        if shared:
+            clauses.append(f"{label_of(name)} below in {below} and above in {above} of {len(shared)}")
+    if not clauses:
+        return []
+    return [
+        f"{subject}, intervals over test images that do not overlap {label_of(reference)}'s, seed by seed: {'; '.join(clauses)}."
+    ]
 
 
 def _clause(name: str, difference: Estimate | None) -> str:

@@ -144,6 +144,7 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
         key="bounds",
         title="Tighter bounds on the information",
         text=(captions.BOUNDS,),
+        findings=tuple(findings.bound_findings(table)),
         figures=_dots(table, every, "bounds", "test images"),
         tables=_metric_tables(table, every, "bounds", captions.MEANS),
         metrics=tuple(every),

@@ -101,3 +101,23 @@ def test_direction_of_masks_of_one_seed_uses_the_interval_over_masks(full_table)
 
 def test_masks_without_any_ratio_give_no_sentence(full_table):
     assert compare_axes(full_table[full_table["augmentation"] == "mixup"]) == ""
+
+
+def test_seed_by_seed_counts_intervals_that_do_not_overlap():
+    import pandas as pd
+
+    from msda_analysis.figures.findings import compare_seed_by_seed
+
+    rows = pd.DataFrame(
+        [
+            {"augmentation": "baseline", "seed": 0, "low": 10.0, "high": 11.0},
+            {"augmentation": "baseline", "seed": 1, "low": 10.0, "high": 11.0},
+            {"augmentation": "mixup", "seed": 0, "low": 8.0, "high": 9.0},
+            {"augmentation": "mixup", "seed": 1, "low": 9.5, "high": 10.5},
+            {"augmentation": "cutmix", "seed": 0, "low": 11.5, "high": 12.0},
+        ]
+    )
+    (sentence,) = compare_seed_by_seed(rows, "Rate")
+    assert "MixUp below in 1 and above in 0 of 2" in sentence
+    assert "CutMix below in 0 and above in 1 of 1" in sentence
+    assert compare_seed_by_seed(rows.assign(low=float("nan")), "Rate") == []
