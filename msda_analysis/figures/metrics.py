@@ -199,7 +199,7 @@ _METRICS |= {
 
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",
-    "worst_case": "Worst case", "apgd": "APGD", "square": "Square", "ddn": "DDN", "fmn": "FMN",
+    "worst_case": "Worst case", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip

@@ -180,7 +180,8 @@ def find_missing(table: Table) -> list[str]:
     }
     absent = [words for metric, words in wanted.items() if metric not in set(done["metric"])]
     # a table with none of them, such as an audit's, is no study of this kind
-    missing = [f"Not measured in this study: {', '.join(absent)}."] if 0 < len(absent) < len(wanted) else []
+    is_study = table.empty or len(absent) < len(wanted)
+    missing = [f"Not measured in this study: {', '.join(absent)}."] if absent and is_study else []
     for (model, metric), rows in done[done["metric"].isin(wanted)].groupby(["model", "metric"]):
         seeds = {name: set(part["seed"].dropna()) for name, part in rows.groupby("augmentation")}
         every = set().union(*seeds.values())
