@@ -23,7 +23,7 @@ print(torch.cuda.get_device_name(), torch.__version__)
 PY
 
 echo "== parity on CUDA"
-timeout 180 "$python" -m pytest -q -m gpu tests 2>&1 | tee "$out/gpu_tests.txt"
+timeout 180 "$python" -m pytest -o addopts= -q -m gpu tests 2>&1 | tee "$out/gpu_tests.txt"
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
 
 echo "== masks and mixing"
