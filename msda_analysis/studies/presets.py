@@ -18,9 +18,9 @@ def quickstart(*, seed: int = 0, device: str = "cpu", smoke: bool = False) -> St
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
         data=DataSpec("digits"),
         first_seed=seed,
-        vae=VaeFit(epochs=12, batch_size=64),
+        vae=VaeFit(epochs=10, batch_size=32, lr=4e-3),
         classifier=ClassifierFit(epochs=10, batch_size=64, augment="crop"),
-        attack=AttackSpec(n_images=100),
+        attack=AttackSpec(n_images=60),
         device=device,
     )
     if not smoke:
