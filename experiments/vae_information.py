@@ -70,7 +70,7 @@ def make_plan(settings: Settings) -> StudyPlan:
     )
     if not settings.smoke:
         return plan
-    data = DataSpec(settings.dataset, settings.root, train_size=200, test_size=60)
+    data = DataSpec(settings.dataset, settings.root, train_size=200, test_size=100)
     return replace(plan, data=data, n_seeds=2, vae=replace(fit, epochs=1, batch_size=50), n_masks=100)
 
 
