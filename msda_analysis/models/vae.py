@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from msda_analysis import checks
 from msda_analysis.models.initialization import modules_to_draw
+from msda_analysis.models.resize_conv import resize_convolve
 
 _ENCODER_CHANNELS = (32, 32, 64, 64)
 _DECODER_CHANNELS = (64, 32, 32)
@@ -116,7 +117,9 @@ class VAE(nn.Module):
         """
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z: expected [n, {self.latent}], got {list(z.shape)}")
-        return self.decoder(z)
+        *_, resize, convolution = self.decoder
+        assert isinstance(resize, nn.Upsample) and isinstance(convolution, nn.Conv2d)
+        return resize_convolve(self.decoder[:-2](z), resize, convolution)
 
     def log_likelihood(self, images: Tensor, mean: Tensor) -> Tensor:
         """log p(image | mean) in nats, [n]: summed over pixels and channels, with the constant of the Gaussian."""
