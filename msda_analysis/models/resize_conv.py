@@ -43,6 +43,8 @@ def resize_convolve(x: Tensor, resize: nn.Upsample, convolution: nn.Conv2d) -> T
 
 
 @cache
+@torch.inference_mode(False)  # kept for later calls, which may want gradients
+@torch.no_grad()
 def _resizing_matrix(length: int, size: int, taps: int, padding: int, dtype: torch.dtype) -> Tensor:
     """[size + 2 padding - taps + 1, length * taps]: position i of the output, under tap t, looks at resized i + t."""
     resized = functional.interpolate(torch.eye(length, dtype=torch.float64)[None], size=size, mode="linear")[0]

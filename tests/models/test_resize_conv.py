@@ -29,3 +29,13 @@ def test_in_lower_precision_it_is_the_two_modules():
     x = torch.randn(2, 4, 4, 4)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(resize_convolve(x, resize, convolution), convolution(resize(x)))
+
+
+def test_a_first_call_without_gradients_does_not_spoil_a_later_one_with_them():
+    resize, convolution = nn.Upsample(size=(11, 11), mode="bilinear"), nn.Conv2d(2, 3, 4, padding=1)
+    x = torch.randn(2, 2, 3, 3)
+    with torch.inference_mode():
+        first = resize_convolve(x, resize, convolution)
+    second = resize_convolve(x, resize, convolution)
+    second.sum().backward()
+    assert torch.equal(first, second) and convolution.weight.grad is not None
