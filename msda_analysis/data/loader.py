@@ -59,10 +59,3 @@ def iterate_batches(
             for change in _AUGMENTS[augment]:
                 images = change(images, generator)
         yield Batch(dataset.normalize(images), dataset.labels[chosen], step)
-
-
-def iterate_normalized(dataset: Dataset, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
-    """All images in order, normalized, with their labels; the last batch may be smaller."""
-    for start in range(0, len(dataset), batch_size):
-        part = slice(start, start + batch_size)
-        yield dataset.normalize(dataset.images[part]), dataset.labels[part]

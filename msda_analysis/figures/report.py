@@ -22,6 +22,13 @@ from msda_analysis.results import replace_file
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+_STUDIED = {
+    "rate": "mutual information of VAEs",
+    "accuracy": "clean accuracy",
+    "robust_accuracy": "accuracy under attack",
+    "perimeter": "shape of the masks",
+    "radial_power": "spectrum of the masks",
+}
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
@@ -126,10 +133,11 @@ def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]]
         settings=flatten(manifest.get("settings", {})),
         environment=flatten(manifest.get("environment", {})),
         cells=manifest.get("cells", {}),
-        duration=describe_duration(manifest.get("wall_s")),
+        duration=describe_duration(manifest.get("cells_s")),
         has_manifest=bool(manifest),
         definitions=_definitions(made),
         limits=_limits(table, made),
+        absent=find_absent(table),
         missing=[*problems, *find_missing(table)],
         failures=_failures(table),
         n_rows=len(table),
@@ -168,21 +176,18 @@ def describe_duration(seconds: Any) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def find_absent(table: Table) -> list[str]:
+    """What a study of this package may measure and this one did not; nothing for tables of another kind."""
+    measured = set(table[table["status"] == "ok"]["metric"])
+    absent = [words for metric, words in _STUDIED.items() if metric not in measured]
+    return absent if len(absent) < len(_STUDIED) else []  # a table with none of them, such as an audit's, is no study
+
+
 def find_missing(table: Table) -> list[str]:
-    """What a reader may expect and not find: measurements, seeds of single augmentations, numbers that are NaN."""
+    """What should be there and is not: rows at all, seeds of single augmentations, numbers that are NaN."""
     done = table[table["status"] == "ok"]
-    wanted = {
-        "rate": "mutual information of VAEs",
-        "accuracy": "clean accuracy",
-        "robust_accuracy": "accuracy under attack",
-        "perimeter": "shape of the masks",
-        "radial_power": "spectrum of the masks",
-    }
-    absent = [words for metric, words in wanted.items() if metric not in set(done["metric"])]
-    # a table with none of them, such as an audit's, is no study of this kind
-    is_study = table.empty or len(absent) < len(wanted)
-    missing = [f"Not measured in this study: {', '.join(absent)}."] if absent and is_study else []
-    for (model, metric), rows in done[done["metric"].isin(wanted)].groupby(["model", "metric"]):
+    missing = ["Nothing was measured yet."] if done.empty else []
+    for (model, metric), rows in done[done["metric"].isin(_STUDIED)].groupby(["model", "metric"]):
         seeds = {name: set(part["seed"].dropna()) for name, part in rows.groupby("augmentation")}
         every = set().union(*seeds.values())
         for name, found in seeds.items():

@@ -69,7 +69,7 @@ def measure_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         found |= _between(vae, others[0], images, (loc, log_std), cell.seed)
     # "rate" is the same number in both: the paper's name is kept once
     found |= {name: estimate for name, estimate in bounds.items() if name != "rate"}
-    _save_reconstructions(workshop, cell, vae, images[:_N_PICTURES], folder)
+    _save_reconstructions(workshop, cell, vae, folder)
     return [make_row(workshop.source(cell, "vae"), metric, estimate) for metric, estimate in found.items()]
 
 
@@ -141,14 +141,14 @@ def _history_rows(source: Source, history: History) -> Rows:
     return rows
 
 
-def _save_reconstructions(workshop: Workshop, cell: Cell, vae, images: torch.Tensor, folder: Path) -> None:
-    test = workshop.test
+def _save_reconstructions(workshop: Workshop, cell: Cell, vae: VAE, folder: Path) -> None:
+    shown = workshop.test.take(min(_N_PICTURES, len(workshop.test)), name="test_size")  # as many classes as there are
     with torch.no_grad():
-        decoded = vae.decode(vae.encode(images).loc)
-    mean, std = (torch.tensor(v, device=decoded.device).view(-1, 1, 1) for v in (test.mean, test.std))
+        decoded = vae.decode(vae.encode(shown.normalize(shown.images)).loc)
+    mean, std = (torch.tensor(v, device=decoded.device).view(-1, 1, 1) for v in (shown.mean, shown.std))
     # pictures only: what is out of range cannot be shown
-    shown = (decoded * std + mean).clamp(0, 1)
-    original = test.images[: len(images)].float() / 255
+    rebuilt = (decoded * std + mean).clamp(0, 1)
+    original = shown.unit_images()
     save_arrays(
-        folder / "reconstructions.npz", {"original": original.cpu().numpy(), cell.augmentation: shown.cpu().numpy()}
+        folder / "reconstructions.npz", {"original": original.cpu().numpy(), cell.augmentation: rebuilt.cpu().numpy()}
     )

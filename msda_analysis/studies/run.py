@@ -68,7 +68,6 @@ def run_study(
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
-    started = time.perf_counter()
     store = Store(folder, plan)
     cells = plan.cells()
     workshop = Workshop(plan, store, progress)
@@ -79,7 +78,7 @@ def run_study(
     done = [cell for cell in cells if store.is_done(cell)]
     report = None
     if shard[1] == 1 or len(done) == len(cells):
-        report = _write_outputs(workshop, cells, len(done), failed, time.perf_counter() - started, command)
+        report = _write_outputs(workshop, cells, len(done), failed, command)
     return Summary(len(cells), len(done), failed, report)
 
 
@@ -98,11 +97,12 @@ def _run_cells(workshop: Workshop, cells: Sequence[Cell], *, may_wait: bool) -> 
 def _run_cell(workshop: Workshop, cell: Cell) -> bool:
     store = workshop.store
     missing = [need.name for need in cell.needs if not store.is_done(need)]
-    folder = store.start(cell)
+    folder, started = store.start(cell), time.perf_counter()
     try:
         if missing:
             raise RuntimeError(f"needs {', '.join(missing)}, which did not finish")
-        store.finish(cell, RUNNERS[cell.kind](workshop, cell, folder))
+        rows = RUNNERS[cell.kind](workshop, cell, folder)
+        store.finish(cell, rows, time.perf_counter() - started)
     except OSError:
         raise  # a full disk or a lost folder: going on would fail everywhere
     except Exception as error:  # one cell's fault must not take the others down; it is stored and counted
@@ -113,17 +113,17 @@ def _run_cell(workshop: Workshop, cell: Cell) -> bool:
     return True
 
 
-def _write_outputs(workshop, cells, n_done: int, n_failed: int, seconds: float, command: str) -> Path:
+def _write_outputs(workshop, cells, n_done: int, n_failed: int, command: str) -> Path:
     from msda_analysis.figures.report import write_report  # matplotlib, needed only here
 
     store = workshop.store
     table = read_table(store.collect(cells))
-    store.write_manifest(_manifest(workshop, table, len(cells), n_done, n_failed, seconds, command))
+    store.write_manifest(_manifest(workshop, table, cells, n_done, n_failed, command))
     _collect_pictures(store, cells)
     return write_report(store.folder)
 
 
-def _manifest(workshop, table, n_cells: int, n_done: int, n_failed: int, seconds: float, command: str) -> dict:
+def _manifest(workshop, table, cells, n_done: int, n_failed: int, command: str) -> dict:
     plan = workshop.plan
     train, test = workshop.train, workshop.test
     trained = table[table["metric"] == "epoch_seconds"]["value"].sum()
@@ -137,9 +137,9 @@ def _manifest(workshop, table, n_cells: int, n_done: int, n_failed: int, seconds
             "image_shape": list(train.images.shape[1:]), "mean": list(train.mean), "std": list(train.std),
         },
         "settings": plan.identity(),
-        "cells": {"total": n_cells, "done": n_done, "failed": n_failed},
+        "cells": {"total": len(cells), "done": n_done, "failed": n_failed},
         "environment": environment(plan.device),
-        "wall_s": seconds,
+        "cells_s": workshop.store.seconds(cells),
         "training_s": float(trained),
     }  # fmt: skip
 

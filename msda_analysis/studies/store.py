@@ -1,6 +1,7 @@
 """The output folder: what is finished stays finished, whatever interrupts the rest."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from msda_analysis.results import read_rows, replace_file, write_table
 from msda_analysis.studies.plan import Cell, StudyPlan
 
-_PLAN, _ROWS, _FAILURE = "study.json", "rows.csv", "failure.json"
+_PLAN, _ROWS, _FAILURE, _TIMING = "study.json", "rows.csv", "failure.json", "timing.json"
 #: Folder inside a cell's folder for what a cell can resume from.
 PARTIAL = "partial"
 
@@ -59,8 +60,9 @@ class Store:
                 entry.unlink()
         return folder
 
-    def finish(self, cell: Cell, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Mark a cell as done by writing its rows."""
+    def finish(self, cell: Cell, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
+        """Mark a cell as done by writing its rows, and note how long it took."""
+        self._write_json(self.cell_folder(cell) / _TIMING, {"seconds": seconds})
         write_table(rows, self.cell_folder(cell) / _ROWS)
         shutil.rmtree(self.cell_folder(cell) / PARTIAL, ignore_errors=True)
 
@@ -79,6 +81,11 @@ class Store:
         path = self.folder / "results.csv"
         write_table(rows, path)
         return path
+
+    def seconds(self, cells: Sequence[Cell]) -> float:
+        """What the done cells took, over all runs and machines."""
+        files = (self.cell_folder(cell) / _TIMING for cell in cells if self.is_done(cell))
+        return math.fsum(json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files if file.is_file())
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write manifest.json: what ran, where, with which versions."""

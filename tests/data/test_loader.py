@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from msda_analysis.data import AUGMENTS, iterate_batches, iterate_normalized, sample_images
+from msda_analysis.data import AUGMENTS, iterate_batches, sample_images
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +101,6 @@ def test_too_few_images(numbered, n):
     few = replace(numbered, images=numbered.images[:n], labels=numbered.labels[:n])
     with pytest.raises(ValueError, match=f"dataset: expected at least 2 images to train on, got {n}"):
         next(iterate_batches(few, 8, seed=0))
-
-
-def test_iterate_normalized_goes_through_all_in_order(numbered):
-    parts = list(iterate_normalized(numbered, 20))
-    assert [len(labels) for _, labels in parts] == [20, 20, 10]
-    assert torch.cat([labels for _, labels in parts]).tolist() == list(range(50))
-    torch.testing.assert_close(torch.cat([images for images, _ in parts]), numbered.normalize(numbered.images))
 
 
 @pytest.mark.parametrize(

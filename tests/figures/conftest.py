@@ -149,7 +149,7 @@ class StudyMaker:
             },
             "cells": {"total": 36, "done": 35 if failures else 36, "failed": int(failures)},
             "environment": {"python": "3.11.7", "torch": "2.15.0", "device": "cpu", "commit": "0123456789ab"},
-            "wall_s": 1234.5,
+            "cells_s": 1234.5,
         }
 
     def write_pictures(self, folder: Path) -> None:

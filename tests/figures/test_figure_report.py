@@ -169,9 +169,10 @@ def test_sections_appear_only_with_their_rows(small_study):
     assert not {"masks", "robustness", "training", "bounds", "flags", "failed", "other"} & set(reader.ids)
     shown = text_of(path.read_text())
     assert (
-        "Not measured in this study: clean accuracy, accuracy under attack, shape of the masks, spectrum of the masks."
+        "Not part of this study: clean accuracy, accuracy under attack, shape of the masks, spectrum of the masks."
         in shown
     )
+    assert "Incomplete" not in shown, "leaving something out is a choice, not a fault"
     assert "There is no manifest.json" in shown
     assert "FMix has two laws" not in shown
 
@@ -184,7 +185,8 @@ def test_published_figures_stand_only_beside_cifar10(small_study):
 
 def test_an_empty_study_says_that_nothing_was_measured(tmp_path):
     write_table([], tmp_path / "results.csv")
-    assert "Not measured in this study: mutual information of VAEs" in text_of(write_report(tmp_path).read_text())
+    shown = text_of(write_report(tmp_path).read_text())
+    assert "Incomplete. Nothing was measured yet." in shown and "Not part of this study" not in shown
 
 
 def test_a_missing_seed_and_a_nan_are_told(small_study):
