@@ -74,6 +74,20 @@ def test_a_run_finishes_every_cell_in_order(tmp_path, ran):
     assert len(values(tmp_path / "out")) == N_CELLS
 
 
+def test_the_time_of_all_runs_is_counted(tmp_path, ran):
+    def counted() -> float:
+        return json.loads((tmp_path / "out" / "manifest.json").read_text())["cells_s"]
+
+    run_study(PLAN, tmp_path / "out", progress=False)
+    first = counted()
+    assert 0 < first < 60
+    timing = next((tmp_path / "out" / "cells").glob("*/timing.json"))
+    timing.write_text(json.dumps({"seconds": json.loads(timing.read_text())["seconds"] + 100}))
+    run_study(PLAN, tmp_path / "out", progress=False)
+    assert ran == [cell.name for cell in PLAN.cells()], "the second run ran nothing"
+    assert counted() == pytest.approx(first + 100)
+
+
 def test_a_second_run_does_nothing_again(tmp_path, ran):
     run_study(PLAN, tmp_path, progress=False)
     ran.clear()
