@@ -3,16 +3,15 @@
 import csv
 import io
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 from msda_analysis.estimate import Estimate
+from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,29 +122,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-class replace_file:
-    """Context manager: write a text file beside `path`, then put it in place in one step; on error keep the old one."""
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, self.temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        self.file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
-        return self.file
-
-    def __exit__(self, kind, error, trace):
-        try:
-            self.file.close()  # a full disk may only show here
-            if kind is None:
-                os.chmod(self.temporary, 0o644)
-                os.replace(self.temporary, self.path)
-        finally:
-            if os.path.exists(self.temporary):
-                os.unlink(self.temporary)
-
-
 def to_settings(settings: Any) -> Any:
     """A dataclass, or a mapping holding some, as plain JSON values with the class name under "kind"."""
     if is_dataclass(settings) and not isinstance(settings, type):
@@ -181,13 +157,13 @@ def package_version() -> str:
         return "unknown"
 
 
-def _write_csv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
+def _write_csv(rows: Iterable[Mapping[str, Any]], file: IO[Any]) -> None:
     writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
 
 
-def _parse_csv(source: Path | TextIO) -> "pd.DataFrame":
+def _parse_csv(source: Path | IO[Any]) -> "pd.DataFrame":
     import pandas as pd
 
     types: Any = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(_NUMERIC, "float64") | dict.fromkeys(_COUNTED, "Int64")

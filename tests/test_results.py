@@ -1,7 +1,6 @@
 """The long table: what is written comes back, in one step or not at all."""
 
 import csv
-import errno
 import json
 import math
 import os
@@ -20,7 +19,6 @@ from msda_analysis.results import (
     make_row,
     read_rows,
     read_table,
-    replace_file,
     to_settings,
     write_table,
 )
@@ -134,68 +132,6 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.csv"):
         read_table(tmp_path / "nothing.csv")
-
-
-def test_replace_file_makes_folders_and_readable_files(tmp_path):
-    path = tmp_path / "a" / "b" / "t.txt"
-    with replace_file(path) as file:
-        assert not path.exists()
-        file.write("x\n")
-    assert path.read_bytes() == b"x\n" and path.stat().st_mode & 0o777 == 0o644
-
-
-@pytest.mark.parametrize("error", [RuntimeError("midway"), KeyboardInterrupt()], ids=repr)
-def test_a_write_that_stops_midway_keeps_the_old_file(tmp_path, error):
-    path = tmp_path / "t.txt"
-    path.write_text("old")
-
-    def write_half():
-        with replace_file(path) as file:
-            file.write("new" * 10000)
-            file.flush()
-            raise error
-
-    with pytest.raises(type(error)):
-        write_half()
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["t.txt"]
-
-
-class FullDisk:
-    """A file on a full disk: takes text into its buffer, fails when it must be stored."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def write(self, text):
-        return len(text)
-
-    def close(self):
-        self.file.close()
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "t.csv"
-    write_table([row_of(1.0)], path)
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda *a, **k: FullDisk(real(*a, **k)))
-    with pytest.raises(OSError, match="No space left"):
-        write_table([row_of(2.0)], path)
-    monkeypatch.undo()
-    assert read_rows(path)[0]["value"] == "1.0" and os.listdir(tmp_path) == ["t.csv"]
-
-
-def test_a_rename_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "t.csv"
-    path.write_text("old")
-
-    def fail(*_):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="Read-only"):
-        write_table([row_of(2.0)], path)
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["t.csv"]
 
 
 def test_settings_name_their_class():

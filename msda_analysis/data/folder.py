@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
+
+from msda_analysis.files import replace_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -124,13 +126,5 @@ def _write_cache(path: Path, images: Tensor) -> None:
     """Keep the decoded tensor; a cache that cannot be written only costs time, so it is no error."""
     from safetensors.torch import save_file
 
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        os.close(descriptor)
+    with suppress(OSError), replace_path(path) as temporary:
         save_file({"images": images}, temporary)
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.style import styled
-from msda_analysis.results import replace_file
+from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

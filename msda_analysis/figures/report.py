@@ -17,7 +17,7 @@ from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, Sectio
 from msda_analysis.figures.selection import setting_of
 from msda_analysis.figures.style import label_of, law_of, order_augmentations
 from msda_analysis.figures.tables import ResultTable, text_table
-from msda_analysis.results import replace_file
+from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -12,7 +12,7 @@ from msda_analysis.figures.metrics import Table, attack_label, metric_of
 from msda_analysis.figures.plots import attacks_of, with_norm
 from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations
-from msda_analysis.results import replace_file
+from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path

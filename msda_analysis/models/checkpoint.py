@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from msda_analysis.files import replace_file
 from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.zoo import create
 
@@ -38,7 +38,11 @@ def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Ma
     model = getattr(model, "_orig_mod", model)  # the module under torch.compile
     header = _build_header(model, metadata or {})
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    _write_atomically(Path(path), to_safetensors(tensors, header))
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path: expected a file in an existing folder, but {path.parent} is missing")
+    with replace_file(path, binary=True) as file:
+        file.write(to_safetensors(tensors, header))
 
 
 def load_checkpoint(
@@ -182,17 +186,3 @@ def _outline(state: Any) -> str:
     if not isinstance(state, Mapping):
         return f"a {type(state).__name__}"
     return f"a mapping with {', '.join(map(repr, list(state)[:3]))}"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path: expected a file in an existing folder, but {path.parent} is missing")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # still there only after a failure

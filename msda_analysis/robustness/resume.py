@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from msda_analysis.files import replace_file
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,8 @@ class BatchStore:
         """Write a finished batch in one step: the file is there whole or not at all."""
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy())
-            os.replace(temporary, self._path(name))
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+        with replace_file(self._path(name), binary=True) as file:
+            np.savez(file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy())
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msda_analysis.results import read_rows, replace_file, write_table
+from msda_analysis.files import replace_file
+from msda_analysis.results import read_rows, write_table
 from msda_analysis.studies.plan import Cell, StudyPlan
 
 _PLAN, _ROWS, _FAILURE, _TIMING = "study.json", "rows.csv", "failure.json", "timing.json"
