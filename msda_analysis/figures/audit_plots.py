@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from msda_analysis.figures.metrics import Table
@@ -64,7 +65,8 @@ def plot_audit_matrix(table: Table) -> Figure:
     verdicts = list(_COLORS)
     levels = np.full((len(subjects), len(checks)), verdicts.index("not applicable"))
     height = 1.4 + 0.19 * len(subjects) + 0.12 * len(_fault_key(table))
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
+    # browsers may set the longest names a little wider than measured here
+    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
     axes = figure.add_subplot()
     for row in table.to_dict("records"):
         i, k = subjects.index(row["subject"]), checks.index(row["check"])
