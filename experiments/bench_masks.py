@@ -1,36 +1,29 @@
 """How fast are masks and mixing, next to a plain NumPy version and to other packages?
 
-Command: python experiments/bench_masks.py --out experiments/results/bench_masks_cpu.csv
-Time: about two minutes on two CPU cores; --smoke a few seconds. Wants a quiet machine: ratios hold up under load,
+Command: python experiments/bench_masks.py --out experiments/results (as `msda-analysis bench masks`, which writes the same
+bench_masks_<device>.csv, but with a choice of threads)
+Time: about four minutes on two CPU cores; --smoke a few seconds. Wants a quiet machine: ratios hold up under load,
 times do not. On a machine with a GPU: --device cuda.
 Headline: `mask_speedup` of fmix and fmix_released, `mixing_cost`, `peak_memory`.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import torch
 
-from msda_analysis.bench.masks import bench_rows
-from msda_analysis.bench.timing import COLUMNS
+from msda_analysis.studies.bench import write_bench
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, few repeats: only shows that it runs")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads torch may use")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    settings = {"sizes": ((16, 16),), "batch": 8, "rounds": 2} if arguments.smoke else {}
-    rows = bench_rows(device=arguments.device, **settings)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    print(write_bench("masks", arguments.out, arguments.device, smoke=arguments.smoke))
     return 0
 
 

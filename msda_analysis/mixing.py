@@ -1,6 +1,7 @@
 """Mixing: one function for every family, m * x_a + (1 - m) * x_b, and the loss and labels that go with it."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -98,7 +99,9 @@ def mix(
 def blend(images: Tensor, permutation: Tensor, masks: Tensor, *, out: Tensor | None = None) -> Tensor:
     """m * x + (1 - m) * x[permutation].
 
-    On a CPU and without gradients it works in blocks that fit the cache: two reads and one write of the batch.
+    On a CPU and without gradients it works in blocks that fit the cache. Large images are read twice and written once.
+    Small ones are gathered first, then blended in place, two operations: one for each would cost more in calls. One
+    pass takes a compiler: torch.compile of torch.lerp(images[permutation], images, masks).
 
     Args:
         images: [n, channel, *size].
@@ -151,17 +154,23 @@ def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, mixed: 
         if look:
             sums.append(float(part.sum()))
 
-    per_image = max(1, images[0].numel())
+    per_image = max(1, images.numel() // len(images))
     if per_image >= _THREADED_VALUES:  # one image keeps all threads busy: no copy of the partner is needed
         first, mask, out = images.unbind(0), masks.unbind(0), mixed.unbind(0)
         for i, partner in enumerate(permutation.tolist()):
             look_at(torch.lerp(first[partner], first[i], mask[i], out=out[i]))
     else:  # some images at a time: gather the partners into place, then blend there while they are in the cache
-        tensors = (images, masks, permutation, mixed)
-        for part in zip(*(tensor.split(max(1, _BLOCK_VALUES // per_image)) for tensor in tensors), strict=True):
-            some, their_masks, partners, place = part
+        rows = max(1, _BLOCK_VALUES // per_image)
+        for some, partners, their_masks, place in _parts(rows, images, permutation, masks, mixed):
             look_at(torch.index_select(images, 0, partners, out=place).lerp_(some, their_masks))
     return math.isfinite(sum(sums))
+
+
+def _parts(rows: int, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """The tensors, some rows at a time. Short ones stay whole: views of a small batch would cost a tenth of its mixing."""
+    if len(tensors[0]) <= rows:
+        return [tensors]
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
 
 
 class MixTransform:

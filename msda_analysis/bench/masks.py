@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from msda_analysis.bench.numpy_masks import make_mask, sample_mask
 from msda_analysis.bench.peers import peer_transforms
@@ -25,7 +26,7 @@ FAMILIES = {
 
 def bench_rows(
     *, sizes: tuple[tuple[int, int], ...] = ((32, 32), (224, 224)), batch: int = 256, rounds: int = 15,
-    device: str | torch.device = "cpu", peers: bool = True,
+    device: str | torch.device = "cpu", peers: bool = True, compiled: bool = True,
 ) -> Rows:  # fmt: skip
     """Time masks and mixing.
 
@@ -37,6 +38,7 @@ def bench_rows(
         rounds: repeats after the warm-up.
         device: where ours run; the NumPy version always runs on the CPU.
         peers: time torchvision, timm and kornia on the same batch where installed.
+        compiled: time mixing under torch.compile too, where it finds a compiler; takes up to a minute per size.
 
     Returns:
         Rows with the columns timing.COLUMNS; low and high are quartiles.
@@ -55,13 +57,12 @@ def bench_rows(
         rows += mask_rows(size, batch=batch, rounds=rounds, device=device)
         if device.type == "cpu":
             rows += stage_rows(size, rounds=rounds) + memory_rows(size, batch=batch)
-        rows += mixing_rows(size, batch=batch if max(size) < 128 else max(2, batch // 4), rounds=rounds, device=device)
+        few = batch if max(size) < 128 else max(2, batch // 4)
+        rows += mixing_rows(size, batch=few, rounds=rounds, device=device, compiled=compiled)
         if device.type == "cuda":
             rows += training_rows(size, batch=128, rounds=rounds, device=device)
         if peers:
-            rows += peer_rows(
-                size, batch=batch if max(size) < 128 else max(2, batch // 4), rounds=rounds, device=device
-            )
+            rows += peer_rows(size, batch=few, rounds=rounds, device=device)
     return rows
 
 
@@ -153,37 +154,61 @@ def memory_rows(size: tuple[int, int], *, batch: int) -> Rows:
     return rows
 
 
-def mixing_rows(size: tuple[int, int], *, batch: int, rounds: int, device: torch.device) -> Rows:
+def mixing_rows(
+    size: tuple[int, int], *, batch: int, rounds: int, device: torch.device, compiled: bool = False
+) -> Rows:
     """Mixing against three passes over the batch (two reads and one write: an addition)."""
     generator = stream(0, "bench", device=device)
     images = torch.rand(batch, 3, *size, generator=generator, device=device)
     other, out = images.clone(), torch.empty_like(images)
     permutation = torch.randperm(batch, generator=stream(1, "bench")).to(device)
     masks = sample_masks(FMix(), batch, size, generator=stream(2, "bench"), device=device).masks
-    seconds = time_together(
-        {
-            "three passes, buffer": lambda: torch.add(images, other, out=out),
-            "mixing, buffer": lambda: blend(images, permutation, masks, out=out),
-            "three passes, new memory": lambda: images + other,
-            "mixing, new memory": lambda: blend(images, permutation, masks),
-            "copy": lambda: out.copy_(images),
-        },
-        rounds=2 * rounds,
-        device=device,
-    )
+    candidates: dict[str, Callable[[], object]] = {
+        "three passes, buffer": lambda: torch.add(images, other, out=out),
+        "mixing, buffer": lambda: blend(images, permutation, masks, out=out),
+        "three passes, new memory": lambda: images + other,
+        "mixing, new memory": lambda: blend(images, permutation, masks),
+        "copy": lambda: out.copy_(images),
+    }
+    if compiled and (fused := compile_blend(images, permutation, masks)):
+        candidates["compiled mixing, new memory"] = lambda: fused(images, permutation, masks)
+    seconds = time_together(candidates, rounds=2 * rounds, device=device)
     where = {"size": size, "batch": batch, "device": device}
     n_bytes = images.numel() * 4
     rows = [
         make_row(label.split(",")[0], taken * 1e3, "milliseconds", note=label, **where)
         for label, taken in seconds.items()
     ]
-    for memory in ("buffer", "new memory"):
-        ratio = seconds[f"mixing, {memory}"] / seconds[f"three passes, {memory}"]
-        rows.append(make_row("mixing_cost", ratio, "times three passes", note=f"both write to: {memory}", **where))
+    for label in [label for label in seconds if "mixing" in label]:
+        memory = label.split(", ")[1]
+        note = f"{'torch.compile, ' if 'compiled' in label else ''}both write to: {memory}"
+        cost = seconds[label] / seconds[f"three passes, {memory}"]
+        rows.append(make_row("mixing_cost", cost, "times three passes", note=note, **where))
     moved = 3 * n_bytes + masks.numel() * 4
     share = (moved / seconds["mixing, buffer"]) / (2 * n_bytes / seconds["copy"])
     rows.append(make_row("mixing_bandwidth", share, "times the copy bandwidth", note="both write to: buffer", **where))
     return rows
+
+
+def compile_blend(images: Tensor, permutation: Tensor, masks: Tensor) -> Callable[..., Tensor] | None:
+    """Mixing as torch.compile makes it from its plain form; None where that fails, for want of a C++ compiler.
+
+    Raises:
+        RuntimeError: the compiled form mixes something else.
+    """
+
+    def plain(images: Tensor, permutation: Tensor, masks: Tensor) -> Tensor:
+        return torch.lerp(images[permutation], images, masks)
+
+    fused = torch.compile(plain, fullgraph=True)
+    try:
+        mixed = fused(images, permutation, masks)
+    except Exception as error:  # whatever a compiler may raise
+        print(f"mixing was not timed under torch.compile: {type(error).__name__}")
+        return None
+    if not torch.allclose(mixed, blend(images, permutation, masks), rtol=0, atol=1e-6):
+        raise RuntimeError("parity: mixing under torch.compile differs from mixing; nothing was timed")
+    return fused
 
 
 def peer_rows(size: tuple[int, int], *, batch: int, rounds: int, device: torch.device) -> Rows:

@@ -1,7 +1,7 @@
 """FMix masks on a CPU: the laws of fourier.py in NumPy, block by block on as many threads as torch may use.
 
 A block's noise, field and mask fit the cache. Each block has its own stream, so neither the number of threads nor the
-number of masks changes a mask. NumPy's FFT, partition and small products run on the calling thread and let other
+number of masks changes a mask. NumPy's FFT, sort and small products run on the calling thread and let other
 threads run; that is why this is not written with torch operations, whose inner threads would get in each other's way.
 """
 
@@ -18,7 +18,6 @@ from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import derive_key, generator_from_key
 
-_SORTED_CELLS = 2048
 # cells of a block: fits the cache, and long enough that two threads seldom wait for the interpreter lock. Each block has
 # its own stream, so another value gives other masks
 _BLOCK_CELLS = 1 << 17
@@ -149,36 +148,57 @@ def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, wo
     """Write masks of exactly counts[i] ones at the largest cells of field i; ties go to the lower index.
 
     Args:
-        fields: [n, cells] float32; left as they are.
+        fields: [n, cells] float32, finite as are their differences; left as they are.
         counts: [n] in 0..cells.
         masks: [n, cells] float32, overwritten.
     """
-    spare = work.array("spare", *fields.shape)  # whichever of the two the fields are not in: memory is counted
-    scratch = work.array("noise", *fields.shape) if np.shares_memory(fields, spare) else spare
-    np.copyto(scratch, fields)
-    thresholds = _kth_largest(scratch, counts)
+    thresholds = _kth_largest(fields, counts, work)
     keep = np.greater_equal(fields, thresholds, out=work.array("keep", *fields.shape, dtype=np.bool_))
     np.copyto(masks, keep)
     if np.count_nonzero(keep) != counts.sum():
         _drop_surplus_ties(masks, fields, thresholds, counts)
 
 
-def _kth_largest(scratch: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """[n, 1] the counts[i]-th largest value of each row, infinity for none; reorders the rows.
+def _kth_largest(fields: np.ndarray, counts: np.ndarray, work: Workspace) -> np.ndarray:
+    """[n, 1] the counts[i]-th largest value of each row, infinity for none.
 
-    Both ways are vectorized in NumPy where the processor allows. A sort of short rows is one call for all of them, which
-    other threads can run beside; for long rows a quickselect each is less work.
+    Bytes that grow with the values are sorted in place of the values: counting them takes one pass. Only the few cells
+    that share the byte of the value sought are then compared as they are.
     """
-    n_cells = scratch.shape[1]
-    index = n_cells - counts
-    if n_cells <= _SORTED_CELLS:
-        scratch.sort(axis=1)
-    else:
-        for cells, place in zip(scratch, index.tolist(), strict=True):
-            if place < n_cells:
-                cells.partition(place)
-    found = scratch[np.arange(len(scratch)), np.minimum(index, n_cells - 1)]
+    n, n_cells = fields.shape
+    rows, place = np.arange(n), np.minimum(n_cells - counts, n_cells - 1)
+    codes = _codes(fields, work)
+    ranked = work.array("ranked", n, n_cells, dtype=np.uint8)
+    np.copyto(ranked, codes)
+    ranked.sort(axis=1, kind="stable")  # for bytes this is a counting sort
+    code = ranked[rows, place][:, None]
+    first = np.equal(ranked, code, out=work.array("keep", n, n_cells, dtype=np.bool_)).argmax(axis=1)
+    cells = np.flatnonzero(np.equal(codes, code, out=work.array("keep", n, n_cells, dtype=np.bool_)))
+    found = _sorted_groups(fields.reshape(-1)[cells], cells // n_cells, n)[rows, place - first]
     return np.where(counts > 0, found, np.float32(np.inf))[:, None]
+
+
+def _codes(fields: np.ndarray, work: Workspace) -> np.ndarray:
+    """[n, cells] uint8 that never fall where the values of a row grow; its extremes get 0 and 255."""
+    spare = work.array("spare", *fields.shape)  # whichever of the two the fields are not in: memory is counted
+    scratch = work.array("noise", *fields.shape) if np.shares_memory(fields, spare) else spare
+    low = fields.min(axis=1, keepdims=True)
+    span = fields.max(axis=1, keepdims=True) - low
+    is_flat = span < np.finfo(np.float32).tiny  # or as good as flat, so that the division would overflow
+    np.subtract(fields, low, out=scratch)
+    scratch *= np.where(is_flat, 0, 255 / np.where(is_flat, 1, span))
+    codes = work.array("codes", *fields.shape, dtype=np.uint8)
+    np.copyto(codes, scratch, casting="unsafe")  # 255 (1 + rounding) still is 255
+    return codes
+
+
+def _sorted_groups(values: np.ndarray, group: np.ndarray, n: int) -> np.ndarray:
+    """[n, largest group] each group's values in rising order, then infinities; `group` rises."""
+    sizes = np.bincount(group, minlength=n)
+    table = np.full((n, sizes.max()), np.inf, np.float32)
+    table[np.arange(table.shape[1]) < sizes[:, None]] = values
+    table.sort(axis=1)
+    return table
 
 
 def _drop_surplus_ties(masks: np.ndarray, fields: np.ndarray, thresholds: np.ndarray, counts: np.ndarray) -> None:

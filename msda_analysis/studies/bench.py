@@ -16,7 +16,7 @@ from msda_analysis.studies.workshop import device_name
 
 COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
 _SMOKE: dict[str, dict[str, Any]] = {
-    "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2},
+    "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2, "compiled": False},
     "training": {"repeats": 1, "steps": 1},
     "robustness": {"n_images": 8, "repeats": 1, "train_steps": 2},
 }

@@ -29,7 +29,7 @@ def test_the_plain_version_samples():
 
 @pytest.mark.filterwarnings("ignore")  # peers warn about their own affairs
 def test_rows_are_complete():
-    rows = bench.bench_rows(sizes=((8, 8),), batch=4, rounds=2)
+    rows = bench.bench_rows(sizes=((8, 8),), batch=4, rounds=2, compiled=False)
     assert all(tuple(row) == COLUMNS for row in rows)
     names = {row["name"] for row in rows}
     assert {"mask", "mask_rate", "mask_speedup", "peak_memory", "mixing_cost", "stage selection", "batch"} <= names
@@ -57,6 +57,43 @@ def test_a_wrong_count_fails_parity(monkeypatch):
     monkeypatch.setattr(bench, "sample_masks", off)
     with pytest.raises(RuntimeError, match=r"parity: fmix of size \(8, 8\) keeps a wrong number of cells"):
         bench.check_parity((8, 8), CPU)
+
+
+def compile_with(monkeypatch, compiled):
+    monkeypatch.setattr(torch, "compile", lambda function, **more: compiled(function))
+    images, permutation = torch.rand(4, 3, 5, 6), torch.tensor([2, 0, 3, 1])
+    return bench.compile_blend(images, permutation, torch.rand(4, 1, 5, 6))
+
+
+def test_compiled_mixing_is_checked_and_left_out_where_there_is_no_compiler(monkeypatch, capsys):
+    def fails(function):
+        def call(*args):
+            raise ValueError("no C++ compiler")
+
+        return call
+
+    assert compile_with(monkeypatch, fails) is None
+    assert "not timed under torch.compile: ValueError" in capsys.readouterr().out
+    assert compile_with(monkeypatch, lambda function: function) is not None
+    with pytest.raises(RuntimeError, match=r"parity: mixing under torch.compile differs"):
+        compile_with(monkeypatch, lambda function: lambda *args: 1 - function(*args))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_mixing_has_its_row(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **more: function)
+    rows = bench.mixing_rows((8, 8), batch=4, rounds=2, device=CPU, compiled=True)
+    costs = [row["note"] for row in rows if row["name"] == "mixing_cost"]
+    assert costs == [
+        "both write to: buffer", "both write to: new memory", "torch.compile, both write to: new memory"
+    ]  # fmt: skip
+
+
+def test_the_plain_form_compiles_as_one_graph():
+    images, permutation = torch.rand(4, 3, 5, 6), torch.tensor([2, 0, 3, 1])
+    masks = torch.rand(4, 1, 5, 6)
+    plain = torch.compile(lambda *args: torch.lerp(args[0][args[1]], args[0], args[2]), fullgraph=True, backend="eager")
+    assert torch.equal(plain(images, permutation, masks), bench.blend(images, permutation, masks))
 
 
 def test_rounds_are_interleaved_after_a_warm_up():

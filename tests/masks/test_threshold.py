@@ -34,13 +34,13 @@ def fields_with_ties(draw):
     return torch.from_numpy(fields), torch.from_numpy(counts)
 
 
-def keep_by_partition(fields: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+def keep_by_bytes(fields: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     masks = torch.full_like(fields, float("nan"))
     fourier_cpu.keep_brightest(fields.numpy(), counts.numpy(), masks.numpy(), fourier_cpu.Workspace())
     return masks
 
 
-@pytest.mark.parametrize("keep", [keep_brightest, keep_by_partition])
+@pytest.mark.parametrize("keep", [keep_brightest, keep_by_bytes])
 @FEW
 @given(case=fields_with_ties())
 def test_keep_brightest_is_exact_with_ties(keep, case):
@@ -73,8 +73,24 @@ def test_binarize_keeps_the_rounded_count_with_ties(case, data):
 def test_keep_brightest_agrees_with_binarize_on_real_values(n_cells):
     fields = torch.from_numpy(np.random.default_rng(0).standard_normal((9, n_cells)).astype(np.float32))
     lam = torch.linspace(0, 1, 9, dtype=torch.float64)
-    for keep in (keep_brightest, keep_by_partition):
+    for keep in (keep_brightest, keep_by_bytes):
         assert torch.equal(keep(fields, keep_counts(lam, n_cells)), binarize(fields, lam)[:, 0])
+
+
+@pytest.mark.parametrize("n_cells", [1, 7, 1023, 3000])
+def test_bytes_find_the_same_cells_at_any_scale(n_cells):
+    generator = np.random.default_rng(n_cells)
+    fields = generator.standard_normal((8, n_cells)).astype(np.float32)
+    fields[0] = 0.5  # flat: all cells share a byte
+    fields[1] = np.where(generator.random(n_cells) < 0.5, 0.0, -0.0)
+    fields[2] = 1 + fields[2] * np.float32(2e-7)  # a handful of neighbouring numbers
+    fields[3] *= 1e30
+    fields[4] *= 1e-40  # subnormal, and so is the span
+    fields[5] = fields[5] ** 9  # nearly all cells share a byte
+    fields[6, 0] = -1e30  # all others share a byte
+    shares = torch.tensor([0.4, 0.3, 0.6, 0.9, 0.5, 0.5, 0.7, 1.0])
+    fields, counts = torch.from_numpy(fields), torch.round(shares * n_cells).to(torch.int64)
+    assert torch.equal(keep_by_bytes(fields, counts), keep_brightest(fields, counts))
 
 
 @FEW
