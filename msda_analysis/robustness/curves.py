@@ -142,13 +142,13 @@ def check_claims(
         check_choice("augmentation", name, list(outcomes))
     made = next(iter(outcomes.values()))[0].attacks
     has = {"strong_gradient": any(name in STRONG_GRADIENT_ATTACKS for name in made)}
-    pairs = [(attack, reading) for attack in CLAIMED_ATTACKS if has.get(attack, attack in made) for reading in READINGS]
+    attacks = [attack for attack in CLAIMED_ATTACKS if has.get(attack, attack in made)]
+    budgets = {attack: working_budgets(outcomes[reference], attack) for attack in attacks}
+    each = level / max(1, len(attacks) * len(READINGS))
     return pd.DataFrame([
-        _difference_row(
-            outcomes, augmentation, reference, attack, working_budgets(outcomes[reference], attack), reading,
-            level=level / len(pairs),
-        )
-        for attack, reading in pairs
+        _difference_row(outcomes, augmentation, reference, attack, budgets[attack], reading, level=each)
+        for attack in attacks
+        for reading in READINGS
     ])  # fmt: skip
 
 
