@@ -79,17 +79,17 @@ def draw_by_attack(table: Table, metrics: Sequence[str], *, columns: int = 3) ->
 
 
 @styled
-def draw_accuracy_curves(table: Table, *, columns: int = 3) -> tuple[Figure, Table]:
-    """Accuracy against epsilon, one panel per attack and norm, one legend.
+def draw_accuracy_curves(table: Table, metric: str = "robust_accuracy", *, columns: int = 3) -> tuple[Figure, Table]:
+    """Accuracy against epsilon (or survival of the minimum norm), one panel per attack and norm, one legend.
 
     Raises:
-        ValueError: the table has no rows "robust_accuracy".
+        ValueError: the table has no rows of the metric.
     """
-    rows = with_norm(select_rows(table, "robust_accuracy"))
+    rows = with_norm(select_rows(table, metric))
     panels = attacks_of(rows)
     figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=len(panels) % columns == 0)
     for ax, (attack, norm) in zip(axes, panels, strict=True):
-        plot_accuracy_curve(rows, ax, attack, norm)
+        plot_accuracy_curve(rows, ax, attack, norm, metric=metric)
     _label_outer(axes, columns)
     _legend(figure, axes, augmentations_of(rows), columns)
     return figure, summarize(rows, ("metric", "attack", "norm", "augmentation", "epsilon"))

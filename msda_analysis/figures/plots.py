@@ -105,23 +105,26 @@ def plot_by_attack(table: Table, ax: "Axes", metric: str) -> "Axes":
 
 
 @styled
-def plot_accuracy_curve(table: Table, ax: "Axes", attack: str, norm: str | None = None) -> "Axes":
+def plot_accuracy_curve(
+    table: Table, ax: "Axes", attack: str, norm: str | None = None, *, metric: str = "robust_accuracy"
+) -> "Axes":
     """Accuracy against epsilon for one attack, one line per augmentation.
 
     Epsilon is drawn linearly from 0 to its smallest positive value and logarithmically above, so that the clean
     accuracy at 0 is a point like the others.
 
     Args:
-        table: the long table with rows "robust_accuracy".
+        table: the long table with rows of the metric.
         ax: where to draw.
         attack: which attack.
         norm: which norm, where the rows' settings name several.
+        metric: "robust_accuracy", or "survival", the same from minimum norms on a fine row of budgets.
 
     Raises:
         ValueError: no rows of this attack and norm, or rows without an epsilon.
     """
-    rows = with_norm(select_rows(table, "robust_accuracy", attack=attack))
-    rows = rows if norm is None else select_rows(rows, "robust_accuracy", norm=norm)
+    rows = with_norm(select_rows(table, metric, attack=attack))
+    rows = rows if norm is None else select_rows(rows, metric, norm=norm)
     if rows["epsilon"].isna().any():
         raise ValueError(f"epsilon: expected a number in every row of attack {attack!r}, got empty ones")
     summary = summarize(rows, ("metric", "augmentation", "epsilon"))
@@ -130,7 +133,7 @@ def plot_accuracy_curve(table: Table, ax: "Axes", attack: str, norm: str | None 
     ax.set_ylim(0, 1)
     shown = norm_label(str(rows["norm"].iloc[0]))
     ax.set_xlabel(f"$\\epsilon$ ({shown}, pixels in [0, 1])" if shown else "$\\epsilon$ (pixels in [0, 1])")
-    ax.set_ylabel("accuracy (fraction)")
+    ax.set_ylabel("accuracy (fraction)" if metric == "robust_accuracy" else "longer norm (fraction)")
     ax.set_title(attack_label(attack))
     return ax
 
