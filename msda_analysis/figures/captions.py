@@ -76,7 +76,8 @@ LIKENESS_DETAILS = (
 )
 SURVIVAL = (
     "Epsilon is on a linear scale up to the study's smallest positive budget and on a logarithmic one above. One search per "
-    "image serves all budgets; DKW bands over images, per seed, are in the CSV."
+    "image serves all budgets. The axis ends where fewer than 1 % of the images are left. Bands over images (simultaneous, "
+    "DKW) are in the CSV, by seed."
 )
 CLAIMS = (
     "What the paper says of MixUp, held against this study. Differences are MixUp minus baseline, mean over the budgets at "
@@ -96,8 +97,8 @@ MATRIX = (
     "readings; grey: undecided. Orange is less robust, purple more."
 )
 CURVE_TABLE = (
-    "The numbers of the matrix, with uncorrected 95 % intervals (images paired, seeds as the outer level) and p values "
-    "corrected by Holm over all pairs, attacks and readings."
+    "The numbers of the matrix: pairs with the baseline, and others that differ significantly. Uncorrected 95 % intervals "
+    "(images paired, seeds as the outer level); p values corrected by Holm over all pairs, attacks and readings."
 )
 
 GRIDS = {
@@ -183,6 +184,14 @@ def explain_absence(rows: Table, log: str) -> str:
 def list_metrics(metrics: list[str]) -> str:
     """Metric labels in a sentence."""
     return ", ".join(metric_of(metric).label for metric in metrics)
+
+
+def count_images(rows: Table) -> str:
+    """How many images and seeds stand behind each point of these rows."""
+    images = sorted({int(n) for n in rows["n"].dropna()})
+    seeds = sorted(set(rows.groupby("augmentation")["seed"].nunique(dropna=False)))
+    spans = [f"{part[0]}" if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in (images, seeds) if part]
+    return f"n = {spans[0]} test images, {spans[1]} seed{'' if spans[1] == '1' else 's'}." if len(spans) == 2 else ""
 
 
 def sentence(*parts: str) -> str:

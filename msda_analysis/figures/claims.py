@@ -14,12 +14,12 @@ MARGIN = 0.02
 LIKE = 0.5
 
 #: Metric of the rows -> what it is a difference in.
-READINGS = {"claim_accuracy": "accuracy under attack", "claim_kept": "share of correct images kept"}
+READINGS = {"claim_accuracy": "accuracy", "claim_kept": "kept share"}
 _ADVANTAGES = {
     "deepfool": "(a) MixUp is more robust to DeepFool",
     "uniform_noise": "(b) MixUp is more robust to uniform noise",
     "strong_gradient": "(c) MixUp does not help against stronger gradient attacks",
-    "mixup_direction": "MixUp is more robust along MixUp directions, which it is trained on",
+    "mixup_direction": "(implied) MixUp is more robust along MixUp directions",
 }
 _DENIALS = ("strong_gradient",)
 _LIKENESS = ("deepfool", "deepfool_l2", "uniform_noise")
@@ -56,17 +56,18 @@ def claim_findings(verdicts: list[Verdict]) -> list[str]:
         parts = [verdict for verdict in verdicts if verdict.claim == claim]
         words = {verdict.word for verdict in parts}
         overall = words.pop() if len(words) == 1 else "undecided, as the readings differ"
-        lines.append(f"Claim {claim}: {overall}. {'; '.join(map(_clause, parts))}.")
+        clauses = "; ".join(map(_clause, parts))
+        lines.append(f"Claim {claim}: {overall}. {clauses[:1].upper()}{clauses[1:]} ({parts[0].where}).")
     return lines
 
 
 def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultTable:
-    """Claim, reading, number with its interval, where, verdict."""
+    """Claim, reading, number with its interval, verdict, budgets and seeds."""
     rows = [
-        (verdict.claim, verdict.reading, verdict.number, verdict.where, verdict.word.capitalize())
+        (verdict.claim, verdict.reading, verdict.number, verdict.word.capitalize(), verdict.where)
         for verdict in verdicts
     ]
-    return ResultTable(name, caption, ("Claim", "Reading", "Number (share)", "Where", "Verdict"), tuple(rows))
+    return ResultTable(name, caption, ("Claim", "Reading", "Number (share)", "Verdict", "Where"), tuple(rows))
 
 
 def likeness_shares(table: Table, attack: str, metric: str = "cosine_largest") -> Table:
@@ -121,7 +122,7 @@ def _judge_likeness(table: Table) -> list[Verdict]:
         number = mean_estimate(values, "share of the way")
         claim = f"(d) perturbations of {attack_label(attack)} look like MixUp"
         where = f"baseline classifiers, {len(values)} seed{'s' if len(values) > 1 else ''}"
-        verdicts.append(Verdict(claim, "way from chance to a MixUp step", number, _judge_share(number), where))
+        verdicts.append(Verdict(claim, "likeness", number, _judge_share(number), where))
     return verdicts
 
 
@@ -134,6 +135,6 @@ def _judge_share(number: Estimate) -> str:
 def _clause(verdict: Verdict) -> str:
     number = verdict.number
     if number.unit == "fraction":
-        return f"{verdict.reading}: {describe_difference(number, 'more', 'less')}, {verdict.word} ({verdict.where})"
+        return f"{verdict.reading} {describe_difference(number, 'more', 'less')}, {verdict.word}"
     interval = "" if number.low is None else f" [{100 * number.low:.1f}, {100 * (number.high or 0):.1f}]"
-    return f"{100 * number.value:.1f} % of the {verdict.reading}{interval} ({verdict.where})"
+    return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step{interval}"

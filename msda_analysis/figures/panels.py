@@ -213,9 +213,8 @@ def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int, 
     if free:
         free[0].legend(handles=handles, loc="center left", handlelength=3.2, title="Training with", alignment="left")
     else:
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), handlelength=3.2
-        )
+        rows = -(-len(handles) // min(5, 2 * columns))  # more than five labels do not fit side by side
+        figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows), handlelength=3.2)
 
 
 def _label_outer(axes: "list[Axes]", columns: int) -> None:

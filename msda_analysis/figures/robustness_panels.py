@@ -1,7 +1,7 @@
 """Figures on robustness: who is more robust than whom, and whether perturbations look like MixUp."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MATRIX_ATTACKS = ("deepfool", "uniform_noise", "worst_case")
 #: Readings of a curve, one row of panels each.
 MATRIX_METRICS = ("curve_accuracy", "curve_kept")
-_REFERENCES = {"gaussian": (":", "white noise"), "mixup": ("-", "a MixUp step")}
+_REFERENCES: dict[str, tuple[Any, str]] = {"gaussian": (":", "white noise"), "mixup": ("-", "a MixUp step")}
 #: Measures of the figure on likeness, one panel each.
 LIKENESS = ("cosine_largest", "distance_to_mixup")
 
@@ -103,7 +103,7 @@ def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None
         is_found = row["p_holm"] < SIGNIFICANT
         for place, value in (((j, i), values[i, j]), ((i, j), values[j, i])):
             text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
-            look = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}
+            look: dict[str, Any] = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}
             ax.text(*place, text, ha="center", va="center", fontsize=5.8, **look)
     ax.imshow(values, cmap="PuOr", vmin=-1.6 * limit, vmax=1.6 * limit, aspect="auto")
     labels = [label_of(name).removesuffix(" (isotropic)") for name in names]

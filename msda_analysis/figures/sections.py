@@ -224,7 +224,7 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     for suffix, words, part in split_parts(select_rows(table, shown)):
         figures += _accuracy_figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
-            epsilons = tables.half_epsilons(part) if has_metric(part, "robust_accuracy") else {}
+            epsilons = _summed_up(tables.half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
             caption = f"Accuracy ({words}). {captions.ACCURACY_TABLE if epsilons else captions.MEANS}"
             listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
             lines += _accuracy_findings(part, epsilons, words if suffix else "")
@@ -265,7 +265,8 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
     for suffix, words, part in split_parts(select_rows(table, shown)):
         if has_metric(part, *robustness_panels.LIKENESS):
             figure, numbers = robustness_panels.draw_likeness(part)
-            caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})")
+            counted = captions.count_images(select_rows(part, robustness_panels.LIKENESS, attack="mixup"))
+            caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})", counted)
             alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
             items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, alt))
         figure, numbers = panels.draw_by_attack(part, shown)
@@ -290,7 +291,8 @@ def comparison_section(table: Table, folder: Path) -> Section | None:
     for suffix, words, part in split_parts(select_rows(table, metrics)):
         if has_metric(part, *robustness_panels.MATRIX_METRICS):
             figure, pairs = robustness_panels.draw_matrix(part)
-            caption = captions.sentence(captions.MATRIX, f"({words})")
+            images = f"n = {int(pairs['n'].max())} test images ({words})."
+            caption = captions.sentence(captions.MATRIX, images)
             items.append(FigureItem(f"who_is_more_robust{suffix}", figure, pairs, caption, captions.MATRIX))
             shown = robustness_panels.shown_pairs(pairs)
             caption = f"{words}. {captions.CURVE_TABLE}"
@@ -441,8 +443,9 @@ def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
         figure, numbers = panels.draw_accuracy_curves(part)
         rows = select_rows(part, "robust_accuracy")
         caption = captions.sentence(
-            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows)
-        )
+            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows),
+            captions.count_images(rows),
+        )  # fmt: skip
         alt = "Accuracy against epsilon, one panel per attack, one line per augmentation."
         items.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, alt))
     else:
@@ -451,7 +454,9 @@ def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
         rows = select_rows(part, "survival")
         figure, numbers = panels.draw_accuracy_curves(rows, "survival")
         opening = f"Share of images whose smallest perturbation found is longer than epsilon{_norms(rows)} ({words})."
-        caption = captions.sentence(opening, captions.SURVIVAL, captions.explain_curves(rows))
+        caption = captions.sentence(
+            opening, captions.SURVIVAL, captions.explain_curves(rows), captions.count_images(rows)
+        )
         alt = "Survival curves of the minimum norm, one panel per attack, one line per augmentation."
         items.append(FigureItem(f"survival{suffix}", figure, numbers, caption, alt))
     if has_metric(part, "minimum_norm_median"):
@@ -472,6 +477,13 @@ def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], word
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{_of(words)}"
         lines.append(findings.compare_with_baseline(rows, subject))
     return lines
+
+
+def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """The attacks that sentences and the table speak of: all, or where there is a worst case, it and the paper's two."""
+    if not any(attack == "worst_case" for attack, _ in epsilons):
+        return epsilons
+    return {key: value for key, value in epsilons.items() if key[0] in robustness_panels.MATRIX_ATTACKS}
 
 
 def _norms(rows: Table) -> str:

@@ -158,15 +158,20 @@ def comparison_table(table: Table, *, name: str, caption: str) -> ResultTable:
     return ResultTable(name, caption, headers, tuple(cells))
 
 
-def curve_table(pairs: Table, *, name: str, caption: str) -> ResultTable:
+def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "baseline") -> ResultTable:
     """Tested differences between whole curves: pair, attack, and for each reading the difference and Holm's p.
+
+    Pairs without the reference are listed only where they differ significantly.
 
     Args:
         pairs: from robustness_panels.matrix_pairs.
         name, caption: of the table.
+        reference: augmentation whose pairs are all listed.
     """
     cells = []
     for (a, b, attack), group in pairs.groupby(["a", "b", "attack"], sort=False):
+        if reference not in (a, b) and group["p_holm"].min() >= SIGNIFICANT:
+            continue
         found = group.set_index("metric").to_dict("index")
         row: list[Cell] = [f"{label_of(a)} \N{MINUS SIGN} {label_of(b)}", attack_label(attack)]
         for metric in ("curve_accuracy", "curve_kept"):

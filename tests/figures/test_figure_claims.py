@@ -79,7 +79,7 @@ def test_verdicts_follow_the_interval(as_table, attack, interval, word):
     verdicts = claims.judge_claims(as_table(claim_rows(attack, number, number)))
     assert [verdict.word for verdict in verdicts] == [word, word]
     (line,) = claims.claim_findings(verdicts)
-    assert f": {word}. accuracy under attack: " in line and "(5 and 5 seeds; epsilon 0.004, 0.008)" in line
+    assert f": {word}. Accuracy " in line and line.endswith("(5 and 5 seeds; epsilon 0.004, 0.008).")
 
 
 def test_readings_that_differ_leave_a_claim_undecided(as_table):
@@ -121,6 +121,11 @@ def test_table_of_curves_names_the_winner_and_the_reading(as_table):
     made = tables.curve_table(pairs, name="who", caption="")
     assert {row[1] for row in made.rows} == {"DeepFool", "Worst case"}
     assert [row[-1] for row in made.rows[:3]] == ["Baseline (accuracy)", "undecided", "CutMix (accuracy)"]
+    assert len(made.rows) == 6
+    undecided = pairs.assign(p_holm=1.0)
+    assert {row[0] for row in tables.curve_table(undecided, name="who", caption="").rows} == {
+        "Baseline \N{MINUS SIGN} MixUp", "Baseline \N{MINUS SIGN} CutMix",
+    }  # fmt: skip
 
 
 def test_likeness_figure_has_chance_and_a_mixup_step_in_each_panel(as_table):
