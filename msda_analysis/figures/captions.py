@@ -64,8 +64,41 @@ COMPARISONS = (
     "clean accuracy; results.csv has all."
 )
 LIKENESS_FIGURE = (
-    "Likeness of perturbations to MixUp, by attack; symbols are the augmentations of the attacked classifiers: means over "
-    "seeds with Student's 95 % interval, where there are several."
+    "Are perturbations like MixUp? Left: largest cosine between a perturbation and the MixUp directions towards 64 other "
+    "images. Right: distance from the perturbed image to the nearest MixUp image, in lengths of the perturbation (1: no "
+    "nearer than the clean image). Symbols are classifiers by augmentation, means over seeds with Student's 95 % interval "
+    "over seeds. Red: the same perturbations handed to other images, which is chance. Grey: white noise (dotted) and a "
+    "MixUp step (solid). If the paper's sentence held, symbols would lie near the solid line and away from the red ones."
+)
+LIKENESS_DETAILS = (
+    "All measures of likeness, by attack; symbols are the augmentations of the attacked classifiers: means over seeds with "
+    "Student's 95 % interval, where there are several."
+)
+SURVIVAL = (
+    "Epsilon is on a linear scale up to the study's smallest positive budget and on a logarithmic one above. One search per "
+    "image serves all budgets. The axis ends where fewer than 1 % of the images are left. Bands over images (simultaneous, "
+    "DKW) are in the CSV, by seed."
+)
+CLAIMS = (
+    "What the paper says of MixUp, held against this study. Differences are MixUp minus baseline, mean over the budgets at "
+    "which the baseline keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
+    "correctly without attack. Strong gradient attacks count together: an image is broken when any of them breaks it."
+)
+CLAIMS_TABLE = (
+    "Intervals of differences hold for all claims and readings at once (Bonferroni, 95 %), paired over the same images and "
+    "with training seeds as the outer level. An advantage is supported when its interval lies above 0 and refuted when it "
+    "lies below 2 points; likeness is supported when the interval over seeds (Student, 95 %) lies above half of the way from "
+    "chance to a MixUp step and refuted when below."
+)
+MATRIX = (
+    "Who is more robust than whom: the augmentation at the left minus that below, in percentage points, mean over the "
+    "budgets at which the baseline keeps 10 to 90 % of its correct images. Top: accuracy under attack. Bottom: share of the "
+    "correctly classified images that stay so. Bold: significant at 5 % after Holm's correction over all pairs, attacks and "
+    "readings; grey: undecided. Orange is less robust, purple more."
+)
+CURVE_TABLE = (
+    "The numbers of the matrix: pairs with the baseline, and others that differ significantly. Uncorrected 95 % intervals "
+    "(images paired, seeds as the outer level); p values corrected by Holm over all pairs, attacks and readings."
 )
 
 GRIDS = {
@@ -151,6 +184,14 @@ def explain_absence(rows: Table, log: str) -> str:
 def list_metrics(metrics: list[str]) -> str:
     """Metric labels in a sentence."""
     return ", ".join(metric_of(metric).label for metric in metrics)
+
+
+def count_images(rows: Table) -> str:
+    """How many images and seeds stand behind each point of these rows."""
+    images = sorted({int(n) for n in rows["n"].dropna()})
+    seeds = sorted(set(rows.groupby("augmentation")["seed"].nunique(dropna=False)))
+    spans = [f"{part[0]}" if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in (images, seeds) if part]
+    return f"n = {spans[0]} test images, {spans[1]} seed{'' if spans[1] == '1' else 's'}." if len(spans) == 2 else ""
 
 
 def sentence(*parts: str) -> str:

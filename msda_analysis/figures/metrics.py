@@ -194,12 +194,30 @@ _METRICS |= {
         "Accuracy difference", "accuracy difference",
         "Accuracy of the first minus that of the second augmentation's classifiers, paired on the same images.",
     ),
+    "survival": Metric(
+        "Survival of the minimum norm", "images with a longer norm",
+        "Share of test images whose smallest perturbation found is longer than epsilon: robust accuracy on a fine row of "
+        "budgets from one search. At 0 it is the clean accuracy; worst case takes the smallest norm over all attacks.",
+    ),
+    "curve_accuracy": Metric(
+        "Difference in accuracy", "accuracy",
+        "Accuracy under attack of the first minus that of the second augmentation's classifiers, mean over the budgets at "
+        "which the baseline keeps 10 to 90 % of its correct images.",
+    ),
+    "curve_kept": Metric(
+        "Difference in kept share", "share kept",
+        "The same of the share of correctly classified images that stay so, which does not reward a better clean accuracy.",
+    ),
+    "curve_accuracy_p_holm": Metric("Holm p (accuracy)", "p (Holm)", ""),
+    "curve_kept_p_holm": Metric("Holm p (kept share)", "p (Holm)", ""),
+    "claim_accuracy": Metric("Claim, accuracy", "accuracy", ""),
+    "claim_kept": Metric("Claim, kept share", "share kept", ""),
     "p_holm": Metric("Holm p", "p (Holm)", "Two-sided p value, corrected by Holm's method for all comparisons made."),
 }  # fmt: skip
 
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",
-    "worst_case": "Worst case", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
+    "deepfool_l2": "DeepFool (L2)", "worst_case": "Worst case", "strong_gradient": "Strong gradient attacks", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip

@@ -79,17 +79,17 @@ def draw_by_attack(table: Table, metrics: Sequence[str], *, columns: int = 3) ->
 
 
 @styled
-def draw_accuracy_curves(table: Table, *, columns: int = 3) -> tuple[Figure, Table]:
-    """Accuracy against epsilon, one panel per attack and norm, one legend.
+def draw_accuracy_curves(table: Table, metric: str = "robust_accuracy", *, columns: int = 3) -> tuple[Figure, Table]:
+    """Accuracy against epsilon (or survival of the minimum norm), one panel per attack and norm, one legend.
 
     Raises:
-        ValueError: the table has no rows "robust_accuracy".
+        ValueError: the table has no rows of the metric.
     """
-    rows = with_norm(select_rows(table, "robust_accuracy"))
+    rows = with_norm(select_rows(table, metric))
     panels = attacks_of(rows)
     figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=len(panels) % columns == 0)
     for ax, (attack, norm) in zip(axes, panels, strict=True):
-        plot_accuracy_curve(rows, ax, attack, norm)
+        plot_accuracy_curve(rows, ax, attack, norm, metric=metric)
     _label_outer(axes, columns)
     _legend(figure, axes, augmentations_of(rows), columns)
     return figure, summarize(rows, ("metric", "attack", "norm", "augmentation", "epsilon"))
@@ -213,9 +213,8 @@ def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int, 
     if free:
         free[0].legend(handles=handles, loc="center left", handlelength=3.2, title="Training with", alignment="left")
     else:
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), handlelength=3.2
-        )
+        rows = -(-len(handles) // min(5, 2 * columns))  # more than five labels do not fit side by side
+        figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows), handlelength=3.2)
 
 
 def _label_outer(axes: "list[Axes]", columns: int) -> None:

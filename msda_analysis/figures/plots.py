@@ -105,32 +105,38 @@ def plot_by_attack(table: Table, ax: "Axes", metric: str) -> "Axes":
 
 
 @styled
-def plot_accuracy_curve(table: Table, ax: "Axes", attack: str, norm: str | None = None) -> "Axes":
+def plot_accuracy_curve(
+    table: Table, ax: "Axes", attack: str, norm: str | None = None, *, metric: str = "robust_accuracy"
+) -> "Axes":
     """Accuracy against epsilon for one attack, one line per augmentation.
 
     Epsilon is drawn linearly from 0 to its smallest positive value and logarithmically above, so that the clean
     accuracy at 0 is a point like the others.
 
     Args:
-        table: the long table with rows "robust_accuracy".
+        table: the long table with rows of the metric.
         ax: where to draw.
         attack: which attack.
         norm: which norm, where the rows' settings name several.
+        metric: "robust_accuracy", or "survival", the same from minimum norms on a fine row of budgets.
 
     Raises:
         ValueError: no rows of this attack and norm, or rows without an epsilon.
     """
-    rows = with_norm(select_rows(table, "robust_accuracy", attack=attack))
-    rows = rows if norm is None else select_rows(rows, "robust_accuracy", norm=norm)
+    rows = with_norm(select_rows(table, metric, attack=attack))
+    rows = rows if norm is None else select_rows(rows, metric, norm=norm)
     if rows["epsilon"].isna().any():
         raise ValueError(f"epsilon: expected a number in every row of attack {attack!r}, got empty ones")
     summary = summarize(rows, ("metric", "augmentation", "epsilon"))
     draw_curves(ax, summary, "epsilon")
-    _scale_epsilon(ax, sorted(set(rows["epsilon"])))
+    epsilons = sorted(set(rows["epsilon"]))
+    _scale_epsilon(ax, epsilons)
+    if metric == "survival":
+        ax.set_xlim(right=_last_alive(rows, epsilons))
     ax.set_ylim(0, 1)
     shown = norm_label(str(rows["norm"].iloc[0]))
     ax.set_xlabel(f"$\\epsilon$ ({shown}, pixels in [0, 1])" if shown else "$\\epsilon$ (pixels in [0, 1])")
-    ax.set_ylabel("accuracy (fraction)")
+    ax.set_ylabel("accuracy (fraction)" if metric == "robust_accuracy" else "share of images above $\\epsilon$")
     ax.set_title(attack_label(attack))
     return ax
 
@@ -268,6 +274,12 @@ def _scale_epsilon(ax: "Axes", epsilons: list[float]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xticks([epsilon for epsilon in positive if epsilon not in decades], minor=True)
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _last_alive(rows: Table, epsilons: list[float]) -> float:
+    """The budget from which on next to no image is left under any classifier: beyond it there is nothing to see."""
+    highest = rows.groupby("epsilon")["value"].max()
+    return next((epsilon for epsilon in epsilons if epsilon > epsilons[1] and highest[epsilon] < 0.01), epsilons[-1])
 
 
 def _scale_log(ax: "Axes", log: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.figures import captions, findings, panels, pictures, tables
+from msda_analysis.figures import captions, claims, findings, panels, pictures, robustness_panels, tables
 from msda_analysis.figures.metrics import Table, attack_label, known_metrics, norm_label
 from msda_analysis.figures.plots import augmentations_of, drawable, with_norm
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
@@ -80,6 +80,7 @@ _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean
             "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
 _LIKENESS = ("cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
              "distance_to_sampled_masks")  # fmt: skip
+_NOTED_ELSEWHERE = ("flag", "accuracy_difference", *robustness_panels.MATRIX_METRICS, *claims.READINGS)
 _SPECTRA = ("radial_power", "power_axis0", "power_axis1", "power_axis2")
 
 
@@ -196,9 +197,25 @@ def spectrum_of_perturbations(table: Table) -> tuple[FigureItem, ...]:
     )
 
 
+def claims_section(table: Table, folder: Path) -> Section | None:
+    """What the paper says of MixUp, and what these rows say to it."""
+    if not has_metric(table, *claims.READINGS):
+        return None
+    rows = select_rows(table, [*claims.READINGS, "cosine_largest"])
+    lines, listed = [], []
+    for suffix, words, part in split_parts(rows):
+        verdicts = claims.judge_claims(part)
+        lines += claims.claim_findings(verdicts)
+        caption = f"{words}. {captions.CLAIMS_TABLE}"
+        listed.append(claims.claims_table(verdicts, name=f"claims{suffix}", caption=caption))
+    return Section(
+        "claims", "Which of the paper's claims held?", (captions.CLAIMS,), tuple(lines), tables=tuple(listed)
+    )
+
+
 def robustness_section(table: Table, folder: Path) -> Section | None:
     """Clean and robust accuracy."""
-    shown = _present(table, ("accuracy", "robust_accuracy", "minimum_norm_median"))
+    shown = _present(table, ("accuracy", "robust_accuracy", "survival", "minimum_norm_median"))
     if not shown:
         return None
     figures: list[FigureItem] = []
@@ -207,7 +224,7 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     for suffix, words, part in split_parts(select_rows(table, shown)):
         figures += _accuracy_figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
-            epsilons = tables.half_epsilons(part) if has_metric(part, "robust_accuracy") else {}
+            epsilons = _summed_up(tables.half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
             caption = f"Accuracy ({words}). {captions.ACCURACY_TABLE if epsilons else captions.MEANS}"
             listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
             lines += _accuracy_findings(part, epsilons, words if suffix else "")
@@ -246,9 +263,15 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
         return None
     items = []
     for suffix, words, part in split_parts(select_rows(table, shown)):
+        if has_metric(part, *robustness_panels.LIKENESS):
+            figure, numbers = robustness_panels.draw_likeness(part)
+            counted = captions.count_images(select_rows(part, robustness_panels.LIKENESS, attack="mixup"))
+            caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})", counted)
+            alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
+            items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, alt))
         figure, numbers = panels.draw_by_attack(part, shown)
-        caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})")
-        items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, captions.LIKENESS_FIGURE))
+        caption = captions.sentence(captions.LIKENESS_DETAILS, f"({words})")
+        items.append(FigureItem(f"likeness_details{suffix}", figure, numbers, caption, captions.LIKENESS_DETAILS))
     return Section(
         key="likeness",
         title="Do perturbations look like MixUp?",
@@ -259,16 +282,27 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
 
 
 def comparison_section(table: Table, folder: Path) -> Section | None:
-    """Differences in accuracy that the study itself tested."""
-    if not has_metric(table, "accuracy_difference"):
+    """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
+    if not has_metric(table, "accuracy_difference", *robustness_panels.MATRIX_METRICS):
         return None
-    listed = []
-    for suffix, words, part in split_parts(select_rows(table, ("accuracy_difference", "p_holm", "robust_accuracy"))):
-        if has_metric(part, "accuracy_difference"):
+    items, listed = [], []
+    metrics = ["accuracy_difference", "p_holm", "robust_accuracy", *robustness_panels.MATRIX_METRICS]
+    metrics += [f"{metric}_p_holm" for metric in robustness_panels.MATRIX_METRICS]
+    for suffix, words, part in split_parts(select_rows(table, metrics)):
+        if has_metric(part, *robustness_panels.MATRIX_METRICS):
+            figure, pairs = robustness_panels.draw_matrix(part)
+            images = f"n = {int(pairs['n'].max())} test images ({words})."
+            caption = captions.sentence(captions.MATRIX, images)
+            items.append(FigureItem(f"who_is_more_robust{suffix}", figure, pairs, caption, captions.MATRIX))
+            shown = robustness_panels.shown_pairs(pairs)
+            caption = f"{words}. {captions.CURVE_TABLE}"
+            listed.append(tables.curve_table(shown, name=f"who_is_more_robust{suffix}", caption=caption))
+        elif has_metric(part, "accuracy_difference"):
             caption = f"{words}. {captions.COMPARISONS}"
             listed.append(tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
+    named = _present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference", "p_holm"))
     return Section(
-        "comparisons", "Who is more robust?", tables=tuple(listed), metrics=("accuracy_difference", "p_holm")
+        "comparisons", "Who is more robust?", figures=tuple(items), tables=tuple(listed), metrics=tuple(named)
     )
 
 
@@ -276,7 +310,7 @@ def flags_section(table: Table, folder: Path) -> Section | None:
     """What the study's own checks found suspicious, and the warnings that came with single numbers."""
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == "flag"]
-    is_note = done["note"].str.strip().ne("") & ~done["metric"].isin(("flag", "accuracy_difference"))
+    is_note = done["note"].str.strip().ne("") & ~done["metric"].isin(_NOTED_ELSEWHERE)
     notes = _merge_notes(done[is_note & ~done["note"].str.startswith("flags: ")])  # those are listed as flags
     listed = []
     if len(flags):
@@ -305,7 +339,7 @@ def other_section(table: Table, folder: Path) -> Section | None:
 
 #: Sections in the order of the page.
 SECTIONS: tuple[SectionMaker, ...] = (
-    masks_section, information_section, bounds_section, between_section, layers_section, robustness_section, comparison_section,
+    masks_section, information_section, bounds_section, between_section, layers_section, claims_section, robustness_section, comparison_section,
     likeness_section, training_section, flags_section, other_section,
 )  # fmt: skip
 
@@ -409,12 +443,22 @@ def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
         figure, numbers = panels.draw_accuracy_curves(part)
         rows = select_rows(part, "robust_accuracy")
         caption = captions.sentence(
-            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows)
-        )
+            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows),
+            captions.count_images(rows),
+        )  # fmt: skip
         alt = "Accuracy against epsilon, one panel per attack, one line per augmentation."
         items.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, alt))
     else:
         items += _dots(part, _present(part, ("accuracy",)), f"accuracy{suffix}", "test images")
+    if has_metric(part, "survival"):
+        rows = select_rows(part, "survival")
+        figure, numbers = panels.draw_accuracy_curves(rows, "survival")
+        opening = f"Share of images whose smallest perturbation found is longer than epsilon{_norms(rows)} ({words})."
+        caption = captions.sentence(
+            opening, captions.SURVIVAL, captions.explain_curves(rows), captions.count_images(rows)
+        )
+        alt = "Survival curves of the minimum norm, one panel per attack, one line per augmentation."
+        items.append(FigureItem(f"survival{suffix}", figure, numbers, caption, alt))
     if has_metric(part, "minimum_norm_median"):
         figure, numbers = panels.draw_attack_dots(part, "minimum_norm_median")
         opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
@@ -433,6 +477,13 @@ def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], word
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{_of(words)}"
         lines.append(findings.compare_with_baseline(rows, subject))
     return lines
+
+
+def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """The attacks that sentences and the table speak of: all, or where there is a worst case, it and the paper's two."""
+    if not any(attack == "worst_case" for attack, _ in epsilons):
+        return epsilons
+    return {key: value for key, value in epsilons.items() if key[0] in robustness_panels.MATRIX_ATTACKS}
 
 
 def _norms(rows: Table) -> str:

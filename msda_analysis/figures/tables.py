@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Cell = str | Estimate | None
+#: Corrected p values below this decide a comparison.
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,51 @@ def comparison_table(table: Table, *, name: str, caption: str) -> ResultTable:
                       "" if p is None else f"{p:.2g}", winner))  # fmt: skip
     headers = ("Pair", "Attack", "epsilon", "Difference (fraction)", "Holm p", "More robust")
     return ResultTable(name, caption, headers, tuple(cells))
+
+
+def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "baseline") -> ResultTable:
+    """Tested differences between whole curves: pair, attack, and for each reading the difference and Holm's p.
+
+    Pairs without the reference are listed only where they differ significantly.
+
+    Args:
+        pairs: from robustness_panels.matrix_pairs.
+        name, caption: of the table.
+        reference: augmentation whose pairs are all listed.
+    """
+    cells = []
+    for (a, b, attack), group in pairs.groupby(["a", "b", "attack"], sort=False):
+        if reference not in (a, b) and group["p_holm"].min() >= SIGNIFICANT:
+            continue
+        found = group.set_index("metric").to_dict("index")
+        row: list[Cell] = [f"{label_of(a)} \N{MINUS SIGN} {label_of(b)}", attack_label(attack)]
+        for metric in ("curve_accuracy", "curve_kept"):
+            known = found.get(metric)
+            row += [None, ""] if known is None else [_estimate({**known, "unit": "fraction"}), f"{known['p_holm']:.2g}"]
+        cells.append((*row, _who_wins(a, b, found)))
+    headers = (
+        "Pair",
+        "Attack",
+        "Accuracy (fraction)",
+        "Holm p",
+        "Share kept (fraction)",
+        "Holm p, kept",
+        "More robust",
+    )
+    return ResultTable(name, caption, headers, tuple(cells))
+
+
+def _who_wins(a: str, b: str, found: dict[str, dict]) -> str:
+    """The side that is ahead in each reading that decides; "undecided" where none does."""
+    words = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
+    said = {
+        words[metric]: label_of(a if row["value"] > 0 else b)
+        for metric, row in found.items()
+        if row["p_holm"] < SIGNIFICANT
+    }
+    if len(said) == 2 and len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{winner} ({reading})" for reading, winner in said.items()) or "undecided"
 
 
 def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:

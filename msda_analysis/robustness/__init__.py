@@ -1,6 +1,7 @@
 """Robustness of a classifier: attacks by name, an evaluation with intervals, and checks that say when not to trust it."""
 
 from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
+from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.outcome import Outcome
@@ -19,8 +20,11 @@ __all__ = [
     "Flag",
     "Outcome",
     "TrustSettings",
+    "check_claims",
     "compare",
+    "compare_curves",
     "create_attack",
+    "curve_values",
     "evaluate",
     "evaluate_released",
     "list_attacks",
@@ -30,4 +34,5 @@ __all__ = [
     "mixup_direction_attack",
     "paired_bootstrap",
     "survival_curve",
+    "working_budgets",
 ]

@@ -32,9 +32,12 @@ _NORMS_OF: dict[str, tuple[Norm, ...]] = {
     "square": ("linf",),
     "foolbox_deepfool": _BOTH,
 }
-_MINIMUM_NORM = ("deepfool", "fmn", "ddn", "foolbox_deepfool")
 _BLACK_BOX = ("uniform_noise", "gaussian_noise", "square")
 
+#: Attacks that search the smallest perturbation, once, instead of one within each budget.
+MINIMUM_NORM_ATTACKS = ("deepfool", "fmn", "ddn", "foolbox_deepfool")
+#: Gradient attacks of many steps, together the check on what FGSM and DeepFool say.
+STRONG_GRADIENT_ATTACKS = ("bim", "pgd", "fmn", "ddn", "apgd_ce", "apgd_dlr")
 #: Names accepted by evaluate().
 ATTACKS: tuple[str, ...] = tuple(_NORMS_OF)
 
@@ -84,7 +87,7 @@ def create_attack(name: str, norm: Norm = "linf", **settings: Any) -> Attack:
         run, settings = _prepare(name, norm, dict(settings))
     except TypeError as error:
         raise TypeError(f"settings of attack {name!r}: {error}") from error
-    kind = {"is_minimum_norm": name in _MINIMUM_NORM, "is_black_box": name in _BLACK_BOX}
+    kind = {"is_minimum_norm": name in MINIMUM_NORM_ATTACKS, "is_black_box": name in _BLACK_BOX}
     return Attack(name, norm, run, settings=settings, **kind)
 
 

@@ -180,6 +180,8 @@ def attack_batch(
             clipped = clip_to_budget(images_left, found, epsilon=epsilons[k], norm=attack.norm)
             lengths = _norms_if_broken(model, images_left, labels_left, clipped, attack.norm)
             success[k, left] = lengths.isfinite()
+            # what the clip lets through is within the budget: rounding must not put its length above
+            lengths = torch.where(success[k, left], lengths.clamp(max=epsilons[k]), lengths)
             norms[left] = torch.minimum(norms[left], lengths)
         if mode == "cascade":
             success[k] |= broken_before

@@ -206,10 +206,13 @@ def _distance_to_masks(perturbation: Tensor, direction: Tensor) -> Tensor:
 
 
 def _distance_to_samples(perturbation: Tensor, direction: Tensor, masks: Tensor) -> Tensor:
-    distances = [
-        (perturbation - (1 - mask) * direction).flatten(1).double().norm(dim=1) for mask in masks.to(direction)
-    ]
-    return torch.stack(distances).amin(0)
+    """The square of |change - (1 - mask) direction| written out, so that all masks take two matrix products."""
+    change, toward = (part.double().flatten(2) for part in (perturbation, direction))
+    swapped = 1 - masks.to(change).flatten(1)  # [mask, pixel]
+    along, size = (change * toward).sum(1), toward.square().sum(1)  # [n, pixel]
+    squares = size @ swapped.square().T - 2 * along @ swapped.T
+    # rounding may leave a distance of zero just below it
+    return (change.square().sum((1, 2)) + squares.amin(1)).clamp(min=0).sqrt()
 
 
 def _mean(values: Tensor, unit: str) -> Estimate:

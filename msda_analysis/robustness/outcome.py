@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from msda_analysis.estimate import wilson_interval
+from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
 from msda_analysis.robustness.trust import Flag
 
 if TYPE_CHECKING:
@@ -48,6 +49,23 @@ class Outcome:
     def worst_case(self) -> Tensor:
         """bool [epsilon, image]; at least one of the attacks succeeds."""
         return self.success.any(0)
+
+    def broken_by(self, attack: str) -> Tensor:
+        """bool [epsilon, image]; success of one attack, or of at least one of a group.
+
+        Args:
+            attack: a name in `attacks`, "worst_case" (any of them) or "strong_gradient" (any of STRONG_GRADIENT_ATTACKS).
+
+        Raises:
+            ValueError: neither.
+        """
+        if attack == "worst_case":
+            return self.worst_case()
+        group = STRONG_GRADIENT_ATTACKS if attack == "strong_gradient" else (attack,)
+        chosen = [i for i, name in enumerate(self.attacks) if name in group]
+        if not chosen:
+            raise ValueError(f"attack: expected one of {', '.join(self.attacks)} or a group of them, got {attack!r}")
+        return self.success[chosen].any(0)
 
     def with_flags(self, flags: Iterable[Flag]) -> "Outcome":
         """The same outcome with these flags."""

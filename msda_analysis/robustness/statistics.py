@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from msda_analysis.robustness.outcome import Outcome
 
+#: What an interval from a single run leaves out.
+ONE_SEED = "one training seed: the interval leaves out variation between runs"
 #: bool [image] or [training seed, image]
 Survived = Tensor | np.ndarray
 
@@ -87,15 +89,12 @@ def paired_bootstrap(survived_a: Survived, survived_b: Survived, *, seed: int = 
         _resample(a, b, min(200, resamples - start), generator) for start in range(0, resamples, 200)
     ])  # fmt: skip
     low, high = np.quantile(differences, [0.025, 0.975])
-    warnings = () if min(len(a), len(b)) > 1 else ("one training seed: the interval leaves out variation between runs",)
+    warnings = () if min(len(a), len(b)) > 1 else (ONE_SEED,)
     return Estimate(float(a.mean() - b.mean()), "accuracy", float(low), float(high), a.shape[1], warnings=warnings)
 
 
 def nested_test(survived_a: Survived, survived_b: Survived) -> float:
-    """Two-sided p-value of equal accuracy when each side has at least two training seeds.
-
-    Welch's t on the seeds' accuracies; the variance of the paired differences over images, averaged over seeds, is added.
-    That variance holds some of the variation between seeds again, so the test errs on the side of caution.
+    """Two-sided p-value of equal accuracy when each side has at least two training seeds; see nested_difference.
 
     Args:
         survived_a, survived_b: bool [training seed, image].
@@ -103,21 +102,42 @@ def nested_test(survived_a: Survived, survived_b: Survived) -> float:
     Raises:
         ValueError: a side has fewer than two seeds, or the images differ in number.
     """
-    from scipy.stats import t
-
     a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
-    _check_same_images(a, b)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"survived_a, survived_b: expected at least 2 training seeds each, got {len(a)} and {len(b)}")
-    between = [side.mean(1).var(ddof=1) / len(side) for side in (a, b)]
-    within = (a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1]
-    variance = sum(between) + within
-    difference = a.mean() - b.mean()
+    return nested_difference(a, b)[1]
+
+
+def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: float = 0.05) -> tuple[Estimate, float]:
+    """Mean of a minus mean of b with an interval of confidence 1 - level, and the two-sided p-value of no difference.
+
+    Welch's t on the seeds' means; the variance of the paired differences over images, averaged over seeds, is added.
+    That variance holds some of the variation between seeds again, so the test errs on the side of caution. With one seed
+    on a side the variation between its runs is left out: the result speaks of those classifiers alone, and says so.
+
+    Args:
+        values_a, values_b: numbers [training seed, image]; the same images in the same order.
+        level: chance that the interval misses the true difference.
+
+    Raises:
+        ValueError: the images differ in number, or there are fewer than two.
+    """
+    from scipy.stats import t
+
+    a, b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
+    _check_same_images(a, b)
+    check_count("images", a.shape[1], minimum=2)
+    parts = [(side.mean(1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b) if len(side) > 1]
+    parts.append(((a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1], a.shape[1] - 1))
+    variance, difference = sum(part for part, _ in parts), float(a.mean() - b.mean())
+    warnings = () if min(len(a), len(b)) > 1 else (ONE_SEED,)
     if variance == 0:
-        return 1.0 if difference == 0 else 0.0
-    parts = [(part, len(side) - 1) for part, side in zip(between, (a, b), strict=True)] + [(within, a.shape[1] - 1)]
+        exact = Estimate(difference, "accuracy", difference, difference, a.shape[1], warnings=warnings)
+        return exact, 1.0 if difference == 0 else 0.0
     degrees = variance**2 / sum(part**2 / freedom for part, freedom in parts)
-    return float(2 * t.sf(abs(difference) / math.sqrt(variance), degrees))
+    half = float(t.ppf(1 - level / 2, degrees)) * math.sqrt(variance)
+    estimate = Estimate(difference, "accuracy", difference - half, difference + half, a.shape[1], warnings=warnings)
+    return estimate, float(2 * t.sf(abs(difference) / math.sqrt(variance), degrees))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -156,7 +176,7 @@ def compare(
     import pandas as pd
 
     check_in_range("level", level, 0.0, 1.0)
-    _check_outcomes(outcomes)
+    check_outcomes(outcomes)
     first = next(iter(outcomes.values()))[0]
     attacks = [*first.attacks, *(["worst_case"] if len(first.attacks) > 1 else [])]
     rows = []
@@ -257,14 +277,11 @@ def _difference_row(a: np.ndarray, b: np.ndarray, seed: int, resamples: int) -> 
 
 def _survived(outcomes: Sequence["Outcome"], attack: str, k: int) -> np.ndarray:
     """bool [training seed, image]."""
-    rows = [
-        outcome.worst_case()[k] if attack == "worst_case" else outcome.success[outcome.attacks.index(attack), k]
-        for outcome in outcomes
-    ]
-    return ~torch.stack(rows).numpy()
+    return ~torch.stack([outcome.broken_by(attack)[k] for outcome in outcomes]).numpy()
 
 
-def _check_outcomes(outcomes: Mapping[str, Sequence["Outcome"]]) -> None:
+def check_outcomes(outcomes: Mapping[str, Sequence["Outcome"]]) -> None:
+    """Raise unless there are two augmentations or more, all attacked alike on the same images."""
     if len(outcomes) < 2 or not all(len(runs) for runs in outcomes.values()):
         raise ValueError(f"outcomes: expected at least two augmentations with a run each, got {list(outcomes)}")
     first = next(iter(outcomes.values()))[0]

@@ -18,7 +18,7 @@ COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
 _SMOKE: dict[str, dict[str, Any]] = {
     "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2, "compiled": False},
     "training": {"repeats": 1, "steps": 1},
-    "robustness": {"n_images": 8, "repeats": 1, "train_steps": 2},
+    "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
 }
 
 

@@ -17,6 +17,8 @@ from msda_analysis.training import ClassifierFit, VaeFit
 
 #: Raise when a change makes old finished cells wrong.
 FORMAT = 1
+#: The same for cells that attack classifiers, so that trained models stay valid.
+ATTACK_FORMAT = 2
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 
 
@@ -205,7 +207,7 @@ class StudyPlan:
             return []
         shared = {"data": self._data(), "fit": to_settings(self.classifier), "per_batch": self.per_batch}
         trained = [self._classifier_cell(name, seed, shared) for seed in self.seeds for name in self.augmentations]
-        attacked = shared | {"attack": to_settings(self.attack)}
+        attacked = shared | {"attack": to_settings(self.attack), "attack_format": ATTACK_FORMAT}
         measured = [Cell("measure_classifier", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
         layers = shared | {"methods": list(self.layer_methods)}
         by_depth = [Cell("measure_layers", cell.augmentation, cell.seed, layers, (cell,)) for cell in trained]

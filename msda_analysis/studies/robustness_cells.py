@@ -11,19 +11,32 @@ from msda_analysis.estimate import Estimate, wilson_interval
 from msda_analysis.masks import FMix, sample_masks
 from msda_analysis.results import Source, make_row
 from msda_analysis.rng import stream
-from msda_analysis.robustness import Outcome, create_attack
+from msda_analysis.robustness import Attack, Outcome, create_attack
+from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
+from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.store import PARTIAL
 from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
 
 _OUTCOME = "outcome.npz"
 _OUTCOME_ARRAYS = ("success", "minimum_norms", "is_correct")
-#: The attacks whose perturbations the paper likens to MixUp, and a strong one beside them; with the budgets used.
-_LIKENED = {"deepfool": None, "uniform_noise": 0.03, "pgd": 0.03}
+#: The attacks whose perturbations the paper likens to MixUp, and others beside them: (attack, norm, budget) by the name
+#: of their rows. L-infinity perturbations are flat by construction; those in L2 give the likeness its best chance.
+_LIKENED: dict[str, tuple[str, Norm, float | None]] = {
+    "deepfool": ("deepfool", "linf", None),
+    "deepfool_l2": ("deepfool", "l2", None),
+    "uniform_noise": ("uniform_noise", "linf", 0.03),
+    "pgd": ("pgd", "linf", 0.03),
+}
+#: Points of the survival curves above 0, and the training images that MixUp directions lead to.
+_FINE_BUDGETS, _BANK = 24, 1000
 
 
 def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
-    """Clean accuracy on the whole test split; robust accuracy, minimum norms and trust flags on the attacked part."""
+    """Clean accuracy on the whole test split; robust accuracy, minimum norms and trust flags on the attacked part.
+
+    Where likeness to MixUp is asked for, steps along MixUp directions are among the attacks.
+    """
     model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
     rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
     spec = workshop.plan.attack
@@ -37,7 +50,7 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         )  # fmt: skip
     else:
         outcome = robustness.evaluate(
-            model, part.unit_images(), part.labels, spec.attacks, spec.epsilons, spec.norm, cell.seed,
+            model, part.unit_images(), part.labels, _attacks(workshop), spec.epsilons, spec.norm, cell.seed,
             progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
         )  # fmt: skip
     _save_outcome(outcome, folder / _OUTCOME)
@@ -54,7 +67,7 @@ def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         path = workshop.store.cell_folder(need) / _OUTCOME
         outcomes.setdefault(need.augmentation, []).append(_load_outcome(path, spec, need.seed))
     table = robustness.compare(outcomes, seed=cell.seed)
-    rows = []
+    rows = _curve_rows(workshop, cell, outcomes)
     for entry in table.to_dict("records"):
         source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
         where = {"attack": entry["attack"], "epsilon": entry["epsilon"]}
@@ -66,25 +79,19 @@ def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
 
 def measure_likeness(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
-    """Do perturbations look like MixUp? Cosines, spectra, distances; accuracy along MixUp directions."""
+    """Do perturbations look like MixUp? Cosines, spectra, distances."""
     del folder
     spec = workshop.plan.attack
     assert spec is not None
     model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
     part = workshop.test.take(min(spec.likeness_images, len(workshop.test)))
     images, labels = part.unit_images(), part.labels
-    perturbations = {
-        name: _perturb(model, images, labels, name=name, epsilon=epsilon, seed=cell.seed)
-        for name, epsilon in _LIKENED.items()
-    }
+    perturbations = {name: _perturb(model, images, labels, *how, cell.seed) for name, how in _LIKENED.items()}
     masks = sample_masks(
         FMix(), 64, part.image_size, generator=stream(cell.seed, "likeness masks"), device=images.device
     ).masks
     found = robustness.measure_likeness(images, perturbations, seed=cell.seed, masks=masks)
-    rows = [_likeness_row(source, entry) for entry in found]
-    blind = robustness.mixup_direction_attack(workshop.train.unit_images()[:1000], spec.norm)
-    outcome = robustness.evaluate(model, images, labels, [blind], spec.epsilons, spec.norm, cell.seed)
-    return rows + [row for row in outcome_rows(outcome, source) if row["metric"] == "robust_accuracy"]
+    return [_likeness_row(source, entry) for entry in found]
 
 
 def _source(workshop: Workshop, cell: Cell, augmentation: str | None = None) -> Source:
@@ -105,8 +112,17 @@ def _attacked_part(workshop: Workshop) -> Dataset:
     return test if spec.n_images is None or spec.n_images >= len(test) else test.take(spec.n_images)
 
 
+def _attacks(workshop: Workshop) -> list[str | Attack]:
+    spec = workshop.plan.attack
+    assert spec is not None
+    if not spec.likeness_images:
+        return list(spec.attacks)
+    bank = workshop.train.unit_images()[:_BANK]
+    return [*spec.attacks, robustness.mixup_direction_attack(bank, spec.norm)]
+
+
 def outcome_rows(outcome: Outcome, source: Source) -> Rows:
-    """Accuracy by attack and budget, flags, and median minimum norms as rows."""
+    """Accuracy by attack and budget, flags, and survival curves and medians of the minimum norms as rows."""
     rows = []
     for entry in outcome.table(worst_case=len(outcome.attacks) > 1).to_dict("records"):
         flags = (f"flags: {entry['flags']}",) if entry["flags"] else ()
@@ -115,10 +131,60 @@ def outcome_rows(outcome: Outcome, source: Source) -> Rows:
     for flag in outcome.flags:
         estimate = Estimate(flag.value, "share", warnings=(f"{flag.name}: {flag.message}",))
         rows.append(make_row(source, "flag", estimate, attack=flag.attack))
-    for attack, norms in zip(outcome.attacks, outcome.minimum_norms, strict=True):
-        if not norms.isnan().any():
-            rows.append(make_row(source, "minimum_norm_median", robustness.median_norm(norms), attack=attack))
+    return rows + [row for attack in _searching(outcome) for row in _norm_rows(outcome, attack, source)]
+
+
+def _searching(outcome: Outcome) -> list[str]:
+    """Attacks whose norms are minima, not the budgets that happened to be tried; the smallest over all attacks last."""
+    if outcome.minimum_norms.isnan().any():
+        return []
+    searching = [name for name in outcome.attacks if name in MINIMUM_NORM_ATTACKS]
+    return [*searching, "worst_case"] if searching and len(outcome.attacks) > 1 else searching
+
+
+def _norm_rows(outcome: Outcome, attack: str, source: Source) -> Rows:
+    """Median of the minimum norm, and the share of images above each of a fine row of budgets."""
+    norms = outcome.minimum_norms
+    norms = norms.amin(0) if attack == "worst_case" else norms[outcome.attacks.index(attack)]
+    rows = [make_row(source, "minimum_norm_median", robustness.median_norm(norms), attack=attack)]
+    positive = [epsilon for epsilon in outcome.epsilons if epsilon > 0]
+    if not positive:
+        return rows
+    grid = [0.0, *np.geomspace(min(positive), max(positive), _FINE_BUDGETS).tolist()]
+    for entry in robustness.survival_curve(norms, grid).to_dict("records"):
+        estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
+        rows.append(make_row(source, "survival", estimate, attack=attack, epsilon=entry["epsilon"]))
     return rows
+
+
+def _curve_rows(workshop: Workshop, cell: Cell, outcomes: dict[str, list[Outcome]]) -> Rows:
+    """Differences of whole curves between all augmentations, and the paper's claims where MixUp and baseline are there."""
+    if not any(epsilon > 0 for epsilon in next(iter(outcomes.values()))[0].epsilons):
+        return []
+    rows = []
+    for entry in robustness.compare_curves(outcomes).to_dict("records"):
+        note = f"{_describe_test(entry)}; more robust: {_winner(entry)}"
+        rows.append(_curve_row(workshop, cell, f"curve_{entry['reading']}", entry, note))
+        source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
+        corrected = Estimate(entry["p_holm"], "probability", n=entry["n"])
+        rows.append(make_row(source, f"curve_{entry['reading']}_p_holm", corrected, attack=entry["attack"]))
+    if not {"mixup", "baseline"} <= set(outcomes):
+        return rows
+    for entry in robustness.check_claims(outcomes).to_dict("records"):
+        rows.append(_curve_row(workshop, cell, f"claim_{entry['reading']}", entry, _describe_test(entry)))
+    return rows
+
+
+def _describe_test(entry: dict) -> str:
+    budgets = ", ".join(f"{epsilon:g}" for epsilon in sorted(entry["epsilons"]))
+    return f"{entry['seeds_a']} and {entry['seeds_b']} seeds; epsilon {budgets}"
+
+
+def _curve_row(workshop: Workshop, cell: Cell, metric: str, entry: dict, note: str) -> dict:
+    source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
+    notes = tuple(text for text in (entry["note"], note) if text)
+    estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=notes)
+    return make_row(source, metric, estimate, attack=entry["attack"])
 
 
 def _likeness_row(source: Source, entry: dict) -> dict:
@@ -129,9 +195,10 @@ def _likeness_row(source: Source, entry: dict) -> dict:
 
 
 def _perturb(
-    model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, *, name: str, epsilon: float | None, seed: int
-) -> torch.Tensor:
-    attack = create_attack(name, "linf")
+    model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, name: str, norm: Norm, epsilon: float | None,
+    seed: int,
+) -> torch.Tensor:  # fmt: skip
+    attack = create_attack(name, norm)
     return attack.run(model, images, labels, epsilon, seed).clamp(0, 1) - images
 
 

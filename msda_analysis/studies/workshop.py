@@ -59,8 +59,11 @@ class Workshop:
         return vae
 
     def load_model(self, cell: Cell) -> torch.nn.Module:
-        """The trained model of a finished training cell."""
-        return load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+        """The trained model of a finished training cell; a classifier in the memory layout that it was trained in."""
+        model = load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+        if isinstance(model, VAE):
+            return model
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -241,7 +241,7 @@ def test_tested_comparisons_and_likeness_have_their_sections(write_study, tmp_pa
     assert "undecided" in shown
     assert "more robust:" not in shown  # the verdict has its own column
     assert {"comparisons", "likeness"} <= set(PageReader(page).ids)
-    numbers = pd.read_csv(tmp_path / "figures" / "likeness.csv")
+    numbers = pd.read_csv(tmp_path / "figures" / "likeness_details.csv")
     assert set(numbers["attack"]) == {"pgd", "pgd (shuffled)", "gaussian"}
 
 

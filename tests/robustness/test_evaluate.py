@@ -13,6 +13,7 @@ from msda_analysis.robustness import (
     create_attack,
     evaluate,
     list_attacks,
+    survival_curve,
 )
 from msda_analysis.robustness.perturbation import clip_to_budget, held_still, perturbation_norms
 
@@ -168,6 +169,16 @@ def test_deepfool_norm_is_an_upper_bound_consistent_with_success(trained, patter
     outcome = evaluate(trained, *patterns, attacks, PAPER_EPSILONS[::3], trust=NO_TRUST)
     for k, epsilon in enumerate(PAPER_EPSILONS[::3]):
         assert torch.equal(outcome.success[:, k], outcome.minimum_norms <= epsilon * (1 + 1e-5))
+
+
+def test_survival_of_the_norms_is_robust_accuracy_at_every_budget(trained, patterns):
+    """For a search and for attacks whose norms are the budgets, up to the last bit."""
+    epsilons = (0.0, 0.01, 0.03, 0.1, 0.3)
+    outcome = evaluate(trained, *patterns, ["deepfool", "fgsm", "bim", "square"], epsilons, trust=NO_TRUST)
+    for i, norms in enumerate(outcome.minimum_norms):
+        survived = (~outcome.success[i]).double().mean(1)
+        assert survival_curve(norms, epsilons)["value"].tolist() == survived.tolist()
+    assert outcome.success[1].any()
 
 
 @pytest.mark.parametrize("mode", ["cascade", "independent"])

@@ -1,0 +1,72 @@
+"""Rows that attack cells leave behind: survival curves, medians, whole-curve comparisons, claims."""
+
+import pandas as pd
+import pytest
+import torch
+
+from msda_analysis.results import Source
+from msda_analysis.robustness import Outcome
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
+from msda_analysis.studies.robustness_cells import outcome_rows
+from msda_analysis.studies.run import run_study
+from msda_analysis.training import ClassifierFit
+
+
+def make_outcome(attacks=("deepfool", "pgd")):
+    norms = torch.tensor([[0.0, 0.02, 0.05, torch.inf], [0.0, 0.1, 0.03, 0.1]])
+    success = norms[:, None] <= torch.tensor([0.0, 0.01, 0.1])[None, :, None]
+    return Outcome(success, norms, norms[0] > 0, attacks, (0.0, 0.01, 0.1), "linf", 0)
+
+
+def test_survival_is_of_searched_norms_and_of_the_smallest_over_all_attacks():
+    rows = pd.DataFrame(outcome_rows(make_outcome(), Source("study", "cell")))
+    curves = rows[rows["metric"] == "survival"]
+    assert list(dict.fromkeys(curves["attack"])) == ["deepfool", "worst_case"], "PGD's norms are its budgets"
+    deepfool = curves[curves["attack"] == "deepfool"]
+    assert deepfool["epsilon"].iloc[[0, 1, -1]].tolist() == pytest.approx([0.0, 0.01, 0.1]) and len(deepfool) == 25
+    assert deepfool["value"].iloc[[0, 1, -1]].tolist() == [0.75, 0.75, 0.25]
+    worst = curves[curves["attack"] == "worst_case"]
+    assert worst["value"].iloc[-1] == 0.0 and (worst["value"].diff().dropna() <= 0).all()
+    medians = rows[rows["metric"] == "minimum_norm_median"].set_index("attack")["value"]
+    assert medians["deepfool"] == pytest.approx(0.035) and medians["worst_case"] == pytest.approx(0.025)
+
+
+def test_no_curves_without_a_search():
+    rows = pd.DataFrame(outcome_rows(make_outcome(("fgsm", "pgd")), Source("study", "cell")))
+    assert set(rows["metric"]) == {"robust_accuracy"}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    attack = AttackSpec(("deepfool", "uniform_noise", "pgd"), (0.0, 0.05, 0.2), n_images=20, likeness_images=10)
+    plan = StudyPlan(
+        "rows", "Rows", DataSpec("digits", train_size=200, test_size=40), ("baseline", "mixup"), vae=None,
+        classifier=ClassifierFit(epochs=1, batch_size=50), attack=attack, n_masks=0,
+    )  # fmt: skip
+    assert run_study(plan, folder, progress=False).n_failed == 0
+    return pd.read_csv(folder / "results.csv", keep_default_na=False)
+
+
+def test_mixup_directions_are_attacked_and_compared_on_the_same_images(study):
+    rows = study[(study["metric"] == "robust_accuracy") & (study["attack"] == "mixup_direction")]
+    assert set(rows["n"].astype(int)) == {20} and len(rows) == 2 * 2 * 3
+    assert "mixup_direction" in set(study[study["metric"] == "accuracy_difference"]["attack"])
+
+
+def test_claims_and_curves_are_among_the_rows(study):
+    claims = study[study["metric"] == "claim_accuracy"]
+    assert set(claims["attack"]) == {"deepfool", "uniform_noise", "strong_gradient", "mixup_direction"}
+    assert (
+        set(claims["augmentation"]) == {"mixup - baseline"}
+        and claims["note"].str.match(r"2 and 2 seeds; epsilon 0\.").all()
+    )
+    curves = study[study["metric"] == "curve_kept"].set_index("attack")
+    corrected = study[study["metric"] == "curve_kept_p_holm"].set_index("attack")
+    assert list(curves.index) == ["deepfool", "uniform_noise", "pgd", "mixup_direction", "worst_case"]
+    assert list(corrected.index) == list(curves.index) and corrected["value"].astype(float).between(0, 1).all()
+
+
+def test_likeness_is_measured_in_both_norms(study):
+    attacks = set(study[study["metric"] == "cosine_largest"]["attack"])
+    assert {"deepfool", "deepfool (shuffled)", "deepfool_l2", "uniform_noise", "pgd", "gaussian", "mixup"} <= attacks
