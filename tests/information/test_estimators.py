@@ -9,10 +9,10 @@ import torch
 from msda_analysis.information import METHODS, closed_form, estimate
 from msda_analysis.information.fitting import CriticFit, fit_best
 from msda_analysis.information.gaussian import estimate_gaussian, fit_gaussian_ratio, log_det_bias
+from msda_analysis.information.known_answers import answer_samples
 from msda_analysis.information.neighbors import count_within, estimate_ksg
 from msda_analysis.information.neural import MovingAverageDv, cross_evaluate, dv_terms, info_nce_terms, wrong_pairs
 from msda_analysis.information.ranks import NormalScores, normal_scores
-from msda_analysis.information.table import COLUMNS, estimator_rows
 from msda_analysis.rng import stream
 
 CASES = {case.name: case for case in closed_form.cases()}
@@ -211,11 +211,11 @@ def test_auto_warns_where_it_cannot_be_trusted():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_auto_reaches_its_goal_on_the_known_cases(seed):
-    rows = estimator_rows(["auto"], n=4000, seed=seed)
-    small = [row for row in rows if row["truth"] < 2]
-    good = [row for row in small if abs(row["error"]) <= max(0.1, 0.1 * row["truth"])]
+    answers = [answer_samples(case, "auto", n=4000, seed=seed) for case in CASES.values()]
+    small = [answer for answer in answers if answer.truth < 2]
+    good = [answer for answer in small if abs(answer.error) <= max(0.1, 0.1 * answer.truth)]
     assert len(small) >= 35 and len(good) >= 0.8 * len(small)
-    silent = [row["case"] for row in rows if abs(row["error"]) > 0.5 and not row["warnings"]]
+    silent = [answer.case for answer in answers if abs(answer.error) > 0.5 and not answer.found.warnings]
     assert not silent
 
 
@@ -228,17 +228,6 @@ def test_auto_is_consistent_with_itself():
     x, z = single
     noisy = z + 0.5 * torch.randn(z.shape, generator=stream(1, "noise"), dtype=z.dtype)
     assert estimate(x, noisy, "auto").value < one.value
-
-
-def test_table_has_one_row_per_case_and_method_and_keeps_refusals():
-    wide = closed_form.gaussian_case("wide", np.eye(200))
-    rows = estimator_rows(["gaussian", "ksg1"], [CASES["gaussian_1x1_0.3"], wide], n=100)
-    assert [(row["case"], row["method"]) for row in rows] == [
-        ("gaussian_1x1_0.3", "gaussian"), ("gaussian_1x1_0.3", "ksg1"), ("wide", "gaussian"), ("wide", "ksg1")
-    ]  # fmt: skip
-    assert all(tuple(row) == COLUMNS for row in rows)
-    assert rows[0]["error"] == rows[0]["value"] - rows[0]["truth"]
-    assert rows[2]["value"] is None and "refused: x: expected more samples than dimensions" in rows[2]["warnings"]
 
 
 def test_errors_say_what_was_expected():
