@@ -139,9 +139,10 @@ class Report:
     """A study's output folder."""
 
     def run(self) -> int:
+        from msda_analysis.figures.pages import sections_for
         from msda_analysis.figures.report import write_report
 
-        print(write_report(self.folder))
+        print(write_report(self.folder, sections_for(self.folder)))
         return 0
 
 

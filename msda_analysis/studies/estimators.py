@@ -156,11 +156,21 @@ def _source(plan: EstimatorPlan, cell: AnswerCell, method: str, answer: Answer |
     return Source("estimators", cell.name, cell.case, method, "", plan.seed, settings | details)
 
 
+def _describe_cases(plan: EstimatorPlan) -> dict[str, Any]:
+    return {
+        "known distributions": f"{len(plan.cases('samples'))} cases, {plan.samples} samples each",
+        "estimators": list(plan.methods),
+        "linear encoders": f"{len(plan.cases('encoder'))} cases, {plan.images} images each",
+        "pairs of linear encoders": f"{len(plan.cases('between'))} cases, {plan.images} images each",
+    }
+
+
 def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCell], command: str) -> None:
     done = sum(store.is_done(cell) for cell in cells)
     store.write_manifest({
         "study": "estimators", "title": "Estimators of mutual information on known answers", "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": _describe_cases(plan),
         "settings": plan.identity(),
         "cells": {"total": len(cells), "done": done, "failed": len(cells) - done},
         "environment": environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
