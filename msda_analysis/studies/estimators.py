@@ -84,9 +84,12 @@ class EstimatorPlan:
         return list(known_cases(check))[: _SMOKE_CASES[check] if self.smoke else None]
 
     def cells(self) -> list[AnswerCell]:
-        """All pieces of work, in order."""
-        pairs = [AnswerCell("samples", case, method) for case in self.cases("samples") for method in self.methods]
-        return [*pairs, *(AnswerCell(check, case) for check in CHECKS[1:] for case in self.cases(check))]
+        """All pieces of work, in order: encoders, which take little time, then method by method, the default first."""
+        encoders = [AnswerCell(check, case) for check in CHECKS[1:] for case in self.cases(check)]
+        return [
+            *encoders,
+            *(AnswerCell("samples", case, method) for method in self.methods for case in self.cases("samples")),
+        ]
 
 
 def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "") -> Path:
