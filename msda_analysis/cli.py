@@ -139,9 +139,10 @@ class Report:
     """A study's output folder."""
 
     def run(self) -> int:
+        from msda_analysis.figures.pages import sections_for
         from msda_analysis.figures.report import write_report
 
-        print(write_report(self.folder))
+        print(write_report(self.folder, sections_for(self.folder)))
         return 0
 
 
@@ -259,12 +260,12 @@ def main(arguments: list[str] | None = None) -> int:
         description="Analyse mixed-sample data augmentation: masks, mutual information, robustness.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    return _guarded(command.run, getattr(command, "threads", 0))
+    return run_guarded(command.run, getattr(command, "threads", 0))
 
 
 def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common", *, shard: str = "1/1") -> int:
     """Make a plan and run it in common.out as the commands do: same messages, same exit codes. For experiment scripts."""
-    return _guarded(lambda: _run_study(make_plan(), common.out, _parse_shard(shard)), common.threads)  # type: ignore[attr-defined]
+    return run_guarded(lambda: _run_study(make_plan(), common.out, _parse_shard(shard)), common.threads)  # type: ignore[attr-defined]
 
 
 def command_line() -> str:
@@ -291,8 +292,8 @@ def usable_device(device: str) -> str:
     return device
 
 
-def _guarded(run: "Callable[[], int]", threads: int) -> int:
-    """Run, and turn what a user can mend into one line and an exit code."""
+def run_guarded(run: "Callable[[], int]", threads: int) -> int:
+    """Run, and turn what a user can mend into one line and an exit code: for commands and experiment scripts."""
     try:
         _set_threads(threads)
         return run()

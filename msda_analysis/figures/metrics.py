@@ -61,7 +61,8 @@ _METRICS = {
     ),
     "info_nce": Metric(
         "InfoNCE", "InfoNCE",
-        "Lower bound on I(X; Z) with the known encoder density as critic; it cannot exceed ln K for K images.",
+        "Lower bound on I(X; Z) with the known encoder density as critic, or a trained one where only samples are known; it "
+        "cannot exceed ln K for K images.",
     ),
     "between_upper": Metric(
         "Between VAEs (upper)", "between VAEs, upper", "Upper bound on the information that the latents of two VAEs share.",
@@ -168,6 +169,26 @@ _METRICS = {
     "power_axis2": Metric("Power along axis 2", "share of power", "The same along the third axis."),
     "kept_fraction_histogram": Metric(
         "Distribution of the kept fraction", "share of masks", "Share of masks whose kept fraction falls into each bin.",
+    ),
+}  # fmt: skip
+
+_METRICS |= {
+    "auto": Metric(
+        "auto (default)", "auto",
+        "Starts from a Gaussian copula and keeps it unless a critic trained on top of it, or nearest neighbors, find more.",
+    ),
+    "ksg1": Metric("KSG 1", "KSG 1", "Nearest neighbors, one cube around each sample (Kraskov et al. 2004, equation 8)."),
+    "ksg2": Metric("KSG 2", "KSG 2", "The same with a rectangle (equation 9)."),
+    "mine": Metric(
+        "MINE", "MINE",
+        "Donsker-Varadhan lower bound; the critic's gradient uses a moving average (Belghazi et al. 2018).",
+    ),
+    "nwj": Metric("NWJ", "NWJ", "Lower bound of Nguyen, Wainwright and Jordan."),
+    "smile": Metric("SMILE", "SMILE", "Clipped Donsker-Varadhan value (Song and Ermon 2020); no bound."),
+    "js": Metric("Jensen-Shannon", "JS", "A critic trained by classification, read off as NWJ; a lower bound."),
+    "gaussian": Metric("Gaussian", "Gaussian", "Canonical correlations, exact for normal variables."),
+    "gaussian_copula": Metric(
+        "Gaussian copula", "copula", "The same after each variable was mapped to normal scores.",
     ),
 }  # fmt: skip
 

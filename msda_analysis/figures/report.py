@@ -210,7 +210,7 @@ def _describe_runs(table: Table) -> list[tuple[str, str, str, str]]:
     runs = []
     done = table[table["status"] == "ok"]
     for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
-        for name in order_augmentations(name for name in rows["augmentation"] if " - " not in name):
+        for name in order_augmentations(name for name in rows["augmentation"] if name and " - " not in name):
             part = rows[rows["augmentation"] == name]
             laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
             seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
@@ -226,6 +226,8 @@ def _definitions(made: Iterable[Section]) -> list[tuple[str, str]]:
 
 def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     limits = [limit for section in made for limit in section.limits]
+    if not table["augmentation"].any():
+        return limits  # nothing was trained, and the limits below speak of training seeds
     counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
     few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])

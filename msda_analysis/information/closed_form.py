@@ -48,6 +48,31 @@ def uniform_noise_information(half_width: float) -> float:
     return half_width - math.log(2 * half_width) if half_width <= 0.5 else 1 / (4 * half_width)
 
 
+def noisy_uniform_information(half_width: float, noise_std: float) -> float:
+    """As `uniform_noise_information` with normal noise added to the sum as well, nats; by quadrature, to about 1e-8."""
+    from scipy.integrate import quad
+    from scipy.special import entr, ndtr
+
+    def ramp(t: float) -> float:
+        """Integral of the normal noise's distribution function."""
+        return t * ndtr(t / noise_std) + noise_std * math.exp(-0.5 * (t / noise_std) ** 2) / math.sqrt(2 * math.pi)
+
+    def noise_density(z: float) -> float:
+        return (ndtr((z + half_width) / noise_std) - ndtr((z - half_width) / noise_std)) / (2 * half_width)
+
+    def sum_density(z: float) -> float:
+        first, second = (ramp(z + end) - ramp(z + end - 1) for end in (half_width, -half_width))
+        return (first - second) / (2 * half_width)
+
+    reach = 1 + half_width + 8 * noise_std
+    # rounding leaves densities of -1e-17 in the tails, whose logarithm does not exist
+    of_sum, of_noise = (
+        quad(lambda z, density=density: entr(max(density(z), 0.0)), -reach, reach, limit=500, epsabs=1e-9)[0]
+        for density in (sum_density, noise_density)
+    )
+    return of_sum - of_noise
+
+
 def linear_encoder_information(weights: np.ndarray, noise_std: float) -> float:
     """Information between a standard normal source and weights @ source + noise, nats."""
     gram = weights @ weights.T / noise_std**2
@@ -111,6 +136,17 @@ def uniform_noise_case(half_width: float) -> Case:
         return x, x + half_width * (2 * noise - 1)
 
     return Case(f"uniform_noise_{half_width}", 1, 1, uniform_noise_information(half_width), sample)
+
+
+def noisy_uniform_case(half_width: float, noise_std: float) -> Case:
+    """As `uniform_noise_case`, Z blurred by normal noise: by data processing it holds less."""
+    clear = uniform_noise_case(half_width)
+
+    def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x, z = clear.sample(n, generator)
+        return x, z + noise_std * torch.randn(n, 1, generator=generator, dtype=torch.float64)
+
+    return Case(f"noisy_{clear.name}", 1, 1, noisy_uniform_information(half_width, noise_std), sample)
 
 
 def stacked_case(name: str, *cases: Case) -> Case:
@@ -185,6 +221,7 @@ def cases() -> list[Case]:
         mapped_case("spiral_5x5", two_pairs[5], spiral, spiral),
         *(gaussian_case(f"independent_{dim}x{dim}", np.eye(2 * dim)) for dim in (1, 5, 25)),
         mapped_case("independent_cubes_3x3", gaussian_case("", np.eye(6)), cube_root, lambda z: z**3),
+        noisy_uniform_case(0.75, 0.5),
         stacked_case("additivity_2x2", uniform, uniform),
         stacked_case("noise_added_3x3", uniform, gaussian_case("", np.eye(4))),
     ]

@@ -23,6 +23,7 @@ _KSG_DIMENSIONS = 10  # beyond it neighbors say nothing and cost much
 _EASY_DIMENSIONS = 4
 _NEAR_CEILING = 0.8
 _MINIMUM_SAMPLES = 64
+_REPEATS = 0.1  # share of repeated values that rounding to few digits stays below
 
 
 def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit | None = None) -> Estimate:
@@ -35,7 +36,8 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
     which leaves the information as it is.
 
     Args:
-        x, z: [n, dim_x] and [n, dim_z] float (or [n] for one variable), n at least 64.
+        x, z: [n, dim_x] and [n, dim_z] (or [n] for one variable), n at least 64. Variables must vary; one whose values
+            often repeat is not continuous, and the result warns of it.
         method: one of METHODS. "ksg1", "ksg2": nearest neighbors. "mine", "nwj", "info_nce", "js": lower bounds by a
             critic trained on one half and evaluated on the other. "smile": the same with clipping, no bound.
             "gaussian", "gaussian_copula": from canonical correlations.
@@ -43,10 +45,13 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
         fit: training of the critics.
 
     Returns:
-        Estimate in nats with bound, interval, details["seconds"] and, for critics, details["ceiling_nats"] (ln K).
+        Estimate in nats with bound, interval, details["seconds"] and, for critics (ln K) and neighbors,
+        details["ceiling_nats"].
 
     Raises:
-        ValueError: unknown method, samples that are too few, not finite, or not paired.
+        TypeError: x or z is no tensor.
+        ValueError: unknown method, samples that are too few, not finite, or not paired, a constant variable; for "auto"
+            and the Gaussian methods also redundant variables, and a z that determines a direction of x.
     """
     check_choice("method", method, METHODS)
     arrays, start = _arrays(x, z), time.perf_counter()
@@ -59,7 +64,8 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
         found = estimate_ksg(*map(normal_scores, arrays), variant=int(method[-1]))
     else:
         found = estimate_neural(*arrays, method, seed, fit)
-    return replace(found, details={"method": method, **found.details, "seconds": time.perf_counter() - start})
+    details = {"method": method, **found.details, "seconds": time.perf_counter() - start}
+    return replace(found, details=details, warnings=(*_warn_of_repeats(*arrays), *found.warnings))
 
 
 @dataclass(frozen=True)
@@ -143,12 +149,48 @@ def _width(value: Estimate) -> float:
 
 def _arrays(x: Tensor, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
     for name, part in (("x", x), ("z", z)):
-        if part.ndim not in (1, 2) or 0 in part.shape:
-            raise ValueError(f"{name}: expected [n] or [n, dim], got shape {tuple(part.shape)}; flatten it first")
-        check_finite(name, part)
+        _check_samples(name, part)
     if len(x) != len(z):
         raise ValueError(f"x, z: expected paired samples, got {len(x)} and {len(z)}")
     check_count("x: samples", len(x), _MINIMUM_SAMPLES)
     columns = (part if part.ndim == 2 else part[:, None] for part in (x, z))
     x, z = (part.detach().double().cpu() for part in columns)
+    _check_varied("x", x)
+    _check_varied("z", z)
     return x.numpy(), z.numpy()
+
+
+def _check_samples(name: str, part: Tensor) -> None:
+    if not isinstance(part, Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor, got {type(part).__name__}; convert it with torch.as_tensor")
+    if part.ndim not in (1, 2) or 0 in part.shape:
+        raise ValueError(f"{name}: expected [n] or [n, dim], got shape {tuple(part.shape)}; flatten it first")
+    check_finite(name, part)
+
+
+def _check_varied(name: str, part: Tensor) -> None:
+    constant = (part == part[0]).all(dim=0).nonzero().flatten().tolist()
+    if constant:
+        raise ValueError(
+            f"{name}: expected variables that vary, got constant columns {constant}; drop them, they hold nothing"
+        )
+
+
+def _warn_of_repeats(x: np.ndarray, z: np.ndarray) -> list[str]:
+    """Which variables are not continuous, as far as samples show."""
+    found = []
+    for name, part in (("x", x), ("z", z)):
+        shares = [_repeated_share(column) for column in part.T]
+        worst = int(np.argmax(shares))
+        if shares[worst] > _REPEATS:
+            found.append(
+                f"{name}: {shares[worst]:.0%} of the samples repeat another's value in column {worst}; these are estimators "
+                "for continuous variables"
+            )
+    return found
+
+
+def _repeated_share(column: np.ndarray) -> float:
+    """Share of samples whose value occurs more than once."""
+    counts = np.unique(column, return_counts=True)[1]
+    return float(counts[counts > 1].sum() / len(column))

@@ -8,6 +8,8 @@ import numpy as np
 from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.information.ranks import normal_scores
 
+_ROUNDING = 1e-12  # correlations this close to 1 are rounding: 13 nats from one pair of variables
+
 
 @dataclass(frozen=True)
 class GaussianRatio:
@@ -41,11 +43,23 @@ class GaussianRatio:
 
 
 def fit_gaussian_ratio(x: np.ndarray, z: np.ndarray) -> GaussianRatio:
-    """Canonical correlation analysis of [n, dim_x] and [n, dim_z]."""
+    """Canonical correlation analysis of [n, dim_x] and [n, dim_z].
+
+    Raises:
+        ValueError: not more samples than dimensions, redundant variables, or a direction of x that z determines.
+    """
+    dim = x.shape[1] + z.shape[1]
+    if len(x) < dim + 3:
+        raise ValueError(f"x: expected more samples than dimensions ({dim} + 2) for a Gaussian fit, got {len(x)}")
     mean_x, mean_z = x.mean(axis=0), z.mean(axis=0)
     white_x, white_z = _whitener(x - mean_x), _whitener(z - mean_z)
     cross = white_x.T @ ((x - mean_x).T @ (z - mean_z) / len(x)) @ white_z
     left, correlations, right = np.linalg.svd(cross)
+    if correlations[0] > 1 - _ROUNDING:
+        raise ValueError(
+            "x, z: expected that no direction of x is a linear function of z, got a canonical correlation of 1 up to rounding; "
+            "between continuous variables the information is then infinite"
+        )
     return GaussianRatio(mean_x, mean_z, white_x @ left, white_z @ right.T, correlations)
 
 
@@ -60,13 +74,11 @@ def estimate_gaussian(x: np.ndarray, z: np.ndarray, *, ranks: bool = False) -> E
         Estimate in nats, a bound of neither kind; the interval treats the normal as the truth.
 
     Raises:
-        ValueError: not more samples than dimensions, or a variable is constant or a sum of others.
+        ValueError: as fit_gaussian_ratio.
 
     Source: Cai, Liang & Zhou 2015 (arXiv 1309.0482), equation 7, for the expected log determinant.
     """
     n, dim = len(x), x.shape[1] + z.shape[1]
-    if n < dim + 3:
-        raise ValueError(f"x: expected more samples than dimensions ({dim} + 2) for a Gaussian fit, got {n}")
     if ranks:
         x, z = normal_scores(x), normal_scores(z)
     ratio = fit_gaussian_ratio(x, z)

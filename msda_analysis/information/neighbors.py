@@ -8,6 +8,7 @@ from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate
 
 _TRUSTED_DIMENSIONS = 6
+_NEAR_CEILING = 0.8
 _ROUNDING = 1e-10  # far below any distance, far above what adding a radius to a coordinate rounds away
 
 
@@ -21,7 +22,8 @@ def estimate_ksg(x: np.ndarray, z: np.ndarray, *, variant: int = 1, n_neighbors:
 
     Returns:
         Estimate in nats, a bound of neither kind (too low when the information or the dimension is high). The interval
-        treats the samples' local terms as independent.
+        treats the samples' local terms as independent. details["ceiling_nats"]: the largest value that n samples can
+        give, about ln(n / n_neighbors).
 
     Raises:
         ValueError: variant other than 1 or 2, or not more samples than neighbors.
@@ -51,7 +53,12 @@ def estimate_ksg(x: np.ndarray, z: np.ndarray, *, variant: int = 1, n_neighbors:
         self_count = 1
     counts = [count_within(part, radius) - self_count for part, radius in ((x, radius_x), (z, radius_z))]
     estimate = mean_estimate((local - digamma(counts[0]) - digamma(counts[1])).tolist(), "nats")
-    return replace(estimate, warnings=_warnings(distances[:, -1], joint.shape[1]), details={"n_neighbors": n_neighbors})
+    ceiling = float(local - 2 * digamma(n_neighbors))  # both counts hold at least the neighbors
+    details = {"n_neighbors": n_neighbors, "ceiling_nats": ceiling}
+    warnings = _warnings(distances[:, -1], joint.shape[1])
+    if estimate.value > _NEAR_CEILING * ceiling:
+        warnings += (f"near its ceiling {ceiling:.4g} nats, the most that neighbors among {n} samples can show",)
+    return replace(estimate, warnings=warnings, details=details)
 
 
 def count_within(points: np.ndarray, radius: np.ndarray) -> np.ndarray:

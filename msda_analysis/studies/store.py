@@ -5,15 +5,31 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msda_analysis.files import replace_file
 from msda_analysis.results import read_rows, write_table
-from msda_analysis.studies.plan import Cell, StudyPlan
 
 _PLAN, _ROWS, _FAILURE, _TIMING = "study.json", "rows.csv", "failure.json", "timing.json"
 #: Folder inside a cell's folder for what a cell can resume from.
 PARTIAL = "partial"
+
+
+class Plan(Protocol):
+    """What a folder belongs to."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the numbers, as plain JSON values."""
+        ...
+
+
+class NamedCell(Protocol):
+    """A piece of work, kept in a folder of its name."""
+
+    @property
+    def name(self) -> str:
+        """Folder name, unique within the plan."""
+        ...
 
 
 class Store:
@@ -28,7 +44,7 @@ class Store:
         ValueError: the folder holds another study, or files that are not a study.
     """
 
-    def __init__(self, folder: Path, plan: StudyPlan):
+    def __init__(self, folder: Path, plan: Plan):
         self.folder = Path(folder)
         identity = plan.identity()
         self._identity = identity
@@ -44,15 +60,15 @@ class Store:
         if not (self.folder / _PLAN).is_file():
             self._write_json(self.folder / _PLAN, self._identity)
 
-    def cell_folder(self, cell: Cell) -> Path:
+    def cell_folder(self, cell: NamedCell) -> Path:
         """Folder of a cell's files."""
         return self.folder / "cells" / cell.name
 
-    def is_done(self, cell: Cell) -> bool:
+    def is_done(self, cell: NamedCell) -> bool:
         """Whether a cell is finished."""
         return (self.cell_folder(cell) / _ROWS).is_file()
 
-    def start(self, cell: Cell) -> Path:
+    def start(self, cell: NamedCell) -> Path:
         """A clean folder for a cell that is about to run; only its partial/, where it resumes from, is kept."""
         folder = self.cell_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,17 +77,17 @@ class Store:
                 entry.unlink()
         return folder
 
-    def finish(self, cell: Cell, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
+    def finish(self, cell: NamedCell, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """Mark a cell as done by writing its rows, and note how long it took."""
         self._write_json(self.cell_folder(cell) / _TIMING, {"seconds": seconds})
         write_table(rows, self.cell_folder(cell) / _ROWS)
         shutil.rmtree(self.cell_folder(cell) / PARTIAL, ignore_errors=True)
 
-    def fail(self, cell: Cell, row: Mapping[str, Any], trace: str) -> None:
+    def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str) -> None:
         """Note why a cell failed; it will be tried again by the next run."""
         self._write_json(self.cell_folder(cell) / _FAILURE, {"row": dict(row), "traceback": trace})
 
-    def collect(self, cells: Sequence[Cell]) -> Path:
+    def collect(self, cells: Sequence[NamedCell]) -> Path:
         """Write results.csv from the rows of all done cells and the notes of failed ones."""
         rows: list[Mapping[str, Any]] = []
         for cell in cells:
@@ -83,7 +99,7 @@ class Store:
         write_table(rows, path)
         return path
 
-    def seconds(self, cells: Sequence[Cell]) -> float:
+    def seconds(self, cells: Sequence[NamedCell]) -> float:
         """What the done cells took, over all runs and machines."""
         files = (self.cell_folder(cell) / _TIMING for cell in cells if self.is_done(cell))
         return math.fsum(json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files if file.is_file())

@@ -9,19 +9,24 @@ import torch
 from msda_analysis.information.between import between_encoders
 from msda_analysis.information.closed_form import gaussian_information
 from msda_analysis.information.fitting import CriticFit
+from msda_analysis.information.linear_encoders import linear_pair, pair_cases
+from msda_analysis.rng import stream
 
 QUICK = CriticFit(hidden=32, max_steps=100, patience=2)
 
 
-def encoder_pair(strength, *, n=4000, sources=8, latent=6, seed=0):
-    """Two codes z = W x + unit noise of one standard normal source, and I(Z_a; Z_b) in nats."""
-    rng = np.random.default_rng(seed)
-    first, second = (strength * rng.standard_normal((latent, sources)) / math.sqrt(sources) for _ in range(2))
-    both = np.vstack([first, second])
-    truth = gaussian_information(both @ both.T + np.eye(2 * latent), latent)
-    x = rng.standard_normal((n, sources))
-    codes = [(torch.as_tensor(x @ part.T), torch.zeros(n, latent, dtype=torch.float64)) for part in (first, second)]
-    return *codes, truth
+def encoder_pair(strength, *, n=4000):
+    """The codes of a linear pair, and I(Z_a; Z_b) in nats."""
+    case = linear_pair(strength)
+    return *case.sample(n, stream(0, "test")), case.truth
+
+
+def test_pairs_hold_what_they_say():
+    for case in pair_cases():
+        codes = [code[0] for code in case.sample(50_000, stream(0, "test"))]
+        joint = torch.cat(codes, dim=1)
+        covariance = (joint.T @ joint / len(joint)).numpy() + np.eye(2 * case.latent)
+        assert gaussian_information(covariance, case.latent) == pytest.approx(case.truth, rel=0.02, abs=0.1), case.name
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 3.0, 20.0])

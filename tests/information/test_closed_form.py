@@ -44,6 +44,26 @@ def test_uniform_noise_truth_matches_an_integral_of_the_output_entropy(half_widt
     assert closed_form.uniform_noise_information(half_width) == pytest.approx(expected, abs=1e-6)
 
 
+def test_noisy_uniform_truth_matches_the_sample_mean_of_the_log_ratio_and_its_limits():
+    half_width, noise_std, n = 0.75, 0.5, 200_000
+    rng = np.random.default_rng(0)
+    x, width = rng.random(n), 2 * half_width
+    z = x + half_width * (2 * rng.random(n) - 1) + noise_std * rng.standard_normal(n)
+
+    def density(gap):  # of both noises together
+        return (stats.norm.cdf((gap + half_width) / noise_std) - stats.norm.cdf((gap - half_width) / noise_std)) / width
+
+    grid = (np.arange(2000) + 0.5) / 2000  # midpoints of x: the average density of z, on a fine grid of z
+    points = np.linspace(z.min(), z.max(), 2000)
+    marginal = np.interp(z, points, density(points[:, None] - grid).mean(axis=1))
+    terms = np.log(density(z - x) / marginal)
+    found = closed_form.noisy_uniform_information(half_width, noise_std)
+    assert found == pytest.approx(terms.mean(), abs=5 * terms.std() / math.sqrt(n))
+    without_noise = closed_form.uniform_noise_information(half_width)
+    assert found < 0.8 * without_noise
+    assert closed_form.noisy_uniform_information(half_width, 1e-4) == pytest.approx(without_noise, abs=1e-3)
+
+
 @pytest.mark.parametrize(("dim", "degrees"), [(1, 1), (2, 3), (3, 10)])
 def test_student_truth_matches_the_sample_mean_of_the_log_ratio(dim, degrees):
     covariance = closed_form.dense_covariance(dim, 0.5)

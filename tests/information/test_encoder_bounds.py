@@ -7,20 +7,22 @@ import pytest
 import torch
 
 from msda_analysis.information.encoder_bounds import encoder_bounds, find_active_units, rate_per_dimension
+from msda_analysis.information.linear_encoders import encoder_cases, linear_encoder
 from msda_analysis.information.vae import rate_per_image
+from msda_analysis.rng import stream
 
 
-def linear_encoder(nats, *, n=8000, latent=64, spread=0.0, seed=0):
-    """Code z = W x + unit noise of a standard normal x, scaled so that ln det(I + W W') / 2 = nats."""
-    shape = torch.linspace(-spread, spread, latent, dtype=torch.float64).exp()
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (low, middle) if 0.5 * torch.log1p(middle * shape).sum() > nats else (middle, high)
-    generator = torch.Generator().manual_seed(seed)
-    turn = torch.linalg.qr(torch.randn(latent, latent, generator=generator, dtype=torch.float64))[0]
-    sources = torch.randn(n, latent, generator=generator, dtype=torch.float64)
-    return sources * (low * shape).sqrt() @ turn.T, torch.zeros(n, latent, dtype=torch.float64)
+def draw_code(nats, *, n=8000, latent=64, spread=0.0, seed=0):
+    return linear_encoder(nats, latent=latent, spread=spread).sample(n, stream(seed, "test"))
+
+
+def test_linear_encoders_hold_what_they_say():
+    for case in encoder_cases():
+        loc, log_std = case.sample(20_000, stream(0, "test"))
+        gram = (loc.T @ loc / len(loc)).numpy()  # W W' of the weights, up to sampling error
+        held = 0.5 * np.linalg.slogdet(np.eye(case.latent) + gram)[1]
+        assert loc.shape == (20_000, case.latent) and not log_std.any()
+        assert held == pytest.approx(case.truth, rel=0.02, abs=0.05), case.name
 
 
 def assert_tight(estimate, truth):
@@ -32,7 +34,7 @@ def assert_tight(estimate, truth):
 @pytest.mark.parametrize("spread", [2.0, pytest.param(0.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("nats", [2.0, 10.0, 40.0, 80.0])
 def test_fitted_marginal_is_tight_from_8000_samples(nats, spread):
-    bounds = encoder_bounds(*linear_encoder(nats, spread=spread), components=())
+    bounds = encoder_bounds(*draw_code(nats, spread=spread), components=())
     assert_tight(bounds["fitted"], nats)
     assert_tight(bounds["fitted_full"], nats)
     assert bounds["info_nce"].value < min(nats, math.log(8000)) + 0.1 and bounds["info_nce"].bound == "lower"
@@ -46,13 +48,13 @@ def test_fitted_marginal_is_tight_from_8000_samples(nats, spread):
 @pytest.mark.slow
 @pytest.mark.parametrize("nats", [2.0, 10.0, 40.0, 80.0])
 def test_mixtures_do_not_loosen_the_chosen_bound(nats):
-    bounds = encoder_bounds(*linear_encoder(nats, spread=1.0))
+    bounds = encoder_bounds(*draw_code(nats, spread=1.0))
     assert_tight(bounds["fitted"], nats)
     assert_tight(bounds["fitted_mixture"], nats)
 
 
 def test_tightness_check_can_fail():
-    bounds = encoder_bounds(*linear_encoder(40.0, n=2000), components=())
+    bounds = encoder_bounds(*draw_code(40.0, n=2000), components=())
     with pytest.raises(AssertionError):
         assert_tight(bounds["rate"], 40.0)
 
@@ -97,7 +99,7 @@ def test_pairwise_bounds_match_a_plain_sum():
 def test_intervals_cover_the_truth():
     truth, hits = 1.0, {"fitted_full": 0, "info_nce": 0}
     for seed in range(40):
-        bounds = encoder_bounds(*linear_encoder(truth, n=1000, latent=2, seed=seed), components=())
+        bounds = encoder_bounds(*draw_code(truth, n=1000, latent=2, seed=seed), components=())
         for name in hits:
             hits[name] += bounds[name].low <= truth <= bounds[name].high
     # 95 % of 40, five standard errors of slack
@@ -105,7 +107,7 @@ def test_intervals_cover_the_truth():
 
 
 def test_rate_splits_over_dimensions_and_finds_active_units():
-    loc, log_std = linear_encoder(2.0, n=500, latent=6)
+    loc, log_std = draw_code(2.0, n=500, latent=6)
     loc, log_std = torch.cat([loc, torch.zeros(500, 2)], dim=1), torch.cat([log_std, torch.zeros(500, 2)], dim=1)
     split = rate_per_dimension(loc, log_std)
     assert split.shape == (8,) and split[6:].tolist() == [0, 0]
@@ -115,7 +117,7 @@ def test_rate_splits_over_dimensions_and_finds_active_units():
 
 
 def test_dimension_that_never_moves_changes_nothing():
-    loc, log_std = linear_encoder(3.0, n=400, latent=4)
+    loc, log_std = draw_code(3.0, n=400, latent=4)
     wide = [torch.cat([part, torch.zeros(400, 1)], dim=1) for part in (loc, log_std)]
     narrow_bounds, wide_bounds = encoder_bounds(loc, log_std, components=()), encoder_bounds(*wide, components=())
     assert np.isfinite([bound.value for bound in wide_bounds.values()]).all()

@@ -9,10 +9,10 @@ import torch
 from msda_analysis.information import METHODS, closed_form, estimate
 from msda_analysis.information.fitting import CriticFit, fit_best
 from msda_analysis.information.gaussian import estimate_gaussian, fit_gaussian_ratio, log_det_bias
+from msda_analysis.information.known_answers import answer_samples
 from msda_analysis.information.neighbors import count_within, estimate_ksg
 from msda_analysis.information.neural import MovingAverageDv, cross_evaluate, dv_terms, info_nce_terms, wrong_pairs
 from msda_analysis.information.ranks import NormalScores, normal_scores
-from msda_analysis.information.table import COLUMNS, estimator_rows
 from msda_analysis.rng import stream
 
 CASES = {case.name: case for case in closed_form.cases()}
@@ -80,6 +80,36 @@ def test_ksg_warns_of_repeats_and_of_many_dimensions():
     (warning,) = estimate_ksg(rng.standard_normal((50, 4)), rng.standard_normal((50, 4))).warnings
     assert "8 dimensions" in warning
     assert count_within(np.array([[0.0], [1.0], [3.0]]), np.array([1.0, 0.5, 2.0])).tolist() == [2, 1, 2]
+
+
+def test_ksg_knows_its_ceiling():
+    from scipy.special import digamma
+
+    x = np.random.default_rng(0).standard_normal((200, 1))
+    for variant, ceiling in ((1, digamma(200) - digamma(3)), (2, digamma(200) - digamma(3) - 1 / 3)):
+        copied = estimate_ksg(x, x, variant=variant)
+        assert copied.value == pytest.approx(ceiling) == copied.details["ceiling_nats"]
+        assert "near its ceiling" in copied.warnings[0] and "200 samples" in copied.warnings[0]
+    assert not estimate_ksg(x, np.random.default_rng(1).standard_normal((200, 1))).warnings
+
+
+@pytest.mark.parametrize("method", ["auto", "ksg1", "mine", "gaussian", "gaussian_copula"])
+def test_variables_that_are_not_continuous_are_warned_of(method):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(200, generator=generator)
+    found = estimate((z > 0).long(), z + torch.randn(200, generator=generator), method, fit=QUICK)
+    assert "x: 100% of the samples repeat another's value in column 0" in found.warnings[0]
+    twice = torch.randn(100, 2, generator=generator).repeat(2, 1)
+    found = estimate(twice, twice[:, 0] + 0.1 * torch.randn(200, generator=generator), method, fit=QUICK)
+    assert found.warnings[0].startswith("x: ") and not any(text.startswith("z: ") for text in found.warnings)
+    assert not any("repeat" in text for text in estimate(*draw("gaussian_1x1_0.3", n=200), method, fit=QUICK).warnings)
+
+
+def test_one_variable_may_come_as_a_vector_of_any_real_type():
+    x, z = draw("gaussian_1x1_0.75", n=500)
+    expected = estimate(x, z, "gaussian").value
+    assert estimate(x[:, 0], z[:, 0], "gaussian").value == expected
+    assert estimate(x.float(), z.float(), "gaussian").value == pytest.approx(expected, abs=1e-5)
 
 
 def test_gaussian_correction_is_unbiased_where_the_plain_value_is_not():
@@ -211,11 +241,11 @@ def test_auto_warns_where_it_cannot_be_trusted():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_auto_reaches_its_goal_on_the_known_cases(seed):
-    rows = estimator_rows(["auto"], n=4000, seed=seed)
-    small = [row for row in rows if row["truth"] < 2]
-    good = [row for row in small if abs(row["error"]) <= max(0.1, 0.1 * row["truth"])]
+    answers = [answer_samples(case, "auto", n=4000, seed=seed) for case in CASES.values()]
+    small = [answer for answer in answers if answer.truth < 2]
+    good = [answer for answer in small if abs(answer.error) <= max(0.1, 0.1 * answer.truth)]
     assert len(small) >= 35 and len(good) >= 0.8 * len(small)
-    silent = [row["case"] for row in rows if abs(row["error"]) > 0.5 and not row["warnings"]]
+    silent = [answer.case for answer in answers if abs(answer.error) > 0.5 and not answer.found.warnings]
     assert not silent
 
 
@@ -228,17 +258,6 @@ def test_auto_is_consistent_with_itself():
     x, z = single
     noisy = z + 0.5 * torch.randn(z.shape, generator=stream(1, "noise"), dtype=z.dtype)
     assert estimate(x, noisy, "auto").value < one.value
-
-
-def test_table_has_one_row_per_case_and_method_and_keeps_refusals():
-    wide = closed_form.gaussian_case("wide", np.eye(200))
-    rows = estimator_rows(["gaussian", "ksg1"], [CASES["gaussian_1x1_0.3"], wide], n=100)
-    assert [(row["case"], row["method"]) for row in rows] == [
-        ("gaussian_1x1_0.3", "gaussian"), ("gaussian_1x1_0.3", "ksg1"), ("wide", "gaussian"), ("wide", "ksg1")
-    ]  # fmt: skip
-    assert all(tuple(row) == COLUMNS for row in rows)
-    assert rows[0]["error"] == rows[0]["value"] - rows[0]["truth"]
-    assert rows[2]["value"] is None and "refused: x: expected more samples than dimensions" in rows[2]["warnings"]
 
 
 def test_errors_say_what_was_expected():
@@ -255,6 +274,18 @@ def test_errors_say_what_was_expected():
         estimate(x[:50], z[:50], "auto")
     with pytest.raises(ValueError, match="none is constant or a sum of others"):
         estimate(torch.cat([x, x], dim=1), z, "gaussian")
+    with pytest.raises(TypeError, match=r"z: expected a torch.Tensor, got ndarray; convert it with torch.as_tensor"):
+        estimate(x, z.numpy(), "auto")
+    for method in METHODS:
+        with pytest.raises(ValueError, match=r"x: expected variables that vary, got constant columns \[1\]"):
+            estimate(torch.cat([x, torch.ones_like(x)], dim=1), z, method)
+    for method in ("auto", "gaussian", "gaussian_copula"):
+        with pytest.raises(ValueError, match="a canonical correlation of 1 up to rounding"):
+            estimate(x, 3 * x - 1, method)
+    with pytest.raises(
+        ValueError, match=r"expected more samples than dimensions \(41 \+ 2\) for a Gaussian fit, got 40"
+    ):
+        estimate(x[:80], torch.randn(80, 40, generator=stream(0, "wide")), "auto")
     with pytest.raises(ValueError, match="variant: expected 1 or 2, got 3"):
         estimate_ksg(x.numpy(), z.numpy(), variant=3)
     with pytest.raises(ValueError, match="batch_size: expected an integer >= 2"):

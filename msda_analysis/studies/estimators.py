@@ -1,0 +1,181 @@
+"""Every estimator on every case with a known answer: resumable rows and one page."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from msda_analysis.checks import check_choice, check_count
+from msda_analysis.estimate import Estimate
+from msda_analysis.information import METHODS
+from msda_analysis.information.known_answers import (
+    CHECKS,
+    Answer,
+    answer_between,
+    answer_encoder,
+    answer_samples,
+    known_cases,
+)
+from msda_analysis.results import Source, make_failure_row, make_row
+from msda_analysis.studies.run import environment
+from msda_analysis.studies.store import Store
+
+#: Raise when a change makes old finished cells wrong.
+FORMAT = 1
+_SMOKE_CASES = {"samples": 2, "encoder": 1, "between": 1}
+
+
+@dataclass(frozen=True)
+class AnswerCell:
+    """One piece of work: a case, and for samples the method (encoders give all bounds at once).
+
+    Attributes:
+        check: one of known_answers.CHECKS.
+        case: name of the case.
+        method: estimator, or "" where the check has only one way.
+    """
+
+    check: str
+    case: str
+    method: str = ""
+
+    @property
+    def name(self) -> str:
+        """Folder name."""
+        return "-".join(filter(None, (self.check, self.case, self.method)))
+
+
+@dataclass(frozen=True)
+class EstimatorPlan:
+    """Which methods meet which cases.
+
+    Attributes:
+        methods: estimators from samples, out of information.METHODS.
+        samples: of every case for them.
+        images: of every linear encoder.
+        seed: of samples and estimators.
+        smoke: the first few cases only.
+    """
+
+    methods: tuple[str, ...] = METHODS
+    samples: int = 4000
+    images: int = 8000
+    seed: int = 0
+    smoke: bool = False
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            check_choice("methods", method, METHODS)
+        check_count("samples", self.samples, 64)
+        check_count("images", self.images, 64)
+
+    def identity(self) -> dict[str, Any]:
+        """All that decides the numbers, as plain JSON values."""
+        cases = {check: self.cases(check) for check in CHECKS}
+        return {"kind": "EstimatorPlan", "format": FORMAT, "methods": list(self.methods), "samples": self.samples,
+                "images": self.images, "seed": self.seed, "cases": cases}  # fmt: skip
+
+    def cases(self, check: str) -> list[str]:
+        """Names of a check's cases."""
+        return list(known_cases(check))[: _SMOKE_CASES[check] if self.smoke else None]
+
+    def cells(self) -> list[AnswerCell]:
+        """All pieces of work, in order: encoders, which take little time, then method by method, the default first."""
+        encoders = [AnswerCell(check, case) for check in CHECKS[1:] for case in self.cases(check)]
+        return [
+            *encoders,
+            *(AnswerCell("samples", case, method) for method in self.methods for case in self.cases("samples")),
+        ]
+
+
+def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "") -> Path:
+    """Measure what is not measured yet, then write results.csv, manifest.json, figures, tables and report.html.
+
+    An interruption loses at most the cell that was running; the same call goes on where it stopped. A method that
+    refuses a case is noted and the others go on.
+
+    Args:
+        plan: what to measure.
+        folder: new, empty, or holding this same plan.
+        command: the command line, for the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: the folder holds another plan or another study.
+        OSError: the folder cannot be written; finished cells stay.
+    """
+    from msda_analysis.figures.estimator_section import ESTIMATOR_SECTIONS
+    from msda_analysis.figures.report import write_report
+
+    store, cells = Store(folder, plan), plan.cells()
+    store.claim()
+    with tqdm([cell for cell in cells if not store.is_done(cell)], "known answers", disable=None) as bar:
+        for cell in bar:
+            bar.set_postfix_str(cell.name)
+            _run_cell(plan, store, cell)
+    store.collect(cells)
+    _write_manifest(plan, store, cells, command)
+    return write_report(folder, ESTIMATOR_SECTIONS)
+
+
+def _run_cell(plan: EstimatorPlan, store: Store, cell: AnswerCell) -> None:
+    store.start(cell)
+    start = time.perf_counter()
+    try:
+        answers = _answer(plan, cell)
+    except ValueError as error:  # the method refuses the case; anything else is our own mistake
+        store.fail(cell, make_failure_row(_source(plan, cell, cell.method), error), str(error))
+        return
+    seconds = time.perf_counter() - start
+    rows = [
+        make_row(_source(plan, cell, answer.method, answer), f"known_{cell.check}", answer.found, x=answer.truth)
+        for answer in answers
+    ]
+    time_row = make_row(_source(plan, cell, cell.method), "estimator_seconds", Estimate(seconds, "s"))
+    store.finish(cell, [*rows, time_row], seconds)
+
+
+def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
+    case: Any = known_cases(cell.check)[cell.case]
+    if cell.check == "samples":
+        return [answer_samples(case, cell.method, plan.samples, plan.seed)]
+    return (answer_encoder if cell.check == "encoder" else answer_between)(case, plan.images, plan.seed)
+
+
+def _source(plan: EstimatorPlan, cell: AnswerCell, method: str, answer: Answer | None = None) -> Source:
+    """Columns of a row: the case as its dataset, the method as its model; details such as the ceiling as settings."""
+    case: Any = known_cases(cell.check)[cell.case]
+    if cell.check == "samples":
+        settings: dict[str, Any] = {"dim_x": case.dim_x, "dim_z": case.dim_z, "samples": plan.samples}
+    else:
+        settings = {"latent": case.latent, "images": plan.images}
+    details = {} if answer is None else {k: v for k, v in answer.found.details.items() if k != "seconds"}
+    return Source("estimators", cell.name, cell.case, method, "", plan.seed, settings | details)
+
+
+def _describe_cases(plan: EstimatorPlan) -> dict[str, Any]:
+    return {
+        "known distributions": f"{len(plan.cases('samples'))} cases, {plan.samples} samples each",
+        "estimators": list(plan.methods),
+        "linear encoders": f"{len(plan.cases('encoder'))} cases, {plan.images} images each",
+        "pairs of linear encoders": f"{len(plan.cases('between'))} cases, {plan.images} images each",
+    }
+
+
+def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCell], command: str) -> None:
+    done = sum(store.is_done(cell) for cell in cells)
+    store.write_manifest({
+        "study": "estimators", "title": "Estimators of mutual information on known answers", "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "dataset": _describe_cases(plan),
+        "settings": plan.identity(),
+        "cells": {"total": len(cells), "done": done, "failed": len(cells) - done},
+        "environment": environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
+        "cells_s": store.seconds(cells),
+    })  # fmt: skip

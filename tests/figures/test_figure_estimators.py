@@ -1,0 +1,144 @@
+"""The page of estimators on known answers, from rows made up here."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msda_analysis.estimate import Estimate
+from msda_analysis.figures import estimator_section as sections
+from msda_analysis.figures.estimator_plots import plot_bounds, plot_error_map, symbol_of
+from msda_analysis.figures.pages import sections_for
+from msda_analysis.figures.report import write_report
+from msda_analysis.figures.sections import SECTIONS
+from msda_analysis.results import Source, make_row, to_table, write_table
+
+#: (case, truth) and what each method errs by; "far" is beyond any tolerance.
+TRUTHS = {"near": 0.5, "uniform_noise_0.75": 0.3, "additivity_2x2": 0.6, "far": 1.5, "big": 9.0}
+ERRORS = {
+    "auto": {"near": 0.05, "uniform_noise_0.75": -0.02, "additivity_2x2": 0.01, "far": -0.6, "big": -0.8},
+    "mine": {"near": 0.2, "uniform_noise_0.75": -0.2, "additivity_2x2": 0.01, "far": -0.6, "big": -3.0},
+}
+
+
+def sample_rows(*, silent=False):
+    for method, errors in ERRORS.items():
+        for case, error in errors.items():
+            value, warned = TRUTHS[case] + error, method == "auto" and abs(error) > 0.5 and not silent
+            settings = {"ceiling_nats": math.log(2000), "method": "ksg1" if method == "auto" else method}
+            source = Source("estimators", f"samples-{case}-{method}", case, method, "", 0, settings)
+            warnings = ("falls short",) if warned else ()
+            found = Estimate(value, "nats", value - 0.01, value + 0.01, 4000, warnings=warnings)
+            yield make_row(source, "known_samples", found, x=TRUTHS[case])
+            yield make_row(source, "estimator_seconds", Estimate(2.0, "s"))
+
+
+def bound_rows(check, methods):
+    for kind, truth in (("equal_64_2_nats", 2.0), ("unequal_64_40_nats", 40.0)):
+        for method, (factor, bound) in methods.items():
+            source = Source("estimators", f"{check}-{kind}", kind, method, "", 0, {"ceiling_nats": 9.0})
+            value = factor * truth
+            yield make_row(source, f"known_{check}", Estimate(value, "nats", value, value, 8000, bound), x=truth)
+
+
+@pytest.fixture
+def table():
+    bounds = {"rate": (2.0, "upper"), "fitted": (1.001, "upper"), "info_nce": (0.2, "lower")}
+    shared = {"upper": (2.0, "upper"), "difference": (1.0, None), "lower": (1.1, "lower")}
+    return to_table([*sample_rows(), *bound_rows("encoder", bounds), *bound_rows("between", shared)])
+
+
+def test_answers_know_their_error_and_tolerance(table):
+    answers = sections.read_answers(table, "samples").set_index(["method", "case"])
+    far = answers.loc["auto", "far"]
+    assert far["error"] == pytest.approx(-0.6) and not far["good"] and far["warned"] and far["chosen"] == "ksg1"
+    assert far["tolerance"] == pytest.approx(0.15) and far["ceiling"] == pytest.approx(math.log(2000))
+    assert answers.loc["auto", "near"]["good"] and answers.loc["auto", "near"]["tolerance"] == 0.1
+    assert answers.loc["auto", "big"]["good"]  # 10 % of 9 nats
+
+
+def test_findings_state_the_goal_plainly(table):
+    section = sections.samples_section(table, None)
+    share, far, best = section.findings
+    assert "on 3 of 4 cases below 2 nats (75%" in share and "4000 samples" in share and "is missed" in share
+    assert "off by more than 0.5 nats on 2 of 5 cases, each time with a warning: far, big" in far
+    assert "MINE, is within it on 25%" in best
+    silent = sections.samples_section(to_table(sample_rows(silent=True)), None)
+    assert "without a warning on far, big" in silent.findings[1]
+
+
+def test_summary_counts_what_it_says(table):
+    summary = sections.samples_section(table, None).tables[0].frame().set_index("Method (all 5 cases)")
+    auto, mine = summary.loc["auto (default)"], summary.loc["MINE"]
+    assert auto["Cases below 2 nats"] == 4 and auto["Share within 0.1 nats or 10 %"] == 0.75
+    assert auto["Off by more than 0.5 nats"] == 2 and auto["of these without a warning"] == 0
+    assert mine["of these without a warning"] == 2 and mine["Warnings"] == 0
+    assert mine["Mean absolute error (nats)"] == pytest.approx((0.2 + 0.2 + 0.01 + 0.6) / 4)
+    assert auto["Mean time (s)"] == 2
+
+
+def test_misses_and_self_consistency(table):
+    _, misses, consistency, _ = sections.samples_section(table, None).tables
+    assert [row[0] for row in misses.rows] == ["far"] and misses.rows[0][-2:] == ("ksg1", "falls short")
+    (exact, auto, _), law = consistency.frame().to_dict("records"), "additivity: a pair of copies less twice one"
+    assert len(consistency.headers) == 2 and exact[law] == 0
+    assert auto[law] == pytest.approx(0.61 - 2 * 0.28)
+    assert auto[f"{law} high"] - auto[law] == pytest.approx(0.01 * math.sqrt(5))
+
+
+def test_encoder_and_pair_sentences(table):
+    encoder, between = (make(table, None) for make in sections.ESTIMATOR_SECTIONS[1:])
+    assert "within 2 % or 0.3 nats of the truth on 2 of 2 encoders (+0.002 to +0.04 nats)" in encoder.findings[0]
+    assert "Rate +40 nats at 40" in encoder.findings[1] and "InfoNCE \N{MINUS SIGN}32 nats at 40" in encoder.findings[1]
+    # the made-up lower bound lies above the truth on both pairs
+    assert "2 of 4 bounds lie on their side" in between.findings[0] and "on 2 of 2 pairs" in between.findings[0]
+    assert between.tables[0].headers[2:] == ("Upper", "Estimate", "Lower")
+
+
+def test_error_map_shows_errors_warnings_and_levels(table):
+    (axes, _) = plot_error_map(sections.read_answers(table, "samples")).axes
+    texts = [text.get_text() for text in axes.texts]
+    assert "\N{MINUS SIGN}0.60!" in texts and "+0.05" in texts and "2 nats" in texts
+    assert any("ceiling ln K = 7.60" in text for text in texts)
+    bold = {text.get_text() for text in axes.texts if text.get_weight() == "bold"}
+    assert "+0.05" in bold and "\N{MINUS SIGN}0.60!" not in bold
+    names = [label.get_text().split()[0] for label in axes.get_yticklabels()]
+    assert names[0] == "uniform" and names[-1] == "big"  # in order of the truth
+
+
+def test_a_refusal_is_a_dash():
+    row = {"case": "a", "method": "mine", "truth": 1.0, "error": math.nan, "warned": False, "good": False}
+    (axes, _) = plot_error_map(pd.DataFrame([{**row, "ceiling": math.nan}])).axes
+    assert [text.get_text() for text in axes.texts] == ["\N{EN DASH}"]
+
+
+def test_bounds_figure_draws_every_method_in_both_panels(table):
+    answers = sections.encoder_section(table, None).figures[0].numbers
+    figure = plot_bounds(answers, ("rate", "fitted"))
+    assert len(figure.axes) == 4  # two groups
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["truth", "rate, upper", "best fitted marginal, upper"] and symbol_of("rate") == "rate"
+    errors = figure.axes[-1].containers[0].lines[0].get_ydata()
+    assert np.asarray(errors, dtype=float).tolist() == [40.0]
+
+
+def test_the_page_is_found_again_from_its_folder(tmp_path, table, full_study):
+    write_table(table.to_dict("records"), tmp_path / "results.csv")
+    assert sections_for(tmp_path) is sections.ESTIMATOR_SECTIONS and sections_for(full_study) is SECTIONS
+    page = write_report(tmp_path, sections_for(tmp_path)).read_text(encoding="utf-8")
+    assert "Estimators from samples" in page and "Finished cells by model" not in page
+    assert "over seeds" not in page and (tmp_path / "tables" / "estimators.tex").is_file()
+    assert (tmp_path / "figures" / "encoder_bounds.pdf").is_file()
+
+
+def test_nothing_measured_is_no_section_and_bad_tables_are_named(table):
+    others = table[table["metric"] == "estimator_seconds"]
+    assert all(make(others, None) is None for make in sections.ESTIMATOR_SECTIONS)
+    answers = sections.read_answers(table, "samples")
+    with pytest.raises(ValueError, match="expected columns truth"):
+        plot_error_map(answers.drop(columns="truth"))
+    with pytest.raises(ValueError, match="got none"):
+        plot_error_map(answers[:0])
+    with pytest.raises(ValueError, match="expected rows of the methods rate"):
+        plot_bounds(answers.assign(group="a"), ("rate",))

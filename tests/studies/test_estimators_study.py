@@ -1,0 +1,75 @@
+"""The table of known answers: resumed, refused, and with a row for everything."""
+
+import json
+
+import pytest
+
+from msda_analysis.information.known_answers import answer_samples, known_cases
+from msda_analysis.results import read_rows, read_table
+from msda_analysis.studies import estimators
+from msda_analysis.studies.estimators import EstimatorPlan, write_estimator_table
+
+PLAN = EstimatorPlan(("gaussian", "ksg1"), samples=100, images=64, smoke=True)
+
+
+def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    run, seen = estimators._answer, []
+
+    def stop_at_third(plan, cell):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(cell.name)
+        return run(plan, cell)
+
+    monkeypatch.setattr(estimators, "_answer", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        write_estimator_table(PLAN, tmp_path)
+    assert len(seen) == 2 and not (tmp_path / "results.csv").exists()
+    monkeypatch.setattr(estimators, "_answer", lambda plan, cell: seen.append(cell.name) or run(plan, cell))
+    page = write_estimator_table(PLAN, tmp_path)
+    assert page.name == "report.html" and page.is_file()
+    assert seen == [cell.name for cell in PLAN.cells()]  # each once, none again
+    rows = read_table(tmp_path / "results.csv")
+    known = rows[rows["metric"] == "known_samples"]
+    assert list(known["model"]) == ["gaussian"] * 2 + ["ksg1"] * 2 and len(set(known["dataset"])) == 2
+    assert set(rows["metric"]) == {"known_samples", "known_encoder", "known_between", "estimator_seconds"}
+    assert (rows["commit"] != "").any() and (rows["device"] == "cpu").all()
+
+
+def test_rows_hold_what_the_function_gives(tmp_path):
+    write_estimator_table(PLAN, tmp_path)
+    case = next(iter(known_cases("samples").values()))
+    answer = answer_samples(case, "ksg1", 100)
+    row = next(row for row in read_rows(tmp_path / "results.csv") if row["model"] == "ksg1")
+    assert float(row["value"]) == answer.found.value and float(row["x"]) == case.truth == answer.truth
+    assert answer.error == answer.found.value - case.truth
+    assert json.loads(row["settings"]) == {"dim_x": 1, "dim_z": 1, "samples": 100, "method": "ksg1", "n_neighbors": 3}
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path):
+    estimators.Store(tmp_path, PLAN).claim()
+    other = EstimatorPlan(("gaussian", "ksg1"), samples=101, images=64, smoke=True)
+    with pytest.raises(ValueError, match=r"already holds another study, which differs in samples \(100, now 101\)"):
+        write_estimator_table(other, tmp_path)
+
+
+def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch):
+    def refuse_ksg(plan, cell):
+        if cell.method == "ksg1":
+            raise ValueError("too few for neighbors")
+        return run(plan, cell)
+
+    run = estimators._answer
+    monkeypatch.setattr(estimators, "_answer", refuse_ksg)
+    write_estimator_table(PLAN, tmp_path)
+    rows = read_table(tmp_path / "results.csv")
+    failed = rows[rows["status"] == "failed"]
+    assert list(failed["model"]) == ["ksg1"] * 2 and failed["note"].str.contains("too few for neighbors").all()
+    assert json.loads((tmp_path / "manifest.json").read_text())["cells"] == {"total": 6, "done": 4, "failed": 2}
+
+
+def test_errors_say_what_was_expected():
+    with pytest.raises(ValueError, match="methods: expected one of"):
+        EstimatorPlan(("kde",))
+    with pytest.raises(ValueError, match="samples: expected an integer >= 64, got 10"):
+        EstimatorPlan(samples=10)
