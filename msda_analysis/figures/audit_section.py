@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msda_analysis.figures import audit_plots, tables
 from msda_analysis.figures.metrics import Table
-from msda_analysis.figures.sections import FigureItem, Section, SectionMaker
+from msda_analysis.figures.section import FigureItem, Section, SectionMaker
 
 #: Files of an audit folder that these sections draw, beside results.csv.
 FINDINGS_FILE, RELEASED_FILE = "audit.csv", "released.csv"

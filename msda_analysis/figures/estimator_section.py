@@ -7,7 +7,7 @@ from pathlib import Path
 from msda_analysis.estimate import Estimate, wilson_interval
 from msda_analysis.figures import estimator_plots
 from msda_analysis.figures.metrics import Table, metric_of
-from msda_analysis.figures.sections import FigureItem, Section, SectionMaker
+from msda_analysis.figures.section import FigureItem, Section, SectionMaker
 from msda_analysis.figures.selection import has_metric, select_rows
 from msda_analysis.figures.tables import ResultTable
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from msda_analysis.figures.audit_section import AUDIT_SECTIONS, FINDINGS_FILE
 from msda_analysis.figures.estimator_section import ESTIMATOR_SECTIONS
 from msda_analysis.figures.files import open_study
-from msda_analysis.figures.sections import SECTIONS, SectionMaker
+from msda_analysis.figures.section import SectionMaker
+from msda_analysis.figures.sections import SECTIONS
 
 
 def sections_for(folder: Path) -> Sequence[SectionMaker]:

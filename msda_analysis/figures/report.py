@@ -13,7 +13,8 @@ from tqdm import tqdm
 from msda_analysis.figures import captions
 from msda_analysis.figures.files import StudyFolder, open_study, save_figure
 from msda_analysis.figures.metrics import Table, metric_of
-from msda_analysis.figures.sections import SECTIONS, FigureItem, Section, SectionMaker
+from msda_analysis.figures.section import FigureItem, Section, SectionMaker
+from msda_analysis.figures.sections import SECTIONS
 from msda_analysis.figures.selection import setting_of
 from msda_analysis.figures.style import label_of, law_of, order_augmentations
 from msda_analysis.figures.tables import ResultTable, text_table

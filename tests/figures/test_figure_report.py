@@ -13,7 +13,8 @@ from PIL import Image
 from msda_analysis.figures.files import Provenance, open_study, save_figure, write_bytes
 from msda_analysis.figures.panels import draw_dots
 from msda_analysis.figures.report import describe_duration, find_missing, flatten, mark_math, write_report
-from msda_analysis.figures.sections import SECTIONS, Section
+from msda_analysis.figures.section import Section
+from msda_analysis.figures.sections import SECTIONS
 from msda_analysis.results import read_table, write_table
 
 

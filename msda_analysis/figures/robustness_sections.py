@@ -1,0 +1,176 @@
+"""Sections on robustness: the paper's claims, accuracy under attack, comparisons, likeness to MixUp."""
+
+from pathlib import Path
+
+from msda_analysis.figures import captions, claims, findings, panels, robustness_panels, tables
+from msda_analysis.figures.metrics import Table, attack_label, norm_label
+from msda_analysis.figures.plots import with_norm
+from msda_analysis.figures.section import FigureItem, Section, dot_figures, in_brackets, present
+from msda_analysis.figures.selection import has_metric, select_rows, split_parts
+from msda_analysis.figures.tables import ResultTable
+
+_LIKENESS = ("cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
+             "distance_to_sampled_masks")  # fmt: skip
+
+
+def claims_section(table: Table, folder: Path) -> Section | None:
+    """What the paper says of MixUp, and what these rows say to it."""
+    if not has_metric(table, *claims.READINGS):
+        return None
+    rows = select_rows(table, [*claims.READINGS, "cosine_largest"])
+    lines, listed = [], []
+    for suffix, words, part in split_parts(rows):
+        verdicts = claims.judge_claims(part)
+        lines += claims.claim_findings(verdicts)
+        caption = f"{words}. {captions.CLAIMS_TABLE}"
+        listed.append(claims.claims_table(verdicts, name=f"claims{suffix}", caption=caption))
+    return Section(
+        "claims", "Which of the paper's claims held?", (captions.CLAIMS,), tuple(lines), tables=tuple(listed)
+    )
+
+
+def robustness_section(table: Table, folder: Path) -> Section | None:
+    """Clean and robust accuracy."""
+    shown = present(table, ("accuracy", "robust_accuracy", "survival", "minimum_norm_median"))
+    if not shown:
+        return None
+    figures: list[FigureItem] = []
+    listed: list[ResultTable] = []
+    lines: list[str] = []
+    for suffix, words, part in split_parts(select_rows(table, shown)):
+        figures += _accuracy_figures(part, suffix, words)
+        if has_metric(part, "accuracy", "robust_accuracy"):
+            epsilons = _summed_up(tables.half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
+            caption = f"Accuracy ({words}). {captions.ACCURACY_TABLE if epsilons else captions.MEANS}"
+            listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
+            lines += _accuracy_findings(part, epsilons, words if suffix else "")
+    return Section(
+        key="robustness",
+        title="Accuracy and robustness",
+        text=(captions.ROBUSTNESS,) if "robust_accuracy" in shown else (),
+        findings=tuple(lines),
+        figures=tuple(figures),
+        tables=tuple(listed),
+        metrics=tuple(shown),
+        limits=(captions.ATTACK_LIMIT,) if "robust_accuracy" in shown else (),
+    )
+
+
+def comparison_section(table: Table, folder: Path) -> Section | None:
+    """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
+    if not has_metric(table, "accuracy_difference", *robustness_panels.MATRIX_METRICS):
+        return None
+    items, listed = [], []
+    metrics = ["accuracy_difference", "p_holm", "robust_accuracy", *robustness_panels.MATRIX_METRICS]
+    metrics += [f"{metric}_p_holm" for metric in robustness_panels.MATRIX_METRICS]
+    for suffix, words, part in split_parts(select_rows(table, metrics)):
+        if has_metric(part, *robustness_panels.MATRIX_METRICS):
+            figure, pairs = robustness_panels.draw_matrix(part)
+            images = f"n = {int(pairs['n'].max())} test images ({words})."
+            caption = captions.sentence(captions.MATRIX, images)
+            items.append(FigureItem(f"who_is_more_robust{suffix}", figure, pairs, caption, captions.MATRIX))
+            shown = robustness_panels.shown_pairs(pairs)
+            caption = f"{words}. {captions.CURVE_TABLE}"
+            listed.append(tables.curve_table(shown, name=f"who_is_more_robust{suffix}", caption=caption))
+        elif has_metric(part, "accuracy_difference"):
+            caption = f"{words}. {captions.COMPARISONS}"
+            listed.append(tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
+    named = present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference", "p_holm"))
+    return Section(
+        "comparisons", "Who is more robust?", figures=tuple(items), tables=tuple(listed), metrics=tuple(named)
+    )
+
+
+def likeness_section(table: Table, folder: Path) -> Section | None:
+    """Whether perturbations look like MixUp."""
+    shown = present(table, _LIKENESS)
+    if not shown:
+        return None
+    items = []
+    for suffix, words, part in split_parts(select_rows(table, shown)):
+        if has_metric(part, *robustness_panels.LIKENESS):
+            figure, numbers = robustness_panels.draw_likeness(part)
+            counted = captions.count_images(select_rows(part, robustness_panels.LIKENESS, attack="mixup"))
+            caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})", counted)
+            alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
+            items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, alt))
+        figure, numbers = panels.draw_by_attack(part, shown)
+        caption = captions.sentence(captions.LIKENESS_DETAILS, f"({words})")
+        items.append(FigureItem(f"likeness_details{suffix}", figure, numbers, caption, captions.LIKENESS_DETAILS))
+    return Section(
+        key="likeness",
+        title="Do perturbations look like MixUp?",
+        text=(captions.LIKENESS,),
+        figures=(*items, *spectrum_of_perturbations(table)),
+        metrics=tuple(shown),
+    )
+
+
+def spectrum_of_perturbations(table: Table) -> tuple[FigureItem, ...]:
+    """Spectra of perturbations by attack, in one panel of lines."""
+    if not has_metric(table, "perturbation_power"):
+        return ()
+    rows = select_rows(table, "perturbation_power")
+    figure, numbers = panels.draw_perturbation_spectra(rows)
+    return (
+        FigureItem(
+            "perturbation_spectra", figure, numbers, captions.PERTURBATION_SPECTRA, captions.PERTURBATION_SPECTRA
+        ),
+    )
+
+
+def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
+    items = []
+    if has_metric(part, "robust_accuracy"):
+        figure, numbers = panels.draw_accuracy_curves(part)
+        rows = select_rows(part, "robust_accuracy")
+        caption = captions.sentence(
+            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows),
+            captions.count_images(rows),
+        )  # fmt: skip
+        alt = "Accuracy against epsilon, one panel per attack, one line per augmentation."
+        items.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, alt))
+    else:
+        items += dot_figures(part, present(part, ("accuracy",)), f"accuracy{suffix}", "test images")
+    if has_metric(part, "survival"):
+        rows = select_rows(part, "survival")
+        figure, numbers = panels.draw_accuracy_curves(rows, "survival")
+        opening = f"Share of images whose smallest perturbation found is longer than epsilon{_norms(rows)} ({words})."
+        caption = captions.sentence(
+            opening, captions.SURVIVAL, captions.explain_curves(rows), captions.count_images(rows)
+        )
+        alt = "Survival curves of the minimum norm, one panel per attack, one line per augmentation."
+        items.append(FigureItem(f"survival{suffix}", figure, numbers, caption, alt))
+    if has_metric(part, "minimum_norm_median"):
+        figure, numbers = panels.draw_attack_dots(part, "minimum_norm_median")
+        opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
+        caption = captions.sentence(opening, captions.explain_dots("test images", part))
+        alt = "Dot plots of the median minimum norm, one panel per attack."
+        items.append(FigureItem(f"minimum_norm{suffix}", figure, numbers, caption, alt))
+    return items
+
+
+def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
+    lines = []
+    if has_metric(part, "accuracy"):
+        lines.append(
+            findings.compare_with_baseline(select_rows(part, "accuracy"), f"Clean accuracy{in_brackets(words)}")
+        )
+    for (attack, norm), epsilon in epsilons.items():
+        rows = select_rows(with_norm(part), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
+        lines.append(findings.compare_with_baseline(rows, subject))
+    return lines
+
+
+def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """The attacks that sentences and the table speak of: all, or where there is a worst case, it and the paper's two."""
+    if not any(attack == "worst_case" for attack, _ in epsilons):
+        return epsilons
+    return {key: value for key, value in epsilons.items() if key[0] in robustness_panels.MATRIX_ATTACKS}
+
+
+def _norms(rows: Table) -> str:
+    words = {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}
+    norms = [norm for norm in dict.fromkeys(with_norm(rows)["norm"]) if norm]
+    return f" in {' and '.join(words.get(norm, norm_label(norm)) for norm in norms)}" if norms else ""
