@@ -12,31 +12,21 @@ from pathlib import Path
 
 import tyro
 
-from msda_analysis.cli import Common, run_plan, usable_device
+from msda_analysis.cli import Experiment, run_plan, usable_device
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(Experiment):
     """VGG-11 under each augmentation, and what its layers know about the input."""
 
     out: Path = Path("layer_information")
     """Output folder. A run that was interrupted goes on where it stopped."""
-    dataset: str = "digits"
-    """As in `msda-analysis study`."""
-    root: Path | None = None
-    """Where downloaded files live."""
-    train_size: int | None = None
-    """Use a class-balanced part of the training images."""
-    seeds: int = 3
-    """Training seeds."""
     epochs: int = 200
     """Training epochs."""
     methods: tuple[str, ...] = ("mine", "mine_tanh", "smile")
     """Critics: mine, mine_tanh, nwj, js, smile."""
-    smoke: bool = False
-    """Seconds instead of minutes: the numbers mean nothing."""
 
 
 def make_plan(settings: Settings) -> StudyPlan:
@@ -69,7 +59,7 @@ def make_plan(settings: Settings) -> StudyPlan:
 def main(arguments: list[str] | None = None) -> int:
     """Run; exit code as msda-analysis."""
     settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings)
+    return run_plan(lambda: make_plan(settings), settings, settings.out)
 
 
 if __name__ == "__main__":

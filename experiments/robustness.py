@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from msda_analysis.cli import Common, run_plan, usable_device
+from msda_analysis.cli import Experiment, run_plan, usable_device
 from msda_analysis.robustness import PAPER_EPSILONS, RELEASED_ATTACKS
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
@@ -35,29 +35,19 @@ STRONG_ATTACKS = (
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(Experiment):
     """Classifiers under each augmentation, attacked."""
 
     out: Path = Path("robustness")
     """Output folder. A run that was interrupted goes on where it stopped."""
     preset: Literal["default", "released"] = "default"
     """Our evaluation, or the released experiment's."""
-    dataset: str = "digits"
-    """As in `msda-analysis study`."""
-    root: Path | None = None
-    """Where downloaded files live."""
-    train_size: int | None = None
-    """Use a class-balanced part of the training images."""
-    seeds: int = 3
-    """Training seeds; repeats of the published files with --weights."""
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix", "fmix_released", "fmix+mixup")
     """As in `msda-analysis study`."""
     attacks: tuple[str, ...] = STRONG_ATTACKS
     """Attacks of the preset "default"."""
     epsilons: tuple[float, ...] = PAPER_EPSILONS
     """Budgets, in [0, 1] pixel units."""
-    shard: str = "1/1"
-    """As in `msda-analysis study`."""
     model: str = "small_cnn"
     """Classifier to train."""
     epochs: int = 30
@@ -65,13 +55,11 @@ class Settings(Common):
     train_augment: str = "crop_flip"
     """Ordinary augmentation: none, flip, crop, crop_flip, jitter_flip."""
     weights: Path | None = None
-    """Folder of published PreAct-ResNet18 state dicts to attack instead of training."""
+    """Folder of published PreAct-ResNet18 state dicts to attack instead of training; seeds count its repeats."""
     attack_images: int | None = 1000
     """Test images attacked, a class-balanced part; "None" for all."""
     likeness_images: int = 200
     """Test images on which perturbations are compared with MixUp directions."""
-    smoke: bool = False
-    """Seconds instead of minutes: the numbers mean nothing."""
 
 
 def make_plan(settings: Settings) -> StudyPlan:
@@ -115,7 +103,7 @@ def make_plan(settings: Settings) -> StudyPlan:
 def main(arguments: list[str] | None = None) -> int:
     """Run; exit code as msda-analysis."""
     settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings, shard=settings.shard)
+    return run_plan(lambda: make_plan(settings), settings, settings.out)
 
 
 if __name__ == "__main__":

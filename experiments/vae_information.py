@@ -15,35 +15,23 @@ from typing import Literal
 
 import tyro
 
-from msda_analysis.cli import Common, run_plan, usable_device
+from msda_analysis.cli import Experiment, run_plan, usable_device
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, VaeFit
 
 
 @dataclass(frozen=True)
-class Settings(Common):
+class Settings(Experiment):
     """VAEs under each augmentation, and what they know about the images."""
 
     out: Path = Path("vae_information")
     """Output folder. A run that was interrupted goes on where it stopped."""
     preset: Literal["default", "paper"] = "default"
     """Our settings, or those of the released script."""
-    dataset: str = "digits"
-    """As in `msda-analysis study`."""
-    root: Path | None = None
-    """Where downloaded files live."""
-    train_size: int | None = None
-    """Use a class-balanced part of the training images."""
-    seeds: int = 3
-    """Training seeds."""
     epochs: int | None = None
     """Epochs; the preset's if not given (20 or 100)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward and backward passes."""
-    shard: str = "1/1"
-    """As in `msda-analysis study`."""
-    smoke: bool = False
-    """Seconds instead of minutes: the numbers mean nothing."""
 
 
 def make_plan(settings: Settings) -> StudyPlan:
@@ -77,7 +65,7 @@ def make_plan(settings: Settings) -> StudyPlan:
 def main(arguments: list[str] | None = None) -> int:
     """Run; exit code as msda-analysis."""
     settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings, shard=settings.shard)
+    return run_plan(lambda: make_plan(settings), settings, settings.out)
 
 
 if __name__ == "__main__":

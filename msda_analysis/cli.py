@@ -29,6 +29,32 @@ class Common:
     """CPU threads; 0 takes as many as there are cores."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained(Common):
+    """What every command and experiment takes that trains models."""
+
+    dataset: str = "digits"
+    """digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*."""
+    root: Path | None = None
+    """Where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis)."""
+    train_size: int | None = None
+    """Use a class-balanced part of the training images."""
+    seeds: int = 2
+    """Number of training seeds."""
+    shard: str = "1/1"
+    """i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Trained):
+    """What every experiment script takes."""
+
+    seeds: int = 3
+    """Number of training seeds."""
+    smoke: bool = False
+    """Seconds instead of minutes, to see that all works: the numbers mean nothing."""
+
+
 @dataclass(frozen=True)
 class Quickstart(Common):
     """From images to report on handwritten digits: 4 augmentations x 2 seeds, offline, a few minutes on 2 cores."""
@@ -45,23 +71,15 @@ class Quickstart(Common):
 
 
 @dataclass(frozen=True)
-class Study(Common):
+class Study(Trained):
     """Train VAEs and classifiers under each augmentation, measure them, describe the masks, write a report."""
 
     out: Path = Path("study")
     """Output folder. A run that was interrupted goes on where it stopped."""
-    dataset: str = "digits"
-    """digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*."""
-    root: Path | None = None
-    """Where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis)."""
-    train_size: int | None = None
-    """Use a class-balanced part of the training images."""
     test_size: int | None = None
     """Use a class-balanced part of the test images."""
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
     """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; a+b alternates every batch."""
-    seeds: int = 2
-    """Number of training seeds."""
     vae_epochs: int | None = None
     """Epochs of the VAEs (15; 100 with the paper's preset); 0 leaves them out."""
     vae_preset: Literal["default", "paper"] = "default"
@@ -96,8 +114,6 @@ class Study(Common):
     """Masks described per family; 0 leaves them out."""
     name: str = "study"
     """Short name that every row carries."""
-    shard: str = "1/1"
-    """i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report."""
 
     def run(self) -> int:
         from msda_analysis.studies.presets import study
@@ -263,9 +279,9 @@ def main(arguments: list[str] | None = None) -> int:
     return run_guarded(command.run, getattr(command, "threads", 0))
 
 
-def run_plan(make_plan: "Callable[[], StudyPlan]", common: "Common", *, shard: str = "1/1") -> int:
-    """Make a plan and run it in common.out as the commands do: same messages, same exit codes. For experiment scripts."""
-    return run_guarded(lambda: _run_study(make_plan(), common.out, _parse_shard(shard)), common.threads)  # type: ignore[attr-defined]
+def run_plan(make_plan: "Callable[[], StudyPlan]", settings: Trained, out: Path) -> int:
+    """Make a plan and run it as the commands do: same messages, same exit codes. For experiment scripts."""
+    return run_guarded(lambda: _run_study(make_plan(), out, _parse_shard(settings.shard)), settings.threads)
 
 
 def command_line() -> str:

@@ -294,7 +294,7 @@ def test_run_plan_gives_scripts_the_same_exit_codes(tmp_path, capsys):
     def bad_plan():
         return presets.quickstart(seed=0, device="cpu", smoke=True).__class__("x", "x", None, augmentations=())
 
-    assert run_plan(bad_plan, Study(out=tmp_path)) == 2
+    assert run_plan(bad_plan, Study(), tmp_path) == 2
     assert "augmentations: expected at least one name" in capsys.readouterr().err
 
 
