@@ -2,11 +2,14 @@
 
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+#: A key of 63 bits: on the host, or a 0-d int64 tensor on the device where it is used. Equal values draw equal words.
+Key = int | Tensor
 _MASK_63 = (1 << 63) - 1
 _MASK_32 = (1 << 32) - 1
 
@@ -53,13 +56,22 @@ def take_key(generator: torch.Generator) -> int:
     return int(torch.randint(_MASK_63, (), generator=generator, dtype=torch.int64))
 
 
-def philox_words(key: int, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
+def split_key(key: Key, count: int) -> list[Key]:
+    """`count` keys from one by Philox. The same for a host integer and for a device tensor, whose keys stay on its device."""
+    if isinstance(key, Tensor):
+        words = list(philox_words(key, 1, 2 * count, key.device)[0].unbind())
+    else:  # the same words; plain integers are quicker than small tensors
+        words = [word for group in range(-(-count // 2)) for word in _philox([group, 0, 0, 0], key)][: 2 * count]
+    return [(low | high << 32) & _MASK_63 for low, high in zip(words[0::2], words[1::2], strict=True)]
+
+
+def philox_words(key: Key, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
     """Random 32-bit words as a pure function of (key, row, column), by Philox-4x32-10; the same on every device.
 
     The kernels draw the same words; this is their definition.
 
     Args:
-        key: 63-bit key.
+        key: 63-bit key; a tensor must be on `device`.
         n: rows, one per mask.
         count: words per row.
 
@@ -71,6 +83,11 @@ def philox_words(key: int, n: int, count: int, device: str | torch.device = "cpu
     group = torch.arange(-(-count // 4), device=device).expand(n, -1)
     row = torch.arange(n, device=device)[:, None].expand_as(group)
     words = [group, row, torch.zeros_like(group), torch.zeros_like(group)]
+    return torch.stack(_philox(words, key), dim=-1).flatten(1)[:, :count]
+
+
+def _philox(words: list[Any], key: Any) -> list[Any]:
+    """Ten rounds on a counter of four words; integers and int64 tensors alike."""
     low, high = key & _MASK_32, key >> 32 & _MASK_32
     for _ in range(10):
         # a 64-bit product may wrap to a negative number; its bits are right all the same
@@ -82,10 +99,10 @@ def philox_words(key: int, n: int, count: int, device: str | torch.device = "cpu
             even & _MASK_32,
         ]
         low, high = low + 0x9E3779B9 & _MASK_32, high + 0xBB67AE85 & _MASK_32
-    return torch.stack(words, dim=-1).flatten(1)[:, :count]
+    return words
 
 
-def philox_normals(key: int, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
+def philox_normals(key: Key, n: int, count: int, device: str | torch.device = "cpu") -> Tensor:
     """[n, count] float32 standard normals: Box-Muller on pairs of words, 24 bits of each."""
     words = philox_words(key, n, count + count % 2, device)
     fraction = (words >> 8).to(torch.float32) / (1 << 24)
@@ -94,6 +111,6 @@ def philox_normals(key: int, n: int, count: int, device: str | torch.device = "c
     return torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1).flatten(1)[:, :count]
 
 
-def philox_uniforms(key: int, n: int, device: str | torch.device = "cpu") -> Tensor:
-    """[n] float64 uniform in (0, 1), 32 bits of each."""
-    return (philox_words(key, n, 1, device)[:, 0].to(torch.float64) + 0.5) / (1 << 32)
+def philox_uniforms(key: Key, n: int, count: int = 1, device: str | torch.device = "cpu") -> Tensor:
+    """[n, count] float64 uniform in (0, 1), 32 bits of each."""
+    return (philox_words(key, n, count, device).to(torch.float64) + 0.5) / (1 << 32)

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
@@ -13,6 +14,7 @@ from msda_analysis.rng import (
     philox_normals,
     philox_uniforms,
     philox_words,
+    split_key,
     stream,
     take_key,
 )  # fmt: skip
@@ -69,9 +71,18 @@ def test_philox_words_are_a_function_of_key_row_and_column():
     assert not torch.equal(philox_words(99 + (1 << 40), 5, 12), words)  # the high half of the key counts
 
 
+@pytest.mark.parametrize("key", [0, 1, 0x5DEECE66D1234567, (1 << 63) - 1])
+def test_a_key_splits_alike_on_the_host_and_in_a_tensor(key):
+    keys, device_keys = split_key(key, 5), split_key(torch.tensor(key), 5)
+    assert all(isinstance(found, torch.Tensor) and found.ndim == 0 for found in device_keys)
+    assert keys == [int(found) for found in device_keys] and split_key(key, 2) == keys[:2]
+    assert len({*keys, *split_key(key ^ 1, 5)}) == 10 and all(0 <= found < 1 << 63 for found in keys)
+    assert torch.equal(philox_words(torch.tensor(key), 3, 7), philox_words(key, 3, 7))
+
+
 def test_philox_normals_and_uniforms_have_their_laws():
     normals = philox_normals(3, 100, 301).double()
     assert stats.kstest(normals.flatten().numpy(), "norm").pvalue > 1e-4
     correlation = (normals[:, 0:-1:2] * normals[:, 1::2]).mean()  # the two of a Box-Muller pair
     assert abs(float(correlation)) < 5 / (100 * 150) ** 0.5
-    assert stats.kstest(philox_uniforms(4, 20_000).numpy(), "uniform").pvalue > 1e-4
+    assert stats.kstest(philox_uniforms(4, 20_000)[:, 0].numpy(), "uniform").pvalue > 1e-4

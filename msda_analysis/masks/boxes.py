@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
-from msda_analysis.rng import numpy_from_key
+from msda_analysis.rng import Key, numpy_from_key, philox_uniforms
 
 
 def box_masks(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -68,7 +68,7 @@ def kept_shares(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tenso
     return (1 - cut).to(torch.float32)
 
 
-def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> tuple[Tensor, Tensor]:
+def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: Key) -> tuple[Tensor, Tensor]:
     """Draw boxes whose side on each of d axes is round(length * (1 - lam)^(1/d)).
 
     "clipped": the centre is uniform on the continuous image and the box may stick out. "inside": uniform among the
@@ -85,10 +85,10 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: int) -> t
     """
     lengths = torch.stack([torch.full((), length, dtype=torch.float64, device=lam.device) for length in size])
     sides = torch.round(lengths * _root(1 - lam, len(size))[:, None])
-    place = torch.from_numpy(numpy_from_key(key).random((len(lam), len(size))))  # [n, axis] in [0, 1)
-    if lam.device.type == "cuda":
-        place = place.pin_memory()
-    place = place.to(lam.device, non_blocking=True)
+    if lam.device.type == "cpu":
+        place = torch.from_numpy(numpy_from_key(int(key)).random((len(lam), len(size))))
+    else:
+        place = philox_uniforms(key, len(lam), len(size), lam.device)
     if geometry == "clipped":
         starts = torch.floor(place * lengths - sides / 2 + 0.5)
     else:

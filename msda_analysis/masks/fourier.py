@@ -14,7 +14,7 @@ from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_in_range, check_positive, check_size
 from msda_analysis.masks.families import SPECTRA, FMix
-from msda_analysis.rng import philox_normals
+from msda_analysis.rng import Key, philox_normals
 
 SHORT_AXIS = 64
 
@@ -206,7 +206,7 @@ def _decay(frequency: Tensor, size: tuple[int, ...], decay_power: float) -> Tens
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: int, round_up: Tensor | None = None
+    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
 ) -> Tensor:
     """FMix masks as a pure function of lambda and a key, on lambda's device, without waiting for it.
 
@@ -215,7 +215,7 @@ def sample_masks(
     Args:
         family: its spectrum, decay and softness.
         lam: [n] float64.
-        key: of the noise, drawn by counter: mask i does not depend on n or on the device.
+        key: of the noise, drawn by counter: mask i does not depend on n or on the device. A tensor must be on lambda's.
         round_up: see keep_counts.
 
     Returns:
@@ -228,7 +228,7 @@ def sample_masks(
     return keep_brightest(fields.flatten(1), counts).view(len(lam), 1, *size)
 
 
-def draw_fields(family: FMix, n: int, *, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+def draw_fields(family: FMix, n: int, *, size: tuple[int, ...], key: Key, device: torch.device) -> Tensor:
     """[n, *size] float32 fields by counter-based draws, not normalized."""
     if family.spectrum == "released":
         return released_fields(draw_released_noise(n, size, key, device), size, family.decay_power)
@@ -244,14 +244,14 @@ def has_short_axes(size: tuple[int, ...]) -> bool:
     return max(size) <= SHORT_AXIS
 
 
-def draw_cell_noise(n: int, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+def draw_cell_noise(n: int, size: tuple[int, ...], key: Key, device: torch.device) -> Tensor:
     """[n, *size] normals, one per cell; a row of cells takes whole groups of four draws."""
     row = -(-size[-1] // 4) * 4
     normals = philox_normals(key, n, math.prod(size[:-1]) * row, device)
     return normals.view(n, *size[:-1], row)[..., : size[-1]]
 
 
-def draw_released_noise(n: int, size: tuple[int, ...], key: int, device: torch.device) -> Tensor:
+def draw_released_noise(n: int, size: tuple[int, ...], key: Key, device: torch.device) -> Tensor:
     """[n, up to 2, *remaining grid axes, 2]: the part of the released noise that counts, four draws for each bin."""
     first, *middle, last = noise_shape(size, "released")
     noise = philox_normals(key, n, math.prod(middle) * 4, device).view(n, *middle, 2, last)

@@ -16,7 +16,7 @@ from torch import Tensor
 from msda_analysis.masks import fourier
 from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
 from msda_analysis.masks.families import FMix
-from msda_analysis.rng import derive_key, generator_from_key
+from msda_analysis.rng import Key, derive_key, generator_from_key
 
 # cells of a block: fits the cache, and long enough that two threads seldom wait for the interpreter lock. Each block has
 # its own stream, so another value gives other masks
@@ -39,7 +39,7 @@ class Workspace:
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: int, round_up: Tensor | None = None
+    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
 ) -> Tensor:
     """FMix masks as a function of lambda and a key.
 
@@ -52,7 +52,7 @@ def sample_masks(
     Returns:
         [n, 1, *size] float32 in [0, 1].
     """
-    n_cells = math.prod(size)
+    n_cells, key = math.prod(size), int(key)
     counts = fourier.keep_counts(lam, n_cells, round_up).numpy()
     masks = empty_on_cpu(len(lam), n_cells)
     rows = max(1, _BLOCK_CELLS // n_cells)

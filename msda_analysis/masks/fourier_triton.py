@@ -15,12 +15,13 @@ from torch import Tensor
 
 from msda_analysis.masks import fourier
 from msda_analysis.masks.families import FMix
+from msda_analysis.rng import Key
 
 IS_INTERPRETED = triton.knobs.runtime.interpret
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: int, round_up: Tensor | None = None, block: int = 16
+    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None, block: int = 16
 ) -> Tensor:
     """fourier.sample_masks. The block size changes nothing but speed."""
     n, n_cells = len(lam), math.prod(size)
@@ -35,7 +36,7 @@ def sample_masks(
 
 
 def draw_fields(
-    family: FMix, n: int, *, size: tuple[int, ...], key: int, device: torch.device, block: int = 16
+    family: FMix, n: int, *, size: tuple[int, ...], key: Key, device: torch.device, block: int = 16
 ) -> Tensor:
     """fourier.draw_fields."""
     if len(size) < 3 and fourier.has_short_axes(size):
@@ -52,11 +53,16 @@ def draw_fields(
     return fourier.isotropic_fields(noise, size, family.decay_power)
 
 
-def philox_normals(key: int, n: int, count: int, device: torch.device, block: int = 1024) -> Tensor:
+def philox_normals(key: Key, n: int, count: int, device: torch.device, block: int = 1024) -> Tensor:
     """rng.philox_normals."""
     normals = torch.empty(n, count, dtype=torch.float32, device=device)
-    _philox_normals_kernel[(n, triton.cdiv(count, block))](normals, key, count, BLOCK=block)
+    _philox_normals_kernel[(n, triton.cdiv(count, block))](normals, _on_device(key, device), count, BLOCK=block)
     return normals
+
+
+def _on_device(key: Key, device: torch.device) -> Tensor:
+    """The key where kernels load it, so that a captured graph reads its value at each replay; filled without a copy."""
+    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=device)
 
 
 def keep_brightest(fields: Tensor, counts: Tensor, block: int = 1024) -> Tensor:
@@ -67,7 +73,7 @@ def keep_brightest(fields: Tensor, counts: Tensor, block: int = 1024) -> Tensor:
     return masks
 
 
-def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: int, block: int, thresholds: bool) -> Tensor:
+def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: Key, block: int, thresholds: bool) -> Tensor:
     """[n, *size], masks or (for tests) fields, by one program per mask."""
     height, width = (1, *size)[-2:]
     out = torch.empty(len(counts), height, width, dtype=torch.float32, device=counts.device)
@@ -79,7 +85,7 @@ def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: int, bloc
             for length, side in zip((height, width), tile, strict=True)
         ]
         _product_kernel[(len(out),)](
-            out, counts, key, scale, *waves, height, width, H=tile[0], W=tile[1], THRESHOLDS=thresholds
+            out, counts, _on_device(key, out.device), scale, *waves, height, width, H=tile[0], W=tile[1], THRESHOLDS=thresholds
         )  # fmt: skip
     else:
         n_bins = min(height, fourier.noise_shape(size, "released")[-2]) if len(size) == 2 else 1
@@ -87,7 +93,7 @@ def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: int, bloc
         along = fourier.table(_released_waves, size, family.decay_power, tile[0], bins, like=out)
         across = fourier.table(_padded_two_bin_waves, width, tile[1], like=out)
         _released_kernel[(len(out),)](
-            out, counts, key, along, across, height, width, H=tile[0], W=tile[1], K=bins, THRESHOLDS=thresholds
+            out, counts, _on_device(key, out.device), along, across, height, width, H=tile[0], W=tile[1], K=bins, THRESHOLDS=thresholds
         )  # fmt: skip
     return out
 
@@ -124,9 +130,9 @@ def _pad(table: Tensor, rows: int, columns: int) -> Tensor:
 
 @triton.jit
 def _four_normals(key, group, row):
-    """rng.philox_normals: the four draws of one counter."""
+    """rng.philox_normals: the four draws of one counter; `key` points to the key."""
     zero = group * 0
-    first, second, third, fourth = tl.philox(key, group, zero + row, zero, zero)
+    first, second, third, fourth = tl.philox(tl.load(key), group, zero + row, zero, zero)
     normal_a, normal_b = _box_muller(first, second)
     normal_c, normal_d = _box_muller(third, fourth)
     return normal_a, normal_b, normal_c, normal_d
@@ -145,7 +151,7 @@ def _interleave(a, b, c, d):
     return tl.join(tl.join(a, c), tl.join(b, d))
 
 
-@triton.jit(do_not_specialize=["key"])
+@triton.jit
 def _philox_normals_kernel(normals, key, count, BLOCK: tl.constexpr):
     """rng.philox_normals."""
     row = tl.program_id(0)
@@ -187,7 +193,7 @@ def _store(out, field, counts, height, width, H: tl.constexpr, W: tl.constexpr, 
     tl.store(out + start + row * width + column, values, mask=exists)
 
 
-@triton.jit(do_not_specialize=["key"])
+@triton.jit
 def _product_kernel(
     out, counts, key, scale, waves_height, waves_width, height, width,
     H: tl.constexpr, W: tl.constexpr, THRESHOLDS: tl.constexpr,
@@ -202,7 +208,7 @@ def _product_kernel(
     _store(out, tl.dot(across, field, input_precision="ieee"), counts, height, width, H, W, THRESHOLDS)
 
 
-@triton.jit(do_not_specialize=["key"])
+@triton.jit
 def _released_kernel(
     out, counts, key, along, across, height, width,
     H: tl.constexpr, W: tl.constexpr, K: tl.constexpr, THRESHOLDS: tl.constexpr,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks.families import Family
-from msda_analysis.rng import numpy_from_key, philox_uniforms
+from msda_analysis.rng import Key, numpy_from_key, philox_uniforms
 
 
 def draw_lam(family: Family, n: int, key: int) -> Tensor:
@@ -19,15 +19,22 @@ def draw_lam(family: Family, n: int, key: int) -> Tensor:
     return torch.from_numpy(numpy_from_key(key).beta(first, family.alpha, size=n))
 
 
-def lam_on_device(family: Family, n: int, key: int, device: torch.device) -> Tensor:
+def lam_on_device(family: Family, n: int, key: Key, device: torch.device) -> Tensor:
     """Lambdas where they are needed, without waiting for a GPU; on a CPU the same as draw_lam.
 
     At alpha = 1 the law is that of a uniform number, or of its square root if reformulated, and is drawn on the device.
+
+    Raises:
+        ValueError: a key on a GPU with another alpha: the host cannot read it without waiting.
     """
     if device.type == "cpu":
-        return draw_lam(family, n, key)
+        return draw_lam(family, n, int(key))
     if family.alpha == 1:
-        uniform = philox_uniforms(key, n, device)
+        uniform = philox_uniforms(key, n, device=device)[:, 0]
         return torch.sqrt(uniform) if family.reformulate else uniform
+    if isinstance(key, Tensor):
+        raise ValueError(
+            f"key: expected an integer, since lambda is drawn on the host at alpha = {family.alpha}; got a tensor"
+        )
     lam = draw_lam(family, n, key)
     return lam.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else lam.to(device)

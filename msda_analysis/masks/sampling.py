@@ -14,9 +14,10 @@ from msda_analysis.masks import fourier, fourier_cpu
 from msda_analysis.masks.boxes import box_masks, draw_boxes, kept_shares
 from msda_analysis.masks.families import Alternate, CutMix, Family, FMix, MixUp, family_at
 from msda_analysis.masks.lam import lam_on_device
-from msda_analysis.rng import derive_key, numpy_from_key, philox_uniforms, take_key
+from msda_analysis.rng import Key, derive_key, numpy_from_key, philox_uniforms, split_key, take_key
 
 BACKENDS = ("auto", "torch", "triton")
+_PURPOSES = ("lam", "boxes", "rounding", "noise")
 
 
 @dataclass(frozen=True)
@@ -82,26 +83,58 @@ def sample_masks(
 
 
 def masks_from_key(
-    family: Family, n: int, size: tuple[int, ...], key: int, device: torch.device, *, backend: str = "auto"
+    family: Family, n: int, size: tuple[int, ...], key: Key, device: torch.device, *, backend: str = "auto"
 ) -> MaskBatch:
-    """Masks as a pure function of a key (see sample_masks); per_batch is the caller's business."""
+    """Masks as a pure function of a key (see sample_masks); per_batch is the caller's business.
+
+    A CUDA graph that captures this with a tensor as key makes new masks at each replay, without waiting for the device,
+    and the same as outside a graph. Call it once before the capture: kernels and tables are made then.
+
+        key = torch.zeros((), dtype=torch.int64, device="cuda")
+        masks_from_key(family, n, size, key, key.device)
+        with torch.cuda.graph(graph):
+            batch = masks_from_key(family, n, size, key, key.device)
+        key.fill_(take_key(generator))  # before each replay
+        graph.replay()
+
+    Args:
+        family, n, size, backend: see sample_masks.
+        key: 63-bit integer, or a 0-d int64 tensor on `device` of that value, which gives the same masks.
+        device: where the masks are made.
+
+    Raises:
+        ValueError: a tensor of another shape, dtype or device; or one on a GPU where alpha is not 1.
+    """
     sample_fourier = _fourier_backend(backend, device)
-    lam = lam_on_device(family, n, derive_key(key, "lam"), device)  # float64
+    keys = _sub_keys(key, device)
+    lam = lam_on_device(family, n, keys["lam"], device)  # float64
     drawn = lam.to(torch.float32)
     if isinstance(family, MixUp):
         masks = drawn.view(n, *[1] * (1 + len(size))).expand(n, 1, *size)
         return MaskBatch(masks, _label_weights(family, drawn, drawn), drawn)
     if isinstance(family, CutMix):
-        starts, lengths = draw_boxes(lam, size, family.geometry, derive_key(key, "boxes"))
+        starts, lengths = draw_boxes(lam, size, family.geometry, keys["boxes"])
         masks, kept = box_masks(starts, lengths, size), kept_shares(starts, lengths, size)
     else:
-        round_up = _round_up(family, n, derive_key(key, "rounding"), device)
-        masks = sample_fourier(family, lam, size=size, key=derive_key(key, "noise"), round_up=round_up)
+        round_up = _round_up(family, n, keys["rounding"], device)
+        masks = sample_fourier(family, lam, size=size, key=keys["noise"], round_up=round_up)
         if family.max_soft > 0:
             kept = masks.flatten(1).mean(1)
         else:  # exact by construction: no need to count again
             kept = (fourier.keep_counts(lam, math.prod(size), round_up) / math.prod(size)).to(torch.float32)
     return MaskBatch(masks, _label_weights(family, kept, drawn), drawn)
+
+
+def _sub_keys(key: Key, device: torch.device) -> dict[str, Key]:
+    """One key for each purpose: hashed by the host for masks of a CPU, split by Philox where a GPU may hold the key."""
+    if isinstance(key, Tensor) and (key.ndim > 0 or key.dtype != torch.int64 or key.device.type != device.type):
+        shape, place = tuple(key.shape), f"{key.dtype} on {key.device}"
+        raise ValueError(
+            f"key: expected an integer or a 0-d torch.int64 tensor on {device}, got {place} of shape {shape}"
+        )
+    if device.type == "cpu":
+        return {purpose: derive_key(int(key), purpose) for purpose in _PURPOSES}
+    return dict(zip(_PURPOSES, split_key(key, len(_PURPOSES)), strict=True))
 
 
 def _fourier_backend(backend: str, device: torch.device) -> Callable[..., Tensor]:
@@ -134,10 +167,10 @@ def _label_weights(family: Family, kept: Tensor, drawn: Tensor) -> Tensor:
     return kept if family.lam_policy == "mask_mean" else drawn
 
 
-def _round_up(family: FMix, n: int, key: int, device: torch.device) -> Tensor | None:
+def _round_up(family: FMix, n: int, key: Key, device: torch.device) -> Tensor | None:
     """The released code rounds lambda times the number of cells up or down by a coin; we round to the nearest."""
     if family.spectrum == "isotropic":
         return None
     if device.type == "cpu":
-        return torch.from_numpy(numpy_from_key(key).random(n) < 0.5)
-    return philox_uniforms(key, n, device) < 0.5
+        return torch.from_numpy(numpy_from_key(int(key)).random(n) < 0.5)
+    return philox_uniforms(key, n, device=device)[:, 0] < 0.5

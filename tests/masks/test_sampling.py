@@ -9,7 +9,8 @@ import torch
 from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
 from msda_analysis.masks import fourier, fourier_cpu, sampling
 from msda_analysis.masks.blocks import run_on_threads
-from msda_analysis.rng import philox_uniforms, stream
+from msda_analysis.masks.lam import lam_on_device
+from msda_analysis.rng import philox_uniforms, stream, take_key
 
 FAMILIES = [
     MixUp(), CutMix(), CutMix(geometry="inside"), FMix(), FMix(spectrum="released"), FMix(max_soft=0.2),
@@ -154,11 +155,40 @@ def test_cpu_fields_are_the_reference_on_the_same_noise(spectrum, size):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_a_tensor_as_key_gives_the_masks_of_its_value(family):
+    key = take_key(stream(3, "masks"))
+    batches = [sampling.masks_from_key(family, 5, (7, 12), k, torch.device("cpu")) for k in (key, torch.tensor(key))]
+    assert torch.equal(batches[0].masks, batches[1].masks) and torch.equal(batches[0].lam, batches[1].lam)
+
+
+@pytest.mark.parametrize("size", [(9,), (7, 12), (70, 5), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_counter_based_masks_take_a_tensor_as_key(spectrum, size):
+    key, lam, family = take_key(stream(3, "masks")), philox_uniforms(7, 4)[:, 0], FMix(spectrum=spectrum)
+    masks = [
+        fourier.sample_masks(family, lam, size=size, key=k) for k in (key, torch.tensor(key), torch.tensor(key + 1))
+    ]
+    assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
+
+
+@pytest.mark.parametrize("key", [torch.zeros(1, dtype=torch.int64), torch.tensor(1.0), torch.zeros((), device="meta")])
+def test_a_tensor_that_is_no_key_is_refused(key):
+    with pytest.raises(ValueError, match=r"key: expected an integer or a 0-d torch.int64 tensor on cpu, got torch\."):
+        sampling.masks_from_key(FMix(), 2, (4, 4), key, torch.device("cpu"))
+
+
+def test_a_key_on_a_device_needs_alpha_one():
+    meta = torch.device("meta")  # stands for a GPU, whose key the host may not read
+    with pytest.raises(ValueError, match=r"key: expected an integer, since lambda is drawn .* at alpha = 0.3"):
+        lam_on_device(FMix(alpha=0.3), 2, torch.zeros((), dtype=torch.int64, device=meta), meta)
+
+
 @pytest.mark.parametrize("spectrum", ["isotropic", "released"])
 def test_counter_based_masks_have_the_same_law(spectrum):
     """The draws of the GPU path, on a CPU: perimeter and first lambda moments as the default path's."""
     n, family = 3000, FMix(spectrum=spectrum)
-    lam = philox_uniforms(7, n)
+    lam = philox_uniforms(7, n)[:, 0]
     masks = fourier.sample_masks(family, lam, size=(16, 16), key=8)[:, 0]
     other = draw(family, n, (16, 16)).masks[:, 0]
     for axis in (1, 2):

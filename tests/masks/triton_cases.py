@@ -92,7 +92,11 @@ def test_the_first_masks_do_not_depend_on_the_batch_nor_on_the_block(size, spect
     many = fourier_triton.sample_masks(family, lam, size=size, key=KEY)
     for k, block in ((1, 16), (3, 32), (5, 64)):
         assert torch.equal(fourier_triton.sample_masks(family, lam[:k], size=size, key=KEY, block=block), many[:k])
-    assert not torch.equal(fourier_triton.sample_masks(family, lam, size=size, key=KEY + 1), many)
+    on_device = torch.tensor(KEY, device=DEVICE)
+    assert torch.equal(fourier_triton.sample_masks(family, lam, size=size, key=on_device), many)
+    other = fourier_triton.sample_masks(family, lam, size=size, key=KEY + 1)
+    assert not torch.equal(other, many)
+    assert torch.equal(fourier_triton.sample_masks(family, lam, size=size, key=on_device.add_(1)), other)
 
 
 @pytest.mark.parametrize("n_cells", [1, 7, 1023, 3000])
