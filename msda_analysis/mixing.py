@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from msda_analysis.checks import check_finite, check_image_batch, check_in_range, check_labels
 from msda_analysis.masks.blocks import empty_on_cpu
+from msda_analysis.masks.draws import has_triton
 from msda_analysis.masks.families import Alternate, Family, check_family
-from msda_analysis.masks.sampling import has_triton, sample_masks
+from msda_analysis.masks.sampling import sample_masks
 from msda_analysis.rng import derive_key, generator_from_key, take_key
 
 _THREADED_VALUES = 1 << 15  # from here on torch shares an operation out between its threads

@@ -13,8 +13,8 @@ from msda_analysis.bench.numpy_masks import make_mask, sample_mask
 from msda_analysis.bench.peers import peer_transforms
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.masks import CutMix, FMix, MixUp, fourier, fourier_cpu, sample_masks
+from msda_analysis.masks.draws import has_triton
 from msda_analysis.masks.lam import lam_on_device
-from msda_analysis.masks.sampling import has_triton
 from msda_analysis.mixing import MixTransform, blend, mix
 from msda_analysis.rng import numpy_from_key, stream
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_threads
-from msda_analysis.rng import Key, numpy_from_key, philox_uniforms
+from msda_analysis.masks.draws import draw_uniforms
+from msda_analysis.rng import Key, numpy_from_key
 
 
 def box_masks(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -88,7 +89,7 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: Key) -> t
     if lam.device.type == "cpu":
         place = torch.from_numpy(numpy_from_key(int(key)).random((len(lam), len(size))))
     else:
-        place = philox_uniforms(key, len(lam), len(size), lam.device)
+        place = draw_uniforms(key, len(lam), len(size), lam.device)
     if geometry == "clipped":
         starts = torch.floor(place * lengths - sides / 2 + 0.5)
     else:

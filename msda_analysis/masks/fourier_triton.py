@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from msda_analysis.masks import fourier
+from msda_analysis.masks.draws_triton import key_on_device
 from msda_analysis.masks.families import FMix
 from msda_analysis.rng import Key
 
@@ -56,13 +57,8 @@ def draw_fields(
 def philox_normals(key: Key, n: int, count: int, device: torch.device, block: int = 1024) -> Tensor:
     """rng.philox_normals."""
     normals = torch.empty(n, count, dtype=torch.float32, device=device)
-    _philox_normals_kernel[(n, triton.cdiv(count, block))](normals, _on_device(key, device), count, BLOCK=block)
+    _philox_normals_kernel[(n, triton.cdiv(count, block))](normals, key_on_device(key, device), count, BLOCK=block)
     return normals
-
-
-def _on_device(key: Key, device: torch.device) -> Tensor:
-    """The key where kernels load it, so that a captured graph reads its value at each replay; filled without a copy."""
-    return key if isinstance(key, Tensor) else torch.full((), key, dtype=torch.int64, device=device)
 
 
 def keep_brightest(fields: Tensor, counts: Tensor, block: int = 1024) -> Tensor:
@@ -85,7 +81,7 @@ def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: Key, bloc
             for length, side in zip((height, width), tile, strict=True)
         ]
         _product_kernel[(len(out),)](
-            out, counts, _on_device(key, out.device), scale, *waves, height, width, H=tile[0], W=tile[1], THRESHOLDS=thresholds
+            out, counts, key_on_device(key, out.device), scale, *waves, height, width, H=tile[0], W=tile[1], THRESHOLDS=thresholds
         )  # fmt: skip
     else:
         n_bins = min(height, fourier.noise_shape(size, "released")[-2]) if len(size) == 2 else 1
@@ -93,7 +89,7 @@ def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: Key, bloc
         along = fourier.table(_released_waves, size, family.decay_power, tile[0], bins, like=out)
         across = fourier.table(_padded_two_bin_waves, width, tile[1], like=out)
         _released_kernel[(len(out),)](
-            out, counts, _on_device(key, out.device), along, across, height, width, H=tile[0], W=tile[1], K=bins, THRESHOLDS=thresholds
+            out, counts, key_on_device(key, out.device), along, across, height, width, H=tile[0], W=tile[1], K=bins, THRESHOLDS=thresholds
         )  # fmt: skip
     return out
 

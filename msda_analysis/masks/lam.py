@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from msda_analysis.masks.draws import draw_uniforms
 from msda_analysis.masks.families import Family
-from msda_analysis.rng import Key, numpy_from_key, philox_uniforms
+from msda_analysis.rng import Key, numpy_from_key
 
 
 def draw_lam(family: Family, n: int, key: int) -> Tensor:
@@ -30,7 +31,7 @@ def lam_on_device(family: Family, n: int, key: Key, device: torch.device) -> Ten
     if device.type == "cpu":
         return draw_lam(family, n, int(key))
     if family.alpha == 1:
-        uniform = philox_uniforms(key, n, device=device)[:, 0]
+        uniform = draw_uniforms(key, n, 1, device)[:, 0]
         return torch.sqrt(uniform) if family.reformulate else uniform
     if isinstance(key, Tensor):
         raise ValueError(

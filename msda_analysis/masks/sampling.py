@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -12,9 +10,10 @@ from torch import Tensor
 from msda_analysis.checks import check_choice, check_count, check_size
 from msda_analysis.masks import fourier, fourier_cpu
 from msda_analysis.masks.boxes import box_masks, draw_boxes, kept_shares
+from msda_analysis.masks.draws import draw_uniforms, has_triton
 from msda_analysis.masks.families import Alternate, CutMix, Family, FMix, MixUp, family_at
 from msda_analysis.masks.lam import lam_on_device
-from msda_analysis.rng import Key, derive_key, numpy_from_key, philox_uniforms, split_key, take_key
+from msda_analysis.rng import Key, derive_key, numpy_from_key, split_key, take_key
 
 BACKENDS = ("auto", "torch", "triton")
 _PURPOSES = ("lam", "boxes", "rounding", "noise")
@@ -145,12 +144,6 @@ def _fourier_backend(backend: str, device: torch.device) -> Callable[..., Tensor
     return fourier_cpu.sample_masks if device.type == "cpu" else fourier.sample_masks
 
 
-@cache
-def has_triton() -> bool:
-    """Whether Triton is installed."""
-    return find_spec("triton") is not None
-
-
 def _triton_backend(device: torch.device) -> Callable[..., Tensor]:
     if not has_triton():
         raise ValueError('backend: "triton" was asked for, but Triton is not installed; use "auto" or "torch"')
@@ -173,4 +166,4 @@ def _round_up(family: FMix, n: int, key: Key, device: torch.device) -> Tensor | 
         return None
     if device.type == "cpu":
         return torch.from_numpy(numpy_from_key(int(key)).random(n) < 0.5)
-    return philox_uniforms(key, n, device=device)[:, 0] < 0.5
+    return draw_uniforms(key, n, 1, device)[:, 0] < 0.5

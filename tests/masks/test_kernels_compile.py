@@ -7,12 +7,15 @@ triton = pytest.importorskip("triton", reason="triton is not installed")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
-from msda_analysis.masks import blend_triton, fourier_triton  # noqa: E402
+from msda_analysis.masks import blend_triton, draws_triton, fourier_triton  # noqa: E402
 
 FLOATS, KEYS, NUMBER = "*fp32", "*i64", "i32"
 TILE = {"H": 16, "W": 16}
 KERNELS = {
     fourier_triton._philox_normals_kernel: ({"normals": FLOATS, "key": KEYS, "count": NUMBER}, {"BLOCK": 64}),
+    draws_triton._philox_uniforms_kernel: (
+        {"out": "*fp64", "key": KEYS, "count": NUMBER, "n_values": NUMBER}, {"BLOCK": 256},
+    ),
     fourier_triton._keep_brightest_kernel: (
         {"fields": FLOATS, "counts": KEYS, "masks": FLOATS, "n_cells": NUMBER}, {"BLOCK": 256},
     ),
@@ -37,11 +40,11 @@ KERNELS = {
 def test_no_kernel_is_left_out():
     found = {
         kernel
-        for module in (fourier_triton, blend_triton)
+        for module in (fourier_triton, blend_triton, draws_triton)
         for name, kernel in vars(module).items()
         if name.endswith("_kernel")
     }
-    assert found == set(KERNELS) and len(found) == 5
+    assert found == set(KERNELS) and len(found) == 6
 
 
 @pytest.mark.slow

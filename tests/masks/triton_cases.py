@@ -7,8 +7,8 @@ import triton
 import triton.language as tl
 
 from msda_analysis import CutMix, FMix, MixUp, sample_masks
-from msda_analysis.masks import blend_triton, fourier, fourier_triton
-from msda_analysis.rng import philox_normals, philox_words, stream
+from msda_analysis.masks import blend_triton, draws_triton, fourier, fourier_triton
+from msda_analysis.rng import philox_normals, philox_uniforms, philox_words, stream
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 KEY = 0x5DEECE66D1234567
@@ -42,6 +42,13 @@ def test_random_words_agree_bit_for_bit():
     words = torch.full((3, 256), -1, device=DEVICE)
     words_kernel[(3,)](words, KEY, BLOCK=64)
     assert torch.equal(words, philox_words(KEY, 3, 256, DEVICE))
+
+
+@pytest.mark.parametrize(("n", "count"), [(1, 1), (300, 1), (5, 3), (3, 70)])
+def test_uniforms_agree_bit_for_bit_for_any_block(n, count):
+    expected = philox_uniforms(KEY, n, count, DEVICE)
+    for key, block in ((KEY, 16), (KEY, 256), (torch.tensor(KEY, device=DEVICE), 64)):
+        assert torch.equal(draws_triton.philox_uniforms(key, n, count, DEVICE, block=block), expected)
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 1024])
