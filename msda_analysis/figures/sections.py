@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.figures import captions, findings, panels, pictures, tables
+from msda_analysis.figures import captions, findings, layers, panels, pictures, tables
 from msda_analysis.figures.metrics import Table, attack_label, known_metrics, norm_label
 from msda_analysis.figures.plots import augmentations_of, drawable, with_norm
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
@@ -173,13 +173,16 @@ def layers_section(table: Table, folder: Path) -> Section | None:
     shown = _present(table, _LAYERS)
     if not shown:
         return None
-    figure, numbers = panels.draw_curves_figure(select_rows(table, shown), shown, x_label="layer")
-    caption = captions.sentence(captions.LAYERS, captions.explain_curves(select_rows(table, shown)))
+    figure, numbers = layers.draw_layers(table, shown)
+    caption = captions.sentence(captions.LAYERS_FIGURE, captions.explain_curves(select_rows(table, shown)))
     return Section(
         key="layers",
         title="Information by depth",
+        text=(captions.LAYERS,),
         figures=(FigureItem("layers", figure, numbers, caption, "Information between image and layer, by layer."),),
+        tables=layers.layer_tables(table, shown),
         metrics=tuple(shown),
+        limits=(captions.LAYERS_LIMIT,),
     )
 
 
