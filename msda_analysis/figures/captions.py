@@ -204,9 +204,16 @@ BETWEEN = (
     "the latents that a VAE and a baseline VAE of another seed give to the same images."
 )
 LAYERS = (
-    "Information between image and layer that a critic finds, by depth of a network in evaluation mode. The network is "
-    "deterministic, so the true value lies far above what any critic can show: read differences between augmentations, not "
-    "heights."
+    "Information between image and layer that a critic finds, by depth of a network in evaluation mode (dropout off, fixed "
+    "batch statistics). Half of the images train the critic, the other half give the value."
+)
+LAYERS_FIGURE = (
+    "Layers by depth: f1 to f8 follow the convolutions, c1 and c2 are the hidden fully connected ones. Dashed red: the most "
+    "that such a critic can show, ln K for the K images it is evaluated on, or its tanh cap."
+)
+LAYERS_LIMIT = (
+    "The network is deterministic, so the true information by depth lies far above what any critic can show: read "
+    "differences between augmentations, not heights, and none near the ceiling."
 )
 PERTURBATION_SPECTRA = (
     "Share of the power of perturbations by radial frequency, mean over classifiers; MixUp's directions and white noise "

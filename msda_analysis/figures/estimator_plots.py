@@ -109,13 +109,13 @@ def _frame_map(axes: Axes, truths: Any, methods: list[str]) -> None:
 
 def _draw_levels(axes: Axes, truths: np.ndarray, ceiling: float) -> None:
     """Lines between the cases below and above 2 nats, and below and above the critics' ceiling."""
-    for level, words in ((2.0, "2 nats"), (ceiling, f"critics' ceiling ln K = {ceiling:.2f}")):
+    for level, words in ((2.0, "2 nats"), (ceiling, f"ln K = {ceiling:.2f}")):
         first = int(np.searchsorted(truths, level)) if np.isfinite(level) else 0
         if 0 < first < len(truths):
             axes.axhline(first - 0.5, color="black", linewidth=1.2)
             axes.annotate(
                 words, (1, first - 0.5), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
-                rotation=90, fontsize=6, va="center", annotation_clip=False,
+                fontsize=6, va="center", annotation_clip=False,
             )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from msda_analysis.figures import captions, findings, panels, tables
+from msda_analysis.figures import captions, findings, layers, tables
 from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.section import FigureItem, Section, dot_figures, metric_tables, picture_grid, present
 from msda_analysis.figures.selection import select_rows, split_parts
@@ -84,13 +84,16 @@ def layers_section(table: Table, folder: Path) -> Section | None:
     shown = present(table, _LAYERS)
     if not shown:
         return None
-    figure, numbers = panels.draw_curves_figure(select_rows(table, shown), shown, x_label="layer")
-    caption = captions.sentence(captions.LAYERS, captions.explain_curves(select_rows(table, shown)))
+    figure, numbers = layers.draw_layers(table, shown)
+    caption = captions.sentence(captions.LAYERS_FIGURE, captions.explain_curves(select_rows(table, shown)))
     return Section(
         key="layers",
         title="Information by depth",
+        text=(captions.LAYERS,),
         figures=(FigureItem("layers", figure, numbers, caption, "Information between image and layer, by layer."),),
+        tables=layers.layer_tables(table, shown),
         metrics=tuple(shown),
+        limits=(captions.LAYERS_LIMIT,),
     )
 
 

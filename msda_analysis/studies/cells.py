@@ -87,8 +87,9 @@ def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         name, cap = ("mine", "tanh") if method == "mine_tanh" else (method, None)
         found = layer_information(features, images, name, cell.seed, cap=cap)
         for depth, (layer, estimate) in enumerate(found.items(), start=1):
-            words = (f"layer {layer}, ceiling {estimate.details['ceiling_nats']:.3g} nats", *estimate.warnings)
-            rows.append(make_row(source, f"layer_{method}", replace(estimate, warnings=words), x=depth))
+            known = {"layer": layer, "ceiling_nats": estimate.details["ceiling_nats"]}
+            place = replace(source, settings={**source.settings, **known})
+            rows.append(make_row(place, f"layer_{method}", estimate, x=depth))
     return rows
 
 

@@ -20,7 +20,7 @@ from msda_analysis.information.known_answers import (
     answer_samples,
     known_cases,
 )
-from msda_analysis.results import Source, make_failure_row, make_row
+from msda_analysis.results import Source, make_failure_row, make_row, read_rows
 from msda_analysis.studies.run import environment
 from msda_analysis.studies.store import Store
 
@@ -119,8 +119,8 @@ def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "
         for cell in bar:
             bar.set_postfix_str(cell.name)
             _run_cell(plan, store, cell)
-    store.collect(cells)
-    _write_manifest(plan, store, cells, command)
+    failed = sum(row["status"] == "failed" for row in read_rows(store.collect(cells)))
+    _write_manifest(plan, store, cells, failed, command)
     return write_report(folder, ESTIMATOR_SECTIONS)
 
 
@@ -168,14 +168,14 @@ def _describe_cases(plan: EstimatorPlan) -> dict[str, Any]:
     }
 
 
-def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCell], command: str) -> None:
+def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCell], failed: int, command: str) -> None:
     done = sum(store.is_done(cell) for cell in cells)
     store.write_manifest({
         "study": "estimators", "title": "Estimators of mutual information on known answers", "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": _describe_cases(plan),
         "settings": plan.identity(),
-        "cells": {"total": len(cells), "done": done, "failed": len(cells) - done},
+        "cells": {"total": len(cells), "done": done, "failed": failed},
         "environment": environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
         "cells_s": store.seconds(cells),
     })  # fmt: skip
