@@ -106,9 +106,9 @@ def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None
             look: dict[str, Any] = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}
             ax.text(*place, text, ha="center", va="center", fontsize=5.8, **look)
     ax.imshow(values, cmap="PuOr", vmin=-1.6 * limit, vmax=1.6 * limit, aspect="auto")
-    labels = [label_of(name).removesuffix(" (isotropic)") for name in names]
-    ax.set_xticks(range(size), labels, rotation=40, ha="right", fontsize=6.5)
-    ax.set_yticks(range(size), labels, fontsize=6.5)
+    labels = [label_of(name) for name in names]
+    ax.set_xticks(range(size), labels, rotation=40, ha="right", fontsize=6)
+    ax.set_yticks(range(size), labels, fontsize=6)
     ax.grid(visible=False)
     ax.tick_params(length=0)
 

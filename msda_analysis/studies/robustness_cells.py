@@ -177,7 +177,8 @@ def _curve_rows(workshop: Workshop, cell: Cell, outcomes: dict[str, list[Outcome
 
 def _describe_test(entry: dict) -> str:
     budgets = ", ".join(f"{epsilon:g}" for epsilon in sorted(entry["epsilons"]))
-    return f"{entry['seeds_a']} and {entry['seeds_b']} seeds; epsilon {budgets}"
+    seeds = " and ".join(str(count) for count in dict.fromkeys((entry["seeds_a"], entry["seeds_b"])))
+    return f"{seeds} seeds; epsilon {budgets}"
 
 
 def _curve_row(workshop: Workshop, cell: Cell, metric: str, entry: dict, note: str) -> dict:

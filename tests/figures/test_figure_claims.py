@@ -19,7 +19,7 @@ def source(augmentation, seed=0):
 def claim_rows(attack, accuracy, kept):
     """Rows of one claim from two (value, low, high)."""
     for metric, (value, low, high) in (("claim_accuracy", accuracy), ("claim_kept", kept)):
-        estimate = Estimate(value, "accuracy", low, high, 400, warnings=("5 and 5 seeds; epsilon 0.004, 0.008",))
+        estimate = Estimate(value, "accuracy", low, high, 400, warnings=("5 seeds; epsilon 0.004, 0.008",))
         yield make_row(source("mixup - baseline"), metric, estimate, attack=attack)
 
 
@@ -79,7 +79,7 @@ def test_verdicts_follow_the_interval(as_table, attack, interval, word):
     verdicts = claims.judge_claims(as_table(claim_rows(attack, number, number)))
     assert [verdict.word for verdict in verdicts] == [word, word]
     (line,) = claims.claim_findings(verdicts)
-    assert f": {word}. Accuracy " in line and line.endswith("(5 and 5 seeds; epsilon 0.004, 0.008).")
+    assert f": {word}. Accuracy " in line and line.endswith("(5 seeds; epsilon 0.004, 0.008).")
 
 
 def test_readings_that_differ_leave_a_claim_undecided(as_table):
