@@ -58,8 +58,7 @@ def test_claims_and_curves_are_among_the_rows(study):
     claims = study[study["metric"] == "claim_accuracy"]
     assert set(claims["attack"]) == {"deepfool", "uniform_noise", "strong_gradient", "mixup_direction"}
     assert (
-        set(claims["augmentation"]) == {"mixup - baseline"}
-        and claims["note"].str.match(r"2 seeds; epsilon 0\.").all()
+        set(claims["augmentation"]) == {"mixup - baseline"} and claims["note"].str.match(r"2 seeds; epsilon 0\.").all()
     )
     curves = study[study["metric"] == "curve_kept"].set_index("attack")
     corrected = study[study["metric"] == "curve_kept_p_holm"].set_index("attack")
