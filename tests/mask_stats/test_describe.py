@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -34,7 +35,8 @@ def test_chunks_leave_no_seam(monkeypatch):
     masks = draw(FMix(decay_power=1.5), 20)
     whole = describe(masks)
     monkeypatch.setattr(sys.modules["msda_analysis.mask_stats.describe"], "_CHUNK_CELLS", 7 * 256)
-    assert describe(masks).equals(whole)
+    # a matrix product may round its last bit by the number of rows, on some processors
+    pd.testing.assert_frame_equal(describe(masks), whole, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("size", [(24,), (6, 7, 8)])
