@@ -16,6 +16,7 @@ from msda_analysis.rng import stream
 from msda_analysis.robustness.attacks import build_foolbox, run_foolbox
 from msda_analysis.robustness.deepfool import deepfool
 from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.perturbation import (
     NORMS,
     Norm,
@@ -24,7 +25,6 @@ from msda_analysis.robustness.perturbation import (
     is_misclassified,
     perturbation_norms,
 )
-from msda_analysis.robustness.trust import TrustSettings
 
 Row = dict[str, Any]
 

@@ -79,7 +79,7 @@ class Dataset:
         check_count(name, n)
         if n > len(self):
             raise ValueError(f"{name}: expected at most {len(self)}, the images of {self.name} {self.split}; got {n}")
-        chosen = _balanced_indices(self.labels, n, len(self.classes), seed)
+        chosen = balanced_indices(self.labels, n, len(self.classes), seed)
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
 
@@ -151,7 +151,7 @@ def _load_digits(split: str) -> Dataset:
     large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
     images, labels = (large * 255).round().to(torch.uint8), torch.from_numpy(bunch.target).to(torch.int64)
     is_test = torch.zeros(len(labels), dtype=torch.bool)
-    is_test[_balanced_indices(labels, _DIGITS_TEST, 10, seed=0)] = True
+    is_test[balanced_indices(labels, _DIGITS_TEST, 10, seed=0)] = True
     mean, std = channel_statistics(images[~is_test])
     chosen = is_test if split == "test" else ~is_test
     return Dataset("digits", split, images[chosen], labels[chosen], tuple("0123456789"), mean, std)
@@ -201,7 +201,7 @@ def _load_folder(path: str, split: str, root: Path, progress: bool) -> Dataset:
     return Dataset(f"folder:{folder.absolute().name}", split, images, labels, classes, mean, std)
 
 
-def _balanced_indices(labels: Tensor, n: int, n_classes: int, seed: int) -> Tensor:
+def balanced_indices(labels: Tensor, n: int, n_classes: int, seed: int) -> Tensor:
     """Sorted indices of n images, taken class after class in a seeded order, so that class counts differ by one at most."""
     generator = generator_from_key(derive_key(seed, "balanced part"))
     order = torch.randperm(len(labels), generator=generator)

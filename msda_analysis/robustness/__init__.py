@@ -3,12 +3,12 @@
 from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
 from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.evidence import Flag, TrustSettings
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import NORMS
 from msda_analysis.robustness.released import RELEASED_ATTACKS, evaluate_released
 from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, paired_bootstrap, survival_curve
-from msda_analysis.robustness.trust import Flag, TrustSettings
 
 __all__ = [
     "ATTACKS",

@@ -32,7 +32,8 @@ _NORMS_OF: dict[str, tuple[Norm, ...]] = {
     "square": ("linf",),
     "foolbox_deepfool": _BOTH,
 }
-_BLACK_BOX = ("uniform_noise", "gaussian_noise", "square")
+_BLIND = ("uniform_noise", "gaussian_noise")
+_BLACK_BOX = (*_BLIND, "square")
 
 #: Attacks that search the smallest perturbation, once, instead of one within each budget.
 MINIMUM_NORM_ATTACKS = ("deepfool", "fmn", "ddn", "foolbox_deepfool")
@@ -52,6 +53,8 @@ class Attack:
         run: takes (model, images, labels, epsilon, key), returns perturbed images; epsilon is None when `is_minimum_norm`.
         is_minimum_norm: it searches the smallest perturbation, once, instead of one per budget.
         is_black_box: it looks at outputs only, never at gradients.
+        is_blind: it draws a perturbation without any look at the model: no search, so that evaluate() takes every budget
+            for itself.
         settings: what was set, for the record; part of what a resumed evaluation compares.
     """
 
@@ -60,6 +63,7 @@ class Attack:
     run: Run = field(repr=False)
     is_minimum_norm: bool = False
     is_black_box: bool = False
+    is_blind: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -73,8 +77,8 @@ def create_attack(name: str, norm: Norm = "linf", **settings: Any) -> Attack:
     """An attack by name.
 
     Settings that differ from the attack's own defaults go as keywords: `steps`, `rel_stepsize` for "bim" and "pgd";
-    `restarts` for "pgd" and "apgd_*"; `repeats` for the noises (draws per image and budget, 1 unless set); the fields of
-    DeepFoolSettings, ApgdSettings, SquareSettings for the native ones; foolbox's own keywords elsewhere.
+    `restarts` for "pgd" and "apgd_*"; `repeats` for the noises (draws per image and budget, 1 unless set; with m of them
+    an image is broken when any draw breaks it, and the attack is named "..._worst_of_m"); the fields of DeepFoolSettings, ApgdSettings, SquareSettings for the native ones; foolbox's own keywords elsewhere.
 
     Raises:
         ValueError: unknown name, or the attack does not exist in that norm.
@@ -87,8 +91,11 @@ def create_attack(name: str, norm: Norm = "linf", **settings: Any) -> Attack:
         run, settings = _prepare(name, norm, dict(settings))
     except TypeError as error:
         raise TypeError(f"settings of attack {name!r}: {error}") from error
-    kind = {"is_minimum_norm": name in MINIMUM_NORM_ATTACKS, "is_black_box": name in _BLACK_BOX}
-    return Attack(name, norm, run, settings=settings, **kind)
+    kind = {
+        "is_minimum_norm": name in MINIMUM_NORM_ATTACKS, "is_black_box": name in _BLACK_BOX, "is_blind": name in _BLIND,
+    }  # fmt: skip
+    draws = settings.get("repeats", 1) if name in _BLIND else 1
+    return Attack(name if draws == 1 else f"{name}_worst_of_{draws}", norm, run, settings=settings, **kind)
 
 
 def _prepare(name: str, norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
@@ -98,7 +105,7 @@ def _prepare(name: str, norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict
         return _prepare_apgd(norm, ApgdSettings(loss="ce" if name == "apgd_ce" else "dlr", **settings))
     if name == "square":
         return _prepare_square(SquareSettings(**settings))
-    if name.endswith("_noise"):
+    if name in _BLIND:
         return _prepare_noise(name, norm, settings)
     return _prepare_foolbox(name, norm, settings)
 

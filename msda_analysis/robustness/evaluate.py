@@ -9,9 +9,19 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from msda_analysis.checks import check_choice, check_count, check_image_batch, check_labels, check_unit_range
+from msda_analysis.checks import check_choice
 from msda_analysis.rng import derive_key
-from msda_analysis.robustness.catalog import Attack, create_attack
+from msda_analysis.robustness.arguments import (
+    check_classes,
+    check_epsilons,
+    check_images,
+    check_model,
+    check_run,
+    prepare_attacks,
+)
+from msda_analysis.robustness.catalog import Attack
+from msda_analysis.robustness.evidence import TrustSettings
+from msda_analysis.robustness.guard import check_perturbed, guarded, named
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import (
     NORMS,
@@ -22,7 +32,7 @@ from msda_analysis.robustness.perturbation import (
     perturbation_norms,
 )
 from msda_analysis.robustness.resume import BatchStore, fingerprint
-from msda_analysis.robustness.trust import TrustSettings, check_trust
+from msda_analysis.robustness.trust import check_trust
 
 Mode = Literal["cascade", "independent"]
 
@@ -52,12 +62,12 @@ def evaluate(
 
     Images that the model gets wrong without any attack count as broken at every budget and are not attacked. The model is
     put in eval mode for the run and left as it was; global random state is left alone. Memory does not grow with the
-    number of budgets.
+    number of budgets. NaN in logits, gradients or perturbed images ends the run: it never becomes an accuracy.
 
     Args:
         model: maps images in [0, 1] to logits [n, classes]; normalization happens inside.
         images: [n, channel, *size] float in [0, 1], on the model's device.
-        labels: [n] int64.
+        labels: [n] int64, indices of the model's logits.
         attacks: names from ATTACKS, or Attack objects.
         epsilons: budgets >= 0 in [0, 1] pixel units.
         norm: "linf" or "l2".
@@ -66,7 +76,8 @@ def evaluate(
         progress: show a bar (never when the output is not a terminal).
         mode: "cascade": an image broken at a budget is broken at every larger one, the definition of robust accuracy, and
             is not attacked again. "independent": every budget is attacked for itself, as in the released curves, which
-            may therefore rise.
+            may therefore rise. Blind attacks (noise, MixUp directions) search nothing, so each budget stands for itself in
+            both modes: a draw at one budget says nothing of another, and the number does not depend on the other budgets.
         folder: keep finished batches there and take up those that are there already.
         trust: thresholds of the trust checks; None for the defaults.
 
@@ -74,29 +85,28 @@ def evaluate(
         Outcome, with the flags of the trust checks.
 
     Raises:
-        TypeError: images, labels of a wrong type.
-        ValueError: an argument out of its range, or a file in `folder` from another evaluation.
+        TypeError: an argument of a wrong type, or images of another dtype than the model's weights.
+        ValueError: an argument out of its range, outputs that are not [n, classes], labels beyond them, or a file in
+            `folder` from another evaluation.
+        NotFinite: (a ValueError) NaN or infinity, naming the attack and the images.
     """
-    prepared = _check_arguments(images, labels, attacks, epsilons, norm, batch_size, mode)
-    budgets = tuple(map(float, epsilons))
+    check_model(model)
+    check_images(images, labels)
+    check_choice("norm", norm, NORMS)
+    check_choice("mode", mode, MODES)
+    check_run(seed, batch_size, progress)
+    budgets, prepared = check_epsilons(epsilons), prepare_attacks(attacks, norm)
     was_training = model.training
-    with held_still(model):
-        wrong = _find_wrong(model, images, labels, batch_size)
+    with held_still(model), guarded(model):
+        wrong = find_wrong(model, images, labels, batch_size)
+        check_classes(model, images, labels)
         settings = {"epsilons": budgets, "norm": norm, "seed": seed, "batch_size": batch_size, "mode": mode}
         run = _Run(model, images, labels, budgets, mode, seed, wrong)
         success, norms = run.attack_all(prepared, batch_size, settings, folder, progress)
         names = tuple(attack.name for attack in prepared)
         outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
-        probe = (~wrong).nonzero().squeeze(1)
         flags = check_trust(
-            model,
-            images,
-            labels,
-            prepared,
-            outcome,
-            probe,
-            was_training=was_training,
-            settings=trust or TrustSettings(),
+            model, images, labels, prepared, outcome, was_training=was_training, settings=trust or TrustSettings()
         )
     return outcome.with_flags(flags)
 
@@ -143,9 +153,11 @@ class _Run:
     def _attack(self, attack: Attack, rows: Tensor) -> tuple[Tensor, Tensor]:
         where = rows.to(self.images.device)
         key = derive_key(self.seed, attack.name, int(rows[0]))
-        return attack_batch(
-            attack, self.model, self.images[where], self.labels[where], epsilons=self.epsilons, key=key, mode=self.mode
-        )
+        with named(f"attack {attack.name!r} on images {int(rows[0])} to {int(rows[-1])}"):
+            return attack_batch(
+                attack, self.model, self.images[where], self.labels[where],
+                epsilons=self.epsilons, key=key, mode=self.mode,
+            )  # fmt: skip
 
 
 def attack_batch(
@@ -159,22 +171,23 @@ def attack_batch(
     mode: Mode = "cascade",
 ) -> tuple[Tensor, Tensor]:
     """Success [epsilon, n] and smallest norm found [n] on correctly classified images, on the CPU."""
-    n = len(images)
+    n, is_cascade = len(images), mode == "cascade" and not attack.is_blind
     success = torch.zeros(len(epsilons), n, dtype=torch.bool, device=images.device)
     norms = torch.full((n,), torch.inf, device=images.device)
     perturbed = None
     if attack.is_minimum_norm:
-        perturbed = attack.run(model, images, labels, None, key).clamp(0.0, 1.0)
+        perturbed = check_perturbed(attack.run(model, images, labels, None, key)).clamp(0.0, 1.0)
         norms = _norms_if_broken(model, images, labels, perturbed, attack.norm)
     broken_before = torch.zeros(n, dtype=torch.bool, device=images.device)
     for k in sorted(range(len(epsilons)), key=lambda k: epsilons[k]):
         if epsilons[k] == 0:
             continue  # exactly the clean error: these images are all classified correctly
-        left = (~broken_before).nonzero().squeeze(1) if mode == "cascade" else torch.arange(n, device=images.device)
+        left = (~broken_before).nonzero().squeeze(1) if is_cascade else torch.arange(n, device=images.device)
         if len(left):
             images_left, labels_left = images[left], labels[left]
             if perturbed is None:
-                found = attack.run(model, images_left, labels_left, epsilons[k], derive_key(key, k))
+                key_here = derive_key(key, repr(float(epsilons[k])))  # not its place among the budgets
+                found = check_perturbed(attack.run(model, images_left, labels_left, epsilons[k], key_here))
             else:
                 found = perturbed[left]
             clipped = clip_to_budget(images_left, found, epsilon=epsilons[k], norm=attack.norm)
@@ -183,7 +196,7 @@ def attack_batch(
             # what the clip lets through is within the budget: rounding must not put its length above
             lengths = torch.where(success[k, left], lengths.clamp(max=epsilons[k]), lengths)
             norms[left] = torch.minimum(norms[left], lengths)
-        if mode == "cascade":
+        if is_cascade:
             success[k] |= broken_before
             broken_before = success[k]
     return success.cpu(), norms.cpu()
@@ -195,37 +208,23 @@ def _norms_if_broken(model: nn.Module, images: Tensor, labels: Tensor, perturbed
     return torch.where(is_misclassified(model, perturbed, labels), lengths, torch.inf)
 
 
-def _find_wrong(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
-    parts = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    return torch.cat([is_misclassified(model, part, label) for part, label in parts]).cpu()
+def find_wrong(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+    """bool [n], on the CPU: images that the model gets wrong without any attack."""
+    parts = []
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        with named(f"clean images {start} to {min(start + batch_size, len(images)) - 1}"):
+            parts.append(_is_wrong(model, images[part], labels[part]))
+    return torch.cat(parts)
 
 
-def check_images(images: Tensor, labels: Tensor) -> None:
-    """Raise unless `images` is a float batch in [0, 1] and `labels` its int64 classes on the same device."""
-    check_image_batch(images)
-    check_unit_range("images", images)
-    check_labels(labels, len(images))
-    if labels.ndim != 1:
+def _is_wrong(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    try:
+        return is_misclassified(model, images, labels).cpu()
+    except RuntimeError as error:  # torch names the two types, not the argument
+        wanted = next((each.dtype for each in model.parameters() if each.is_floating_point()), images.dtype)
+        if images.dtype == wanted or "type" not in str(error):
+            raise
         raise TypeError(
-            f"labels: expected int64 [n], got soft labels of shape {tuple(labels.shape)}; use labels.argmax(1)"
-        )
-    if labels.device != images.device:
-        raise ValueError(f"labels: expected on the images' device {images.device}, got {labels.device}")
-
-
-def _check_arguments(images, labels, attacks, epsilons, norm, batch_size, mode) -> list[Attack]:
-    check_images(images, labels)
-    check_choice("norm", norm, NORMS)
-    check_choice("mode", mode, MODES)
-    check_count("batch_size", batch_size)
-    if not len(epsilons) or not all(0 <= epsilon < float("inf") for epsilon in epsilons):
-        raise ValueError(f"epsilons: expected at least one finite number, each >= 0, got {tuple(epsilons)!r}")
-    if isinstance(attacks, str) or not len(attacks):
-        raise ValueError(f"attacks: expected a list of at least one name or Attack, got {attacks!r}")
-    prepared = [create_attack(attack, norm) if isinstance(attack, str) else attack for attack in attacks]
-    for attack in prepared:
-        check_choice(f"norm of attack {attack.name!r}", attack.norm, [norm])
-    names = [attack.name for attack in prepared]
-    if len(set(names)) < len(names):
-        raise ValueError(f"attacks: expected different names, got {', '.join(names)}; rename with dataclasses.replace")
-    return prepared
+            f"images: expected {wanted}, as the model's weights, got {images.dtype}; use images.to({wanted})"
+        ) from error

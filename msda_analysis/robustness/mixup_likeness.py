@@ -168,7 +168,7 @@ def mixup_direction_attack(bank: Tensor, norm: Norm = "linf") -> Attack:
         return images + epsilon * direction / expand_like(lengths, direction)
 
     described = {"bank": hashlib.blake2b(bank.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()}
-    return Attack("mixup_direction", norm, run, is_black_box=True, settings=described)
+    return Attack("mixup_direction", norm, run, is_black_box=True, is_blind=True, settings=described)
 
 
 def _draw_shifts(n: int, partners: int, seed: int) -> list[int]:

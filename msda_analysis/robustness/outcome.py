@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from msda_analysis.estimate import wilson_interval
 from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
-from msda_analysis.robustness.trust import Flag
+from msda_analysis.robustness.evidence import Flag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ class Outcome:
         epsilons: budgets in [0, 1] pixel units, in the order of `success`.
         norm: "linf" or "l2".
         seed: seed of the attacks' draws.
-        mode: "cascade" or "independent", see evaluate().
+        mode: "cascade" or "independent", see evaluate(); blind attacks (noise) are independent in both.
         flags: reasons to doubt the numbers, from the trust checks.
     """
 
@@ -47,8 +48,17 @@ class Outcome:
         return float(self.is_correct.double().mean())
 
     def worst_case(self) -> Tensor:
-        """bool [epsilon, image]; at least one of the attacks succeeds."""
-        return self.success.any(0)
+        """bool [epsilon, image]; at least one of the attacks succeeds, in a cascade at this budget or a smaller one.
+
+        What breaks an image within a small budget does so within a larger one, whichever attack found it, noise too.
+        """
+        broken = self.success.any(0)
+        if self.mode != "cascade":
+            return broken
+        order = torch.tensor(self.epsilons).argsort()
+        grown = torch.empty_like(broken)
+        grown[order] = broken[order].cumsum(0) > 0
+        return grown
 
     def broken_by(self, attack: str) -> Tensor:
         """bool [epsilon, image]; success of one attack, or of at least one of a group.

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from msda_analysis.checks import check_choice, check_count
+from msda_analysis.checks import check_choice
+from msda_analysis.robustness.arguments import check_classes, check_epsilons, check_images, check_model, check_run
 from msda_analysis.robustness.attacks import RELEASED_ATTACKS, build_foolbox, call_foolbox, forked_seed, wrap_model
-from msda_analysis.robustness.evaluate import PAPER_EPSILONS, check_images
+from msda_analysis.robustness.evaluate import PAPER_EPSILONS, find_wrong
+from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.outcome import Outcome
-from msda_analysis.robustness.perturbation import held_still, is_misclassified
+from msda_analysis.robustness.perturbation import held_still
 
 #: Images per batch of the released experiment.
 RELEASED_BATCH = 750
@@ -52,22 +54,23 @@ def evaluate_released(
 
     Source: Harris et al. 2020 (arXiv 2002.12047), the released script of the L-infinity attacks.
     """
+    check_model(model)
     check_images(images, labels)
-    check_count("batch_size", batch_size)
+    check_run(seed, batch_size, progress)
     for name in attacks:
         check_choice("attacks", name, RELEASED_ATTACKS)
-    budgets = [float(epsilon) for epsilon in epsilons]
+    budgets = list(check_epsilons(epsilons))
     success = torch.zeros(len(attacks), len(budgets), len(images), dtype=torch.bool)
-    with held_still(model), forked_seed(seed, images.device):
+    with held_still(model), guarded(model), forked_seed(seed, images.device):
+        check_classes(model, images, labels)
         wrapped = wrap_model(model, images.device)
         starts = range(0, len(images), batch_size)
         steps = [(i, name, start) for i, name in enumerate(attacks) for start in starts]
         for i, name, start in tqdm(steps, desc="released attacks", disable=None if progress else True):
             part = slice(start, start + batch_size)
             built = build_foolbox(name, "linf")
-            success[i, :, part] = call_foolbox(built, wrapped, images[part], labels[part], epsilons=budgets).cpu()
-        is_correct = torch.cat([
-            ~is_misclassified(model, *parts) for parts in zip(images.split(batch_size), labels.split(batch_size), strict=True)
-        ]).cpu()  # fmt: skip
+            with named(f"attack {name!r} on images {start} to {min(start + batch_size, len(images)) - 1}"):
+                success[i, :, part] = call_foolbox(built, wrapped, images[part], labels[part], epsilons=budgets).cpu()
+        is_correct = ~find_wrong(model, images, labels, batch_size)
     norms = torch.full((len(attacks), len(images)), torch.nan)
     return Outcome(success, norms, is_correct, tuple(attacks), tuple(budgets), "linf", seed, "independent")

@@ -1,19 +1,18 @@
 """Checks that say when a robustness number must not be trusted; every evaluation runs them."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_count, check_in_range
+from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.rng import derive_key
-from msda_analysis.robustness.apgd import ApgdSettings, apgd
-from msda_analysis.robustness.perturbation import clip_to_budget, is_misclassified
-from msda_analysis.robustness.square import SquareSettings, square_attack
+from msda_analysis.robustness.evidence import Evidence, Flag, TrustSettings
+from msda_analysis.robustness.guard import NotFinite
+from msda_analysis.robustness.trust_attacks import longer_attack, short_square, success_falls
 
 if TYPE_CHECKING:
     from msda_analysis.robustness.catalog import Attack
@@ -21,96 +20,11 @@ if TYPE_CHECKING:
 
 #: Names of the checks, in the order in which they are made.
 CHECKS = (
-    "train_mode", "random_model", "probabilities", "zero_gradients", "saturated_softmax", "success_falls",
+    "train_mode", "not_finite", "random_model", "probabilities", "zero_gradients", "saturated_softmax", "success_falls",
     "never_breaks", "black_box_wins", "more_steps_help",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One reason for doubt.
-
-    Attributes:
-        name: which check, one of CHECKS.
-        attack: attack it speaks of, "" for the model as a whole.
-        value: what was measured.
-        threshold: the value above which the flag is raised.
-        message: what it means for the reader.
-    """
-
-    name: str
-    attack: str
-    value: float
-    threshold: float
-    message: str
-
-
-@dataclass(frozen=True)
-class TrustSettings:
-    """Thresholds and effort of the checks; all shares are of the images looked at.
-
-    Attributes:
-        images: correctly classified images that the checks with further model calls look at; 0 leaves those checks out.
-        output_change: largest difference between two passes over the same images, relative to the largest logit.
-        zero_gradient_share: share of images whose cross-entropy gradient is exactly zero.
-        saturated_share: share of images whose top class has probability exactly 1 in the outputs' precision.
-        fall_share: share by which success may fall from one budget to a larger one.
-        unbroken_share: share that may survive a gradient attack at a budget large enough for a constant gray image.
-        black_box_share: share that a black-box attack alone may break at some budget.
-        more_steps_share: share that a longer attack may break beside those already broken.
-        queries: length of the black-box search made when no such attack was asked for.
-        steps: length of the longer attack.
-    """
-
-    images: int = 32
-    output_change: float = 1e-4
-    zero_gradient_share: float = 0.05
-    saturated_share: float = 0.05
-    fall_share: float = 0.02
-    unbroken_share: float = 0.05
-    black_box_share: float = 0.02
-    more_steps_share: float = 0.1
-    queries: int = 100
-    steps: int = 100
-
-    def __post_init__(self) -> None:
-        check_count("images", self.images, minimum=0)
-        check_count("queries", self.queries, minimum=2)
-        check_count("steps", self.steps)
-        for name in ("output_change", "zero_gradient_share", "saturated_share", "fall_share", "unbroken_share"):
-            check_in_range(name, getattr(self, name), 0.0, 1.0)
-        for name in ("black_box_share", "more_steps_share"):
-            check_in_range(name, getattr(self, name), 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """What the checks look at: the whole outcome, and a few correctly classified images for further model calls."""
-
-    model: nn.Module
-    images: Tensor
-    labels: Tensor
-    rows: Tensor
-    attacks: Sequence["Attack"]
-    outcome: "Outcome"
-    settings: TrustSettings
-
-    @property
-    def white_box(self) -> list[int]:
-        return [i for i, attack in enumerate(self.attacks) if not attack.is_black_box]
-
-    @property
-    def black_box(self) -> list[int]:
-        return [i for i, attack in enumerate(self.attacks) if attack.is_black_box]
-
-    def middle_budget(self) -> int | None:
-        """Index of the budget at which the white-box attacks together break nearest to half of the correct images."""
-        if not self.white_box or not len(self.rows):
-            return None
-        correct = self.outcome.success[self.white_box][:, :, self.outcome.is_correct]
-        distance = (correct.any(0).double().mean(1) - 0.5).abs()
-        usable = [k for k, epsilon in enumerate(self.outcome.epsilons) if epsilon > 0]
-        return min(usable, key=lambda k: float(distance[k])) if usable else None
+# below this share of the pixel range (8 of 255) a sound attack may break nothing, and of so few images by chance
+_TELLING_BUDGET, _TELLING_IMAGES = 8 / 255, 15
 
 
 def check_trust(
@@ -119,7 +33,6 @@ def check_trust(
     labels: Tensor,
     attacks: Sequence["Attack"],
     outcome: "Outcome",
-    correct: Tensor,
     *,
     was_training: bool = False,
     settings: TrustSettings | None = None,
@@ -130,8 +43,7 @@ def check_trust(
         model: in the state in which it was attacked.
         images, labels: all images and labels of the evaluation.
         attacks: the attacks, in the outcome's order.
-        outcome: what they found.
-        correct: indices of the correctly classified images; the first few are looked at again.
+        outcome: what they found; a few of the images it calls correct, a balanced random part, are looked at again.
         was_training: the model was handed over in train mode.
         settings: None for the defaults.
 
@@ -139,17 +51,28 @@ def check_trust(
     section 3.1.
     """
     settings = settings or TrustSettings()
-    # a model that is never right still has outputs and gradients to look at
-    rows = (correct if len(correct) else torch.arange(len(images)))[: settings.images]
+    rows = _draw_rows(labels.cpu(), outcome, settings.images)
     where = rows.to(images.device)
-    evidence = _Evidence(model, images[where], labels[where], rows, attacks, outcome, settings)
-    flags = [*_train_mode(model, was_training), *_success_falls(evidence), *_never_breaks(evidence)]
-    flags += _black_box_wins(evidence)
-    if len(rows):
-        flags += [*_outputs(evidence), *_gradients(evidence)]
-    if len(rows) and len(correct):
-        flags += _longer_attacks(evidence)
-    return tuple(sorted(flags, key=lambda flag: CHECKS.index(flag.name)))
+    evidence = Evidence(model, images[where], labels[where], rows, attacks, outcome, settings)
+    flags = [*_train_mode(model, was_training)]
+    for check in (_outputs, _gradients, success_falls, _never_breaks, _black_box_wins, short_square, longer_attack):
+        flags += _made(check, evidence)
+    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: CHECKS.index(flag.name)))
+
+
+def _draw_rows(labels: Tensor, outcome: "Outcome", count: int) -> Tensor:
+    """Places of the images to look at; a model that is never right still has outputs and gradients to look at."""
+    correct = outcome.is_correct.nonzero().squeeze(1)
+    pool = correct if len(correct) else torch.arange(len(labels))
+    seed = derive_key(outcome.seed, "trust images")
+    return pool[balanced_indices(labels[pool], min(count, len(pool)), int(labels.max()) + 1, seed)]
+
+
+def _made(check: Callable[[Evidence], Iterator[Flag]], evidence: Evidence) -> list[Flag]:
+    try:
+        return list(check(evidence))
+    except NotFinite as error:
+        return [Flag("not_finite", "", 1.0, 0.0, f"a trust check could not be made: {error}")]
 
 
 def _train_mode(model: nn.Module, was_training: bool) -> Iterator[Flag]:
@@ -160,8 +83,10 @@ def _train_mode(model: nn.Module, was_training: bool) -> Iterator[Flag]:
         yield Flag("train_mode", "", 1, 0, "the model came in train mode; it was attacked in eval mode")
 
 
-def _outputs(evidence: _Evidence) -> Iterator[Flag]:
+def _outputs(evidence: Evidence) -> Iterator[Flag]:
     settings = evidence.settings
+    if not len(evidence.rows):
+        return
     with torch.no_grad():
         logits, again = (evidence.model(evidence.images).double() for _ in range(2))
     change = float((logits - again).abs().max() / logits.abs().max().clamp(min=1e-300))
@@ -174,126 +99,49 @@ def _outputs(evidence: _Evidence) -> Iterator[Flag]:
         yield Flag("probabilities", "", 1.0, 0.0, message)
 
 
-def _gradients(evidence: _Evidence) -> Iterator[Flag]:
-    settings = evidence.settings
+def _gradients(evidence: Evidence) -> Iterator[Flag]:
+    settings, n = evidence.settings, len(evidence.rows)
+    if not n:
+        return
     points = evidence.images.detach().requires_grad_()
     with torch.enable_grad():
         logits = evidence.model(points)
         loss = functional.cross_entropy(logits, evidence.labels, reduction="sum")
     gradient = torch.autograd.grad(loss, points, allow_unused=True)[0] if loss.requires_grad else None
-    zero = 1.0 if gradient is None else float((gradient.flatten(1) == 0).all(1).double().mean())
-    if zero > settings.zero_gradient_share:
+    zero = n if gradient is None else int((gradient.flatten(1) == 0).all(1).sum())
+    if evidence.is_above(zero, n, settings.zero_gradient_share):
         message = "cross-entropy gradients are exactly zero: gradient attacks on this loss are blind"
-        yield Flag("zero_gradients", "", zero, settings.zero_gradient_share, message)
-    saturated = float((logits.detach().softmax(1).amax(1) == 1).double().mean())
-    if saturated > settings.saturated_share:
+        yield Flag("zero_gradients", "", zero / n, settings.zero_gradient_share, message)
+    saturated = int((logits.detach().softmax(1).amax(1) == 1).sum())
+    if evidence.is_above(saturated, n, settings.saturated_share):
         message = "softmax saturates at exactly 1: trust the margin loss (apgd_dlr), not cross-entropy"
-        yield Flag("saturated_softmax", "", saturated, settings.saturated_share, message)
+        yield Flag("saturated_softmax", "", saturated / n, settings.saturated_share, message)
 
 
-def _success_falls(evidence: _Evidence) -> Iterator[Flag]:
-    """In independent mode from the whole matrix; in a cascade the largest budget is attacked again on broken images."""
-    settings, outcome = evidence.settings, evidence.outcome
-    order = sorted(range(len(outcome.epsilons)), key=lambda k: outcome.epsilons[k])
-    for i, attack in enumerate(evidence.attacks):
-        if outcome.mode == "independent":
-            rate = outcome.success[i][order].double().mean(1)
-            fall = float((rate.cummax(0).values - rate).max())
-        else:
-            fall = _fall_at_largest(evidence, i, order)
-        if fall > settings.fall_share:
-            message = "success falls as the budget grows: the attack loses images that a smaller budget breaks"
-            yield Flag("success_falls", attack.name, fall, settings.fall_share, message)
-
-
-def _fall_at_largest(evidence: _Evidence, i: int, order: list[int]) -> float:
-    outcome, attack = evidence.outcome, evidence.attacks[i]
-    epsilon = outcome.epsilons[order[-1]]
-    if len(order) < 2 or epsilon == 0 or not len(evidence.rows) or not bool(outcome.is_correct.any()):
-        return 0.0
-    before = outcome.success[i, order[-2], evidence.rows].nonzero().squeeze(1)
-    if not len(before):
-        return 0.0
-    images, labels = (
-        evidence.images[before.to(evidence.images.device)],
-        evidence.labels[before.to(evidence.labels.device)],
-    )
-    key = derive_key(outcome.seed, "success_falls", attack.name)
-    found = attack.run(evidence.model, images, labels, None if attack.is_minimum_norm else epsilon, key)
-    clipped = clip_to_budget(images, found, epsilon=epsilon, norm=attack.norm)
-    held = int((~is_misclassified(evidence.model, clipped, labels)).sum())
-    return held / len(evidence.rows)
-
-
-def _never_breaks(evidence: _Evidence) -> Iterator[Flag]:
-    """A gradient attack that breaks nothing at all, or not nearly everything when any gray image is within reach."""
+def _never_breaks(evidence: Evidence) -> Iterator[Flag]:
+    """A gradient attack that breaks nothing within a telling budget, or not nearly everything where gray is within reach."""
     settings, outcome = evidence.settings, evidence.outcome
     k = max(range(len(outcome.epsilons)), key=lambda k: outcome.epsilons[k])
-    correct = outcome.is_correct
-    if not bool(correct.any()) or outcome.epsilons[k] == 0:
-        return
-    dimensions = evidence.images[0].numel() if len(evidence.images) else math.inf
-    gray = 0.5 if outcome.norm == "linf" else 0.5 * math.sqrt(dimensions)
+    # the Euclidean length of a change by 1 in every value
+    unit = 1.0 if outcome.norm == "linf" else math.sqrt(evidence.images[0].numel()) if len(evidence.rows) else math.inf
+    n, budget = int(outcome.is_correct.sum()), outcome.epsilons[k]
     for i in evidence.white_box:
-        survived = 1 - float(outcome.success[i, k, correct].double().mean())
-        allowed = settings.unbroken_share if outcome.epsilons[k] >= gray else math.nextafter(1, 0)
-        if survived > allowed:
-            message = f"the attack leaves {survived:.0%} standing at the largest budget, {outcome.epsilons[k]:g}"
-            yield Flag("never_breaks", evidence.attacks[i].name, survived, allowed, message)
+        survived = n - int(outcome.success[i, k, outcome.is_correct].sum())
+        allowed = settings.unbroken_share if budget >= 0.5 * unit else math.nextafter(1, 0)
+        is_none = survived == n >= _TELLING_IMAGES and budget >= _TELLING_BUDGET * unit
+        if is_none or (n and budget >= 0.5 * unit and evidence.is_above(survived, n, allowed)):
+            message = f"the attack leaves {survived / n:.0%} standing at the largest budget, {budget:g}"
+            yield Flag("never_breaks", evidence.attacks[i].name, survived / n, allowed, message)
 
 
-def _black_box_wins(evidence: _Evidence) -> Iterator[Flag]:
+def _black_box_wins(evidence: Evidence) -> Iterator[Flag]:
     """Images that only a black-box attack breaks, at the budget where it is ahead most."""
     settings, outcome = evidence.settings, evidence.outcome
     if not evidence.white_box:
         return
-    white = outcome.success[evidence.white_box].any(0)
+    white, n = outcome.success[evidence.white_box].any(0), outcome.success.shape[2]
     for i in evidence.black_box:
-        ahead = float((outcome.success[i] & ~white).double().mean(1).max())
-        if ahead > settings.black_box_share:
+        ahead = int((outcome.success[i] & ~white).sum(1).max())
+        if evidence.is_above(ahead, n, settings.black_box_share):
             message = "a black-box attack breaks images that no gradient attack does: gradients may be masked"
-            yield Flag("black_box_wins", evidence.attacks[i].name, ahead, settings.black_box_share, message)
-
-
-def _longer_attacks(evidence: _Evidence) -> Iterator[Flag]:
-    """A short Square search and a longer APGD, on a few images, at a budget where about half survive."""
-    k = evidence.middle_budget()
-    if k is None:
-        return
-    survivors = ~evidence.outcome.success[evidence.white_box][:, k, evidence.rows].any(0)
-    left = survivors.nonzero().squeeze(1).to(evidence.images.device)
-    if not len(left):
-        return
-    yield from _short_square(evidence, k, left)
-    yield from _more_steps(evidence, k, left)
-
-
-def _short_square(evidence: _Evidence, k: int, left: Tensor) -> Iterator[Flag]:
-    settings, outcome = evidence.settings, evidence.outcome
-    if outcome.norm != "linf" or "square" in outcome.attacks:
-        return
-    epsilon, key = outcome.epsilons[k], derive_key(outcome.seed, "black_box_wins")
-    images, labels = evidence.images[left], evidence.labels[left]
-    search = SquareSettings(queries=settings.queries)
-    found = square_attack(evidence.model, images, labels, epsilon=epsilon, key=key, settings=search)
-    share = int(is_misclassified(evidence.model, found, labels).sum()) / len(evidence.rows)
-    if share > settings.black_box_share:
-        message = (
-            f"a short Square search breaks images at {epsilon:g} that no gradient attack does: gradients may be masked"
-        )
-        yield Flag("black_box_wins", "square", share, settings.black_box_share, message)
-
-
-def _more_steps(evidence: _Evidence, k: int, left: Tensor) -> Iterator[Flag]:
-    settings, outcome = evidence.settings, evidence.outcome
-    epsilon, key = outcome.epsilons[k], derive_key(outcome.seed, "more_steps_help")
-    images, labels = evidence.images[left], evidence.labels[left]
-    with torch.no_grad():
-        n_classes = evidence.model(images[:1]).shape[1]
-    longer = ApgdSettings(loss="dlr" if n_classes >= 3 else "ce", steps=settings.steps)
-    norm = evidence.attacks[0].norm
-    found = apgd(evidence.model, images, labels, epsilon=epsilon, key=key, norm=norm, settings=longer)
-    share = int(is_misclassified(evidence.model, found, labels).sum()) / len(evidence.rows)
-    if share > settings.more_steps_share:
-        message = f"{settings.steps} more APGD steps break many further images at {epsilon:g}: the attacks are too weak"
-        yield Flag("more_steps_help", "apgd", share, settings.more_steps_share, message)
+            yield Flag("black_box_wins", evidence.attacks[i].name, ahead / n, settings.black_box_share, message)

@@ -185,4 +185,4 @@ def test_settings():
         TrustSettings(more_steps_share=-1)
     with pytest.raises(ValueError, match="images: expected an integer >= 0"):
         TrustSettings(images=-1)
-    assert len(set(CHECKS)) == 9
+    assert len(set(CHECKS)) == 10
