@@ -64,11 +64,11 @@ COMPARISONS = (
     "clean accuracy; results.csv has all."
 )
 LIKENESS_FIGURE = (
-    "Are perturbations like MixUp? Left: largest cosine between a perturbation and the MixUp directions towards 64 other "
-    "images. Right: distance from the perturbed image to the nearest MixUp image, in lengths of the perturbation (1: no "
+    "Are perturbations like MixUp? Left: largest share of a perturbation's energy along the MixUp directions towards 64 "
+    "other images. Right: distance from the perturbed image to the nearest MixUp image, in lengths of the perturbation (1: no "
     "nearer than the clean image). Symbols are classifiers by augmentation, means over seeds with Student's 95 % interval "
-    "over seeds. Red: the same perturbations handed to other images, which is chance. Grey: white noise (dotted) and a "
-    "MixUp step (solid). If the paper's sentence held, symbols would lie near the solid line and away from the red ones."
+    "over seeds. Red: the same perturbations handed to other images, which is chance. Grey: white noise (dotted), fading "
+    "to the mean image (dashed) and a MixUp step (solid). If the paper's sentence held, symbols would lie near the solid line and away from the red ones."
 )
 LIKENESS_DETAILS = (
     "All measures of likeness, by attack; symbols are the augmentations of the attacked classifiers: means over seeds with "
@@ -87,8 +87,8 @@ CLAIMS = (
 CLAIMS_TABLE = (
     "Intervals of differences hold for all claims and readings at once (Bonferroni, 95 %), paired over the same images and "
     "with training seeds as the outer level. An advantage is supported when its interval lies above 0 and refuted when it "
-    "lies below 2 points; likeness is supported when the interval over seeds (Student, 95 %) lies above half of the way from "
-    "chance to a MixUp step and refuted when below."
+    "lies below 2 points; likeness is supported when the interval over seeds and images (95 %) of the energy on the way from "
+    "chance to a MixUp step lies above half, also with fading left out, and refuted when it lies below half with fading."
 )
 MATRIX = (
     "Who is more robust than whom: the augmentation at the left minus that below, in percentage points, mean over the "

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.estimate import Estimate
 from msda_analysis.figures.findings import describe_difference
 from msda_analysis.figures.metrics import Table, attack_label
 from msda_analysis.figures.selection import has_metric, select_rows
 from msda_analysis.figures.tables import ResultTable
+from msda_analysis.robustness import over_seeds
 
 #: An advantage below this share of images is called none, so that "no help" can be shown and not only fail to be refuted.
 MARGIN = 0.02
@@ -70,22 +71,17 @@ def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultT
     return ResultTable(name, caption, ("Claim", "Reading", "Number (share)", "Verdict", "Where"), tuple(rows))
 
 
-def likeness_shares(table: Table, attack: str, metric: str = "cosine_largest") -> Table:
-    """How far each classifier's perturbations are on the way from chance (0) to a MixUp step (1).
+def likeness_of(
+    table: Table, attack: str, augmentation: str = "baseline", metric: str = "mixup_likeness"
+) -> list[Estimate]:
+    """How far perturbations are from chance (0) to a MixUp step (1) in energy, one per seed, intervals over images.
 
-    Chance is the same perturbation handed to another image.
-
-    Returns:
-        Columns augmentation, seed, value; empty without rows of the attack and both references.
+    Chance is the same perturbation handed to another image; see robustness.mixup_likeness.energy_rows.
     """
-    rows = select_rows(table, metric)
-    keys = ["augmentation", "seed"]
-    wide = rows.pivot_table(index=keys, columns="attack", values="value", aggfunc="first")
-    needed = (attack, f"{attack} (shuffled)", "mixup")
-    if any(name not in wide for name in needed):
-        return wide.iloc[:0].reset_index()[keys].assign(value=[])
-    found, chance, step = (wide[name] for name in needed)
-    return ((found - chance) / (step - chance)).rename("value").dropna().reset_index()
+    rows = select_rows(table, metric, attack=attack, augmentation=augmentation)
+    return [
+        Estimate(row["value"], row["unit"], row["low"], row["high"], int(row["n"])) for row in rows.to_dict("records")
+    ]
 
 
 def _judge_advantages(table: Table) -> list[Verdict]:
@@ -111,25 +107,29 @@ def _judge_advantage(number: Estimate, *, is_denied: bool) -> str:
 
 
 def _judge_likeness(table: Table) -> list[Verdict]:
-    if not has_metric(table, "cosine_largest"):
+    if not has_metric(table, "mixup_likeness"):
         return []
     verdicts = []
     for attack in _LIKENESS:
-        shares = likeness_shares(table, attack)
-        values = shares[shares["augmentation"] == "baseline"]["value"].tolist()
+        values = likeness_of(table, attack)
         if not values:
             continue
-        number = mean_estimate(values, "share of the way")
+        number, beyond = over_seeds(values), likeness_of(table, attack, metric="mixup_likeness_beyond_fading")
         claim = f"(d) perturbations of {attack_label(attack)} look like MixUp"
         where = f"baseline classifiers, {len(values)} seed{'s' if len(values) > 1 else ''}"
-        verdicts.append(Verdict(claim, "likeness", number, _judge_share(number), where))
+        verdicts.append(
+            Verdict(claim, "likeness", number, _judge_share(number, over_seeds(beyond) if beyond else None), where)
+        )
     return verdicts
 
 
-def _judge_share(number: Estimate) -> str:
-    if number.low is None or number.high is None:
-        return "undecided"
-    return "supported" if number.low > LIKE else "refuted" if number.high < LIKE else "undecided"
+def _judge_share(number: Estimate, beyond: Estimate | None) -> str:
+    """Fading counts as likeness in `number`: a small one refutes, a large one needs more than fading beside it."""
+    assert number.low is not None and number.high is not None
+    if number.high < LIKE:
+        return "refuted"
+    is_more = beyond is not None and beyond.low is not None and beyond.low > LIKE
+    return "supported" if number.low > LIKE and is_more else "undecided"
 
 
 def _clause(verdict: Verdict) -> str:
@@ -137,4 +137,4 @@ def _clause(verdict: Verdict) -> str:
     if number.unit == "fraction":
         return f"{verdict.reading} {describe_difference(number, 'more', 'less')}, {verdict.word}"
     interval = "" if number.low is None else f" [{100 * number.low:.1f}, {100 * (number.high or 0):.1f}]"
-    return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step{interval}"
+    return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step in energy{interval}"

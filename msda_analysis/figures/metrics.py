@@ -193,6 +193,23 @@ _METRICS |= {
 }  # fmt: skip
 
 _METRICS |= {
+    "energy_share": Metric(
+        "Energy along MixUp", "energy share",
+        "Largest share of a perturbation's energy (squared cosine) along the directions towards partner images. Fading an "
+        "image counts as well as mixing it: a bound from above.",
+    ),
+    "energy_share_beyond_fading": Metric(
+        "Energy along MixUp beyond fading", "energy share beyond fading",
+        "The same along what is left of these directions without contrast, brightness, tint and fading to the mean image.",
+    ),
+    "mixup_likeness": Metric(
+        "Likeness to MixUp", "share of a MixUp step",
+        "The energy share on the way from chance (0: the same perturbation handed to another image) to a MixUp step (1).",
+    ),
+    "mixup_likeness_beyond_fading": Metric(
+        "Likeness to MixUp beyond fading", "share of a MixUp step",
+        "The same beyond fading, on the way to a step towards one of the partner images.",
+    ),
     "cosine_mean_abs": Metric(
         "Cosine, mean absolute", "mean |cosine|",
         "Absolute cosine between a perturbation and the directions in which MixUp would move the image, mean over partner "
@@ -239,7 +256,7 @@ _METRICS |= {
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",
     "deepfool_l2": "DeepFool (L2)", "worst_case": "Worst case", "strong_gradient": "Strong gradient attacks", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
-    "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "mixup": "A MixUp step",
+    "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "fade": "Fading to the mean image", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
 _LONG_LABEL = 26  # letters that fit under a panel

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 MATRIX_ATTACKS = ("deepfool", "uniform_noise", "worst_case")
 #: Readings of a curve, one row of panels each.
 MATRIX_METRICS = ("curve_accuracy", "curve_kept")
-_REFERENCES: dict[str, tuple[Any, str]] = {"gaussian": (":", "white noise"), "mixup": ("-", "a MixUp step")}
+_REFERENCES: dict[str, tuple[Any, str]] = {
+    "gaussian": (":", "white noise"), "fade": ("--", "fading to the mean image"), "mixup": ("-", "a MixUp step"),
+}  # fmt: skip
 #: Measures of the figure on likeness, one panel each.
-LIKENESS = ("cosine_largest", "distance_to_mixup")
+LIKENESS = ("energy_share", "distance_to_mixup")
 
 
 @styled

@@ -9,7 +9,7 @@ from msda_analysis.figures.section import FigureItem, Section, dot_figures, in_b
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
 from msda_analysis.figures.tables import ResultTable
 
-_LIKENESS = ("cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
+_LIKENESS = ("mixup_likeness", "mixup_likeness_beyond_fading", "energy_share", "energy_share_beyond_fading", "cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
              "distance_to_sampled_masks")  # fmt: skip
 
 
@@ -17,7 +17,7 @@ def claims_section(table: Table, folder: Path) -> Section | None:
     """What the paper says of MixUp, and what these rows say to it."""
     if not has_metric(table, *claims.READINGS):
         return None
-    rows = select_rows(table, [*claims.READINGS, "cosine_largest"])
+    rows = select_rows(table, [*claims.READINGS, "mixup_likeness", "mixup_likeness_beyond_fading"])
     lines, listed = [], []
     for suffix, words, part in split_parts(rows):
         verdicts = claims.judge_claims(part)

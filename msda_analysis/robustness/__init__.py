@@ -1,7 +1,9 @@
 """Robustness of a classifier: attacks by name, an evaluation with intervals, and checks that say when not to trust it."""
 
+from msda_analysis.robustness.archive import read_outcomes
 from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
 from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
+from msda_analysis.robustness.energy import over_seeds
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.evidence import Flag, TrustSettings
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
@@ -32,7 +34,9 @@ __all__ = [
     "measure_likeness",
     "median_norm",
     "mixup_direction_attack",
+    "over_seeds",
     "paired_bootstrap",
+    "read_outcomes",
     "survival_curve",
     "working_budgets",
 ]

@@ -21,7 +21,7 @@ from msda_analysis.robustness.arguments import (
 )
 from msda_analysis.robustness.catalog import Attack
 from msda_analysis.robustness.evidence import TrustSettings
-from msda_analysis.robustness.guard import check_perturbed, guarded, named
+from msda_analysis.robustness.guard import Work, check_perturbed, guarded, named
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import (
     NORMS,
@@ -97,17 +97,18 @@ def evaluate(
     check_run(seed, batch_size, progress)
     budgets, prepared = check_epsilons(epsilons), prepare_attacks(attacks, norm)
     was_training = model.training
-    with held_still(model), guarded(model):
+    with held_still(model), guarded(model) as work:
         wrong = find_wrong(model, images, labels, batch_size)
         check_classes(model, images, labels)
         settings = {"epsilons": budgets, "norm": norm, "seed": seed, "batch_size": batch_size, "mode": mode}
-        run = _Run(model, images, labels, budgets, mode, seed, wrong)
-        success, norms = run.attack_all(prepared, batch_size, settings, folder, progress)
+        run = _Run(model, images, labels, budgets, mode, seed, wrong, work)
+        success, norms, passes = run.attack_all(prepared, batch_size, settings, folder, progress)
         names = tuple(attack.name for attack in prepared)
         outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
         flags = check_trust(
-            model, images, labels, prepared, outcome, was_training=was_training, settings=trust or TrustSettings()
-        )
+            model, images, labels, prepared, outcome,
+            was_training=was_training, settings=trust or TrustSettings(), passes=passes,
+        )  # fmt: skip
     return outcome.with_flags(flags)
 
 
@@ -122,11 +123,13 @@ class _Run:
     mode: Mode
     seed: int
     wrong: Tensor
+    work: Work
 
     def attack_all(
         self, attacks: list[Attack], batch_size: int, settings: dict, folder: Path | str | None, progress: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Success [attack, epsilon, image] and norms [attack, image], batch by batch."""
+    ) -> tuple[Tensor, Tensor, int]:
+        """Success [attack, epsilon, image], norms [attack, image], and the passes they took, batch by batch."""
+        passes = len(self.images)  # at least, for the clean ones
         success = torch.zeros(len(attacks), len(self.epsilons), len(self.images), dtype=torch.bool)
         norms = torch.full((len(attacks), len(self.images)), torch.inf)
         success[:, :, self.wrong], norms[:, self.wrong] = True, 0.0
@@ -140,8 +143,9 @@ class _Run:
             if found is None:
                 found = self._attack(attacks[i], rows)
                 stores[i].save(name, *found)
-            success[i, :, rows], norms[i, rows] = found
-        return success, norms
+            success[i, :, rows], norms[i, rows] = found[:2]
+            passes += found[2]
+        return success, norms, passes
 
     def _open(self, attack: Attack, settings: dict, folder: Path | str | None) -> BatchStore:
         if folder is None:
@@ -150,14 +154,15 @@ class _Run:
         settings = {**settings, "attack": attack.name, "attack settings": dict(attack.settings)}
         return BatchStore(Path(folder), fingerprint(self.model, tensors, settings))
 
-    def _attack(self, attack: Attack, rows: Tensor) -> tuple[Tensor, Tensor]:
-        where = rows.to(self.images.device)
+    def _attack(self, attack: Attack, rows: Tensor) -> tuple[Tensor, Tensor, int]:
+        before, where = self.work.passes, rows.to(self.images.device)
         key = derive_key(self.seed, attack.name, int(rows[0]))
         with named(f"attack {attack.name!r} on images {int(rows[0])} to {int(rows[-1])}"):
-            return attack_batch(
+            success, norms = attack_batch(
                 attack, self.model, self.images[where], self.labels[where],
                 epsilons=self.epsilons, key=key, mode=self.mode,
             )  # fmt: skip
+        return success, norms, self.work.passes - before
 
 
 def attack_batch(

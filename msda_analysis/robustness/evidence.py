@@ -48,8 +48,10 @@ class TrustSettings:
         more_steps_share: share that a longer attack may break beside those already broken.
         level: a share counts as above its threshold when so many images, or more, have at most this chance at the
             threshold (exact binomial): of 16 images, 3 for 2 %, 4 for 5 %, 6 for 10 % at the default.
-        queries: length of the black-box search made when no such attack was asked for.
-        steps: length of the longer attack.
+        queries: length of the black-box search made when no such attack was asked for, at most.
+        steps: length of the longer attack, at most.
+        effort: share of the passes of this evaluation, scaled to 200 images, that each of these two may take; they are
+            shortened to it, and left out where it does not pay for three steps.
     """
 
     images: int = 16
@@ -61,8 +63,9 @@ class TrustSettings:
     black_box_share: float = 0.02
     more_steps_share: float = 0.1
     level: float = 0.01
-    queries: int = 50
-    steps: int = 25
+    queries: int = 100
+    steps: int = 100
+    effort: float = 0.08
 
     def __post_init__(self) -> None:
         check_count("images", self.images, minimum=0)
@@ -70,7 +73,7 @@ class TrustSettings:
         check_count("steps", self.steps)
         for name in ("output_change", "zero_gradient_share", "saturated_share", "fall_share", "unbroken_share"):
             check_in_range(name, getattr(self, name), 0.0, 1.0)
-        for name in ("black_box_share", "more_steps_share", "level"):
+        for name in ("black_box_share", "more_steps_share", "level", "effort"):
             check_in_range(name, getattr(self, name), 0.0, 1.0)
 
 
@@ -83,6 +86,7 @@ class Evidence:
         images, labels: those few.
         rows: their places in the outcome.
         attacks: in the outcome's order.
+        passes: what the evaluation took, see guard.Work.
     """
 
     model: nn.Module
@@ -92,6 +96,13 @@ class Evidence:
     attacks: Sequence["Attack"]
     outcome: "Outcome"
     settings: TrustSettings
+    passes: int
+
+    def afford(self, wanted: int, passes: int) -> int:
+        """How many calls of so many passes each may be made, at most `wanted`; 0 where fewer than three."""
+        allowance = self.settings.effort * self.passes * 200 / self.outcome.success.shape[2]
+        count = min(wanted, int(allowance / passes))
+        return count if count >= 3 or count == wanted else 0
 
     @property
     def white_box(self) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -10,9 +11,24 @@ class NotFinite(ValueError):
     """Logits, gradients or perturbed images are no numbers, so that no accuracy can be made from them."""
 
 
+#: What a call costs beside its images, in images: small batches fill a processor less.
+CALL = 8
+
+
+@dataclass
+class Work:
+    """What a model was made to do.
+
+    Attributes:
+        passes: images passed forward plus images passed backward, and CALL more for each call.
+    """
+
+    passes: int = 0
+
+
 @contextmanager
-def guarded(model: nn.Module) -> Iterator[nn.Module]:
-    """`model` with its outputs and input gradients looked at in every call inside; its numbers are not changed.
+def guarded(model: nn.Module) -> Iterator[Work]:
+    """Look at `model`'s outputs and input gradients in every call inside, and count them; its numbers are not changed.
 
     NaN compares as false and has the largest index, so that it looks like robustness or like a class wherever it gets
     through. Logits of minus infinity (a class ruled out) are let through.
@@ -25,9 +41,27 @@ def guarded(model: nn.Module) -> Iterator[nn.Module]:
         TypeError: the output is no floating tensor.
         ValueError: the output is not [n, classes].
     """
-    handles = [model.register_forward_pre_hook(_watch_gradient), model.register_forward_hook(_watch_logits)]
+    work = Work()
+
+    def look_back(gradient: Tensor) -> None:
+        work.passes += len(gradient) + CALL
+        check_gradient(gradient)
+
+    def before(module: nn.Module, inputs: tuple) -> tuple:
+        images, *others = inputs
+        if not isinstance(images, Tensor) or not images.requires_grad:
+            return inputs
+        images = images.view_as(images)  # a node of this pass alone to watch
+        images.register_hook(look_back)
+        return (images, *others)
+
+    def after(module: nn.Module, inputs: tuple, logits: object) -> None:
+        work.passes += len(inputs[0]) + CALL
+        check_logits(logits, len(inputs[0]))
+
+    handles = [model.register_forward_pre_hook(before), model.register_forward_hook(after)]
     try:
-        yield model
+        yield work
     finally:
         for handle in handles:
             handle.remove()
@@ -62,21 +96,6 @@ def named(where: str) -> Iterator[None]:
         yield
     except NotFinite as error:
         raise NotFinite(f"{where}: {error}") from error
-
-
-def _watch_gradient(model: nn.Module, inputs: tuple) -> tuple:
-    del model
-    images, *others = inputs
-    if not isinstance(images, Tensor) or not images.requires_grad:
-        return inputs
-    images = images.view_as(images)  # a node of this pass alone to watch
-    images.register_hook(check_gradient)
-    return (images, *others)
-
-
-def _watch_logits(model: nn.Module, inputs: tuple, logits: object) -> None:
-    del model
-    check_logits(logits, len(inputs[0]))
 
 
 def _raise_if(bad: Tensor, what: str) -> None:

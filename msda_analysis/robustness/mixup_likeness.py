@@ -1,4 +1,4 @@
-"""Do perturbations look like MixUp images? Angles, spectra and distances, each beside what chance would give.
+"""Do perturbations look like MixUp images? Energy, angles, spectra and distances, each beside what chance would give.
 
 MixUp moves an image x_a along x_b - x_a. A perturbation is like MixUp as far as it points along such a direction, has its
 spectrum, or ends near the images that mixing can make.
@@ -15,6 +15,7 @@ from msda_analysis.checks import check_choice, check_count, check_image_batch
 from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.rng import derive_key, generator_from_key, stream
 from msda_analysis.robustness.catalog import Attack
+from msda_analysis.robustness.energy import energy_shares, share_of_step
 from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like, perturbation_norms
 
 Row = dict[str, Any]
@@ -28,12 +29,13 @@ def measure_likeness(
     partners: int = 64,
     masks: Tensor | None = None,
 ) -> list[Row]:
-    """Cosines, spectra and distances to the mixed families of named perturbations, with three references.
+    """Energy shares, cosines, spectra and distances to the mixed families of named perturbations, with references.
 
-    The references are added under their own names: "gaussian" (white noise), "mixup" (a MixUp step towards an image that is
-    not among the partners: what a MixUp perturbation scores) and, for every name, "<name> (shuffled)": the perturbation of another image, which
-    keeps its look but not its fit to the image. A claim of likeness needs a perturbation to lie above both
-    "gaussian" and its own shuffled version.
+    The references are added under their own names: "gaussian" (white noise), "fade" (a step to the mean image: what loss of
+    contrast alone scores), "mixup" (a MixUp step towards an image that is not among the partners: what a MixUp perturbation
+    scores) and, for every name, "<name> (shuffled)": the perturbation of another image, drawn at random, which keeps its
+    look but not its fit to the image. A claim of likeness needs a perturbation to lie above "gaussian", "fade" and its own
+    shuffled version; see energy_rows.
 
     Args:
         images: [n, channel, height, width] float in [0, 1], n at least 4.
@@ -43,8 +45,8 @@ def measure_likeness(
         masks: [k, 1, height, width] float in [0, 1] samples of a mask family; adds the distance to that family.
 
     Returns:
-        Rows with metric, attack, x, value, low, high, n, unit; see cosine_rows, spectrum_rows, distance_rows. Intervals
-        are Student's over images.
+        Rows with metric, attack, x, value, low, high, n, unit; see energy_rows, cosine_rows, spectrum_rows, distance_rows.
+        Intervals are Student's over images.
 
     Raises:
         ValueError: shapes that do not match, too few images.
@@ -55,6 +57,9 @@ def measure_likeness(
         if perturbation.shape != images.shape:
             shapes = f"{tuple(images.shape)}, got {tuple(perturbation.shape)}"
             raise ValueError(f"perturbations[{name!r}]: expected the shape of images {shapes}")
+    # in a random order the neighbor is a random other image, whatever the order of the data
+    order = torch.randperm(len(images), generator=stream(seed, "likeness order")).to(images.device)
+    images, perturbations = images[order], {name: value[order] for name, value in perturbations.items()}
     shifts = _draw_shifts(len(images), partners, seed)
     named = {**perturbations, **_references(images, perturbations, shifts, seed)}
     rows: list[Row] = []
@@ -65,6 +70,40 @@ def measure_likeness(
         rows += cosine_rows(images, perturbation, shifts[1:], kept, name)
         rows += spectrum_rows(perturbation[kept], name)
         rows += distance_rows(images, perturbation, shifts[1:], kept, name, masks=masks)
+    return rows + energy_rows(images, named, shifts[1:])
+
+
+def energy_rows(images: Tensor, named: Mapping[str, Tensor], shifts: list[int]) -> list[Row]:
+    """Share of the energy along the best MixUp direction, and how far that is towards a MixUp step.
+
+    "energy_share" is that of energy_shares; "mixup_likeness" places it between the shuffled version (0) and the "mixup"
+    reference (1), on the images where both perturbations are there. Fading counts in both: they bound likeness from above.
+    The two that end in "_beyond_fading" leave it out; there 1 is a step to one of the partners, as one to any other image
+    has nothing left to be known by.
+
+    Args:
+        images: [n, channel, height, width].
+        named: perturbations by name, the references among them.
+        shifts: partner of image i is image (i + shift) mod n.
+    """
+    moved = {name: value.flatten(1).norm(dim=1) > 0 for name, value in named.items()}
+    usable = {name: value for name, value in named.items() if int(moved[name].sum()) > 1}
+    to_partner = next(_directions(images, shifts[:1]))
+    rows: list[Row] = []
+    for suffix, step in (("", named["mixup"]), ("_beyond_fading", to_partner)):
+        whole, *found = (
+            energy_shares(images, value, _directions(images, shifts), is_beyond_fading=bool(suffix))
+            for value in (step, *usable.values())
+        )
+        shares = dict(zip(usable, found, strict=True))
+        rows += [
+            _row(f"energy_share{suffix}", name, _mean(share[moved[name]], "share")) for name, share in shares.items()
+        ]
+        for name in shares:
+            other = f"{name} (shuffled)"
+            if other in shares and int((both := moved[name] & moved[other]).sum()) > 1:
+                ends = (share[both] for share in (shares[name], shares[other], whole))
+                rows.append(_row(f"mixup_likeness{suffix}", name, share_of_step(*ends)))
     return rows
 
 
@@ -183,9 +222,11 @@ def _directions(images: Tensor, shifts: list[int]) -> Iterator[Tensor]:
 
 def _references(images: Tensor, perturbations: Mapping[str, Tensor], shifts: list[int], seed: int) -> dict[str, Tensor]:
     noise = torch.randn(images.shape, generator=stream(seed, "gaussian reference")).to(images)
-    shuffled = {f"{name} (shuffled)": value.roll(1, 0) for name, value in perturbations.items()}
+    fade = 0.05 * (images.mean(0) - images)
+    given = {**perturbations, "fade": fade}
+    shuffled = {f"{name} (shuffled)": value.roll(1, 0) for name, value in given.items()}
     toward = next(_directions(images, shifts[:1]))
-    return {**shuffled, "gaussian": 0.01 * noise, "mixup": 0.05 * toward}
+    return {**shuffled, "fade": fade, "gaussian": 0.01 * noise, "mixup": 0.05 * toward}
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ class BatchStore:
     folder: Path | None
     fingerprint: str
 
-    def load(self, name: str) -> tuple[Tensor, Tensor] | None:
-        """Success [epsilon, n] and norms [n] of a finished batch, or None where there is none.
+    def load(self, name: str) -> tuple[Tensor, Tensor, int] | None:
+        """Success [epsilon, n], norms [n] and the passes of a finished batch, or None where there is none.
 
         Raises:
             ValueError: the file belongs to another evaluation, or cannot be read.
@@ -38,6 +38,7 @@ class BatchStore:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 found, success, norms = str(file["fingerprint"]), file["success"], file["norms"]
+                passes = int(file["passes"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise ValueError(
                 f"folder: {path} cannot be read ({error}); delete it to compute the batch again"
@@ -47,14 +48,15 @@ class BatchStore:
                 f"folder: {path} was written for another model, other images or other settings; "
                 "give another folder or delete this one"
             )
-        return torch.from_numpy(success), torch.from_numpy(norms)
+        return torch.from_numpy(success), torch.from_numpy(norms), passes
 
-    def save(self, name: str, success: Tensor, norms: Tensor) -> None:
+    def save(self, name: str, success: Tensor, norms: Tensor, passes: int) -> None:
         """Write a finished batch in one step: the file is there whole or not at all."""
         if self.folder is None:
             return
         with replace_file(self._path(name), binary=True) as file:
-            np.savez(file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy())
+            arrays = {"success": success.numpy(), "norms": norms.numpy(), "passes": np.array(passes)}
+            np.savez(file, fingerprint=np.array(self.fingerprint), **arrays)
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

@@ -36,6 +36,7 @@ def check_trust(
     *,
     was_training: bool = False,
     settings: TrustSettings | None = None,
+    passes: int,
 ) -> tuple[Flag, ...]:
     """Reasons to doubt an evaluation, none if all checks pass.
 
@@ -46,6 +47,7 @@ def check_trust(
         outcome: what they found; a few of the images it calls correct, a balanced random part, are looked at again.
         was_training: the model was handed over in train mode.
         settings: None for the defaults.
+        passes: what the attacks took, see guard.Work; the checks that attack again are kept to a part of it.
 
     Source: the pitfalls of Carlini et al. 2019 (arXiv 1902.06705), section 5, and Athalye et al. 2018 (arXiv 1802.00420),
     section 3.1.
@@ -53,7 +55,7 @@ def check_trust(
     settings = settings or TrustSettings()
     rows = _draw_rows(labels.cpu(), outcome, settings.images)
     where = rows.to(images.device)
-    evidence = Evidence(model, images[where], labels[where], rows, attacks, outcome, settings)
+    evidence = Evidence(model, images[where], labels[where], rows, attacks, outcome, settings, passes)
     flags = [*_train_mode(model, was_training)]
     for check in (_outputs, _gradients, success_falls, _never_breaks, _black_box_wins, short_square, longer_attack):
         flags += _made(check, evidence)

@@ -8,7 +8,7 @@ from torch import Tensor
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.apgd import ApgdSettings, apgd
 from msda_analysis.robustness.evidence import Evidence, Flag
-from msda_analysis.robustness.guard import check_perturbed
+from msda_analysis.robustness.guard import CALL, check_perturbed
 from msda_analysis.robustness.perturbation import clip_to_budget, is_misclassified
 from msda_analysis.robustness.square import SquareSettings, square_attack
 
@@ -41,7 +41,10 @@ def short_square(evidence: Evidence) -> Iterator[Flag]:
         return
     epsilon, key = outcome.epsilons[k], derive_key(outcome.seed, "black_box_wins")
     images, labels = evidence.images[left], evidence.labels[left]
-    search = SquareSettings(queries=settings.queries)
+    queries = evidence.afford(settings.queries, len(left) + CALL)
+    if not queries:
+        return
+    search = SquareSettings(queries=queries)
     found = square_attack(evidence.model, images, labels, epsilon=epsilon, key=key, settings=search)
     broken, n = int(is_misclassified(evidence.model, found, labels).sum()), len(evidence.rows)
     if evidence.is_above(broken, n, settings.black_box_share):
@@ -59,14 +62,17 @@ def longer_attack(evidence: Evidence) -> Iterator[Flag]:
         return
     epsilon, key = outcome.epsilons[k], derive_key(outcome.seed, "more_steps_help")
     images, labels = evidence.images[left], evidence.labels[left]
+    steps = evidence.afford(settings.steps, 2 * (len(left) + CALL))
+    if not steps:
+        return
     with torch.no_grad():
         n_classes = evidence.model(images[:1]).shape[1]
-    longer = ApgdSettings(loss="dlr" if n_classes >= 3 else "ce", steps=settings.steps)
+    longer = ApgdSettings(loss="dlr" if n_classes >= 3 else "ce", steps=steps)
     norm = evidence.attacks[0].norm
     found = apgd(evidence.model, images, labels, epsilon=epsilon, key=key, norm=norm, settings=longer)
     broken, n = int(is_misclassified(evidence.model, found, labels).sum()), len(evidence.rows)
     if evidence.is_above(broken, n, settings.more_steps_share):
-        message = f"{settings.steps} more APGD steps break many further images at {epsilon:g}: the attacks are too weak"
+        message = f"{steps} more APGD steps break many further images at {epsilon:g}: the attacks are too weak"
         yield Flag("more_steps_help", "apgd", broken / n, settings.more_steps_share, message)
 
 

@@ -18,7 +18,7 @@ from msda_analysis.training import ClassifierFit, VaeFit
 #: Raise when a change makes old finished cells wrong.
 FORMAT = 1
 #: The same for cells that attack classifiers, so that trained models stay valid.
-ATTACK_FORMAT = 2
+ATTACK_FORMAT = 3
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 
 

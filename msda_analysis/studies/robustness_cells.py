@@ -1,25 +1,30 @@
 """Cells that attack classifiers, compare them, and ask whether perturbations look like MixUp."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from msda_analysis import robustness
 from msda_analysis.data import Dataset
+from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, wilson_interval
 from msda_analysis.masks import FMix, sample_masks
 from msda_analysis.results import Source, make_row
 from msda_analysis.rng import stream
-from msda_analysis.robustness import Attack, Outcome, create_attack
+from msda_analysis.robustness import Attack, Outcome, archive, create_attack
+from msda_analysis.robustness.arguments import check_classes
 from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
-from msda_analysis.studies.store import PARTIAL
-from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
+from msda_analysis.studies.store import PARTIAL, Store
+from msda_analysis.studies.workshop import Rows, Workshop
 
 _OUTCOME = "outcome.npz"
-_OUTCOME_ARRAYS = ("success", "minimum_norms", "is_correct")
+#: Of a study's folder: outcomes of all its classifiers by image; see robustness.archive.
+OUTCOMES = "outcomes.npz"
 #: The attacks whose perturbations the paper likens to MixUp, and others beside them: (attack, norm, budget) by the name
 #: of their rows. L-infinity perturbations are flat by construction; those in L2 give the likeness its best chance.
 _LIKENED: dict[str, tuple[str, Norm, float | None]] = {
@@ -35,37 +40,40 @@ _FINE_BUDGETS, _BANK = 24, 1000
 def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Clean accuracy on the whole test split; robust accuracy, minimum norms and trust flags on the attacked part.
 
-    Where likeness to MixUp is asked for, steps along MixUp directions are among the attacks.
+    Where likeness to MixUp is asked for, steps along MixUp directions are among the attacks. What each image did is kept
+    beside the rows.
     """
     model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
+    test = workshop.test
+    check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
     rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
     spec = workshop.plan.attack
     if spec is None:
         return rows
-    part = _attacked_part(workshop)
+    places = _attacked_rows(workshop)
+    images, labels = test.unit_images()[places], test.labels[places]
     if spec.released:
         outcome = robustness.evaluate_released(
-            model, part.unit_images(), part.labels, attacks=spec.attacks, epsilons=spec.epsilons,
+            model, images, labels, attacks=spec.attacks, epsilons=spec.epsilons,
             seed=cell.seed, progress=workshop.progress,
         )  # fmt: skip
     else:
         outcome = robustness.evaluate(
-            model, part.unit_images(), part.labels, _attacks(workshop), spec.epsilons, spec.norm, cell.seed,
+            model, images, labels, _attacks(workshop), spec.epsilons, spec.norm, cell.seed,
             progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
         )  # fmt: skip
-    _save_outcome(outcome, folder / _OUTCOME)
+    name = cell.augmentation
+    archive.write_outcomes(folder / _OUTCOME, {name: [outcome]}, {name: [cell.seed]}, labels, places)
     return rows + outcome_rows(outcome, source)
 
 
 def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Who is more robust than whom: paired on the same images, seeds as the outer level, corrected for many tests."""
     del folder
-    spec = workshop.plan.attack
-    assert spec is not None
     outcomes: dict[str, list[Outcome]] = {}
     for need in cell.needs:
         path = workshop.store.cell_folder(need) / _OUTCOME
-        outcomes.setdefault(need.augmentation, []).append(_load_outcome(path, spec, need.seed))
+        outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
     table = robustness.compare(outcomes, seed=cell.seed)
     rows = _curve_rows(workshop, cell, outcomes)
     for entry in table.to_dict("records"):
@@ -106,10 +114,13 @@ def _clean_accuracy(model: torch.nn.Module, dataset: Dataset) -> Estimate:
     return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
 
 
-def _attacked_part(workshop: Workshop) -> Dataset:
+def _attacked_rows(workshop: Workshop) -> Tensor:
+    """Places of the attacked images in the study's test split."""
     spec, test = workshop.plan.attack, workshop.test
     assert spec is not None
-    return test if spec.n_images is None or spec.n_images >= len(test) else test.take(spec.n_images)
+    if spec.n_images is None or spec.n_images >= len(test):
+        return torch.arange(len(test), device=test.labels.device)
+    return balanced_indices(test.labels, spec.n_images, len(test.classes), seed=0)
 
 
 def _attacks(workshop: Workshop) -> list[str | Attack]:
@@ -117,7 +128,8 @@ def _attacks(workshop: Workshop) -> list[str | Attack]:
     assert spec is not None
     if not spec.likeness_images:
         return list(spec.attacks)
-    bank = workshop.train.unit_images()[:_BANK]
+    # the same balanced part for every classifier: a folder's first images are all of one class
+    bank = workshop.train.take(min(_BANK, len(workshop.train))).unit_images()
     return [*spec.attacks, robustness.mixup_direction_attack(bank, spec.norm)]
 
 
@@ -207,19 +219,17 @@ def _winner(entry: dict) -> str:
     return "undecided" if entry["verdict"] == "undecided" else entry[entry["verdict"]]
 
 
-def _save_outcome(outcome: Outcome, path: Path) -> None:
-    save_arrays(
-        path,
-        {
-            **{name: getattr(outcome, name).numpy() for name in _OUTCOME_ARRAYS},
-            "attacks": np.array(outcome.attacks),
-            "epsilons": np.array(outcome.epsilons),
-        },
-    )
-
-
-def _load_outcome(path: Path, spec, seed: int) -> Outcome:
-    with np.load(path, allow_pickle=False) as arrays:
-        success, norms, is_correct = (torch.from_numpy(arrays[name]) for name in _OUTCOME_ARRAYS)
-        attacks, epsilons = tuple(map(str, arrays["attacks"])), tuple(map(float, arrays["epsilons"]))
-    return Outcome(success, norms, is_correct, attacks, epsilons, spec.norm, seed, spec.mode)
+def collect_outcomes(store: Store, cells: Sequence[Cell]) -> None:
+    """Write what each image did under every attack on every measured classifier to the study's outcomes.npz."""
+    outcomes: dict[str, list[Outcome]] = {}
+    seeds: dict[str, list[int]] = {}
+    path = None
+    for cell in cells:
+        found = store.cell_folder(cell) / _OUTCOME
+        if cell.kind != "measure_classifier" or not store.is_done(cell) or not found.is_file():
+            continue
+        path = found
+        outcomes.setdefault(cell.augmentation, []).extend(archive.read_outcomes(path)[cell.augmentation])
+        seeds.setdefault(cell.augmentation, []).append(cell.seed)
+    if path is not None:
+        archive.write_outcomes(store.folder / OUTCOMES, outcomes, seeds, *archive.read_images(path))

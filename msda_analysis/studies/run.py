@@ -120,6 +120,7 @@ def _write_outputs(workshop, cells, n_done: int, n_failed: int, command: str) ->
     table = read_table(store.collect(cells))
     store.write_manifest(_manifest(workshop, table, cells, n_done, n_failed, command))
     _collect_pictures(store, cells)
+    robustness_cells.collect_outcomes(store, cells)
     return write_report(store.folder)
 
 

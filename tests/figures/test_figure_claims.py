@@ -33,16 +33,21 @@ def curve_rows():
                 yield make_row(source(f"{a} - {b}"), f"{metric}_p_holm", corrected, attack=attack)
 
 
-def likeness_rows(deepfool=0.08, n_seeds=3):
+def likeness_rows(deepfool=0.08, n_seeds=3, half=0.01):
     values = {"deepfool": deepfool, "deepfool (shuffled)": 0.06, "uniform_noise": 0.041,
-              "uniform_noise (shuffled)": 0.04, "gaussian": 0.04, "mixup": 0.8}  # fmt: skip
+              "uniform_noise (shuffled)": 0.04, "gaussian": 0.04, "fade": 0.07, "mixup": 0.8}  # fmt: skip
     for family in FAMILIES:
         for seed in range(n_seeds):
             for attack, value in values.items():
                 estimate = Estimate(value + 0.002 * seed, "cosine", n=100)
-                yield make_row(source(family, seed), "cosine_largest", estimate, attack=attack)
+                yield make_row(source(family, seed), "energy_share", estimate, attack=attack)
                 distance = Estimate(math.sqrt(1 - value**2), "perturbation lengths", n=100)
                 yield make_row(source(family, seed), "distance_to_mixup", distance, attack=attack)
+            for attack in ("deepfool", "uniform_noise"):
+                share = (values[attack] - values[f"{attack} (shuffled)"]) / (0.8 - values[f"{attack} (shuffled)"])
+                likeness = Estimate(share, "share of a MixUp step", share - half, share + half, 100)
+                for metric in ("mixup_likeness", "mixup_likeness_beyond_fading"):
+                    yield make_row(source(family, seed), metric, likeness, attack=attack)
 
 
 def survival_rows():
@@ -91,8 +96,7 @@ def test_readings_that_differ_leave_a_claim_undecided(as_table):
 
 def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     table = as_table(likeness_rows())
-    shares = claims.likeness_shares(table, "deepfool")
-    assert len(shares) == 9 and shares["value"].tolist() == pytest.approx([0.02 / 0.74] * 9)
+    assert [each.value for each in claims.likeness_of(table, "deepfool")] == pytest.approx([0.02 / 0.74] * 3)
     verdicts = {verdict.claim: verdict.word for verdict in claims.judge_claims(table)}
     assert verdicts == {
         "(d) perturbations of DeepFool look like MixUp": "refuted",
@@ -100,8 +104,12 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     }
     alike = claims.judge_claims(as_table(likeness_rows(deepfool=0.7)))
     assert alike[0].word == "supported" and alike[0].number.value == pytest.approx(0.64 / 0.74)
-    assert claims.judge_claims(as_table(likeness_rows(n_seeds=1)))[0].word == "undecided"
-    assert claims.likeness_shares(table, "pgd").empty
+    assert alike[0].number.low == pytest.approx(0.64 / 0.74 - 0.01), "seeds that agree leave the images' interval"
+    wide = claims.judge_claims(as_table(likeness_rows(deepfool=0.7, half=0.5)))
+    assert wide[0].word == "undecided", "the interval speaks of images too"
+    assert claims.likeness_of(table, "pgd") == []
+    faded = as_table(row for row in likeness_rows(deepfool=0.7) if row["metric"] != "mixup_likeness_beyond_fading")
+    assert claims.judge_claims(faded)[0].word == "undecided", "fading alone may explain it"
 
 
 def test_matrix_shows_each_pair_both_ways_and_marks_what_is_significant(as_table):
@@ -132,8 +140,8 @@ def test_likeness_figure_has_chance_and_a_mixup_step_in_each_panel(as_table):
     figure, numbers = robustness_panels.draw_likeness(as_table(likeness_rows()))
     cosine, distance = figure.axes
     assert [label.get_text() for label in cosine.get_yticklabels()] == ["DeepFool", "Uniform noise"]
-    steps = [line.get_xdata()[0] for line in cosine.lines if line.get_linestyle() in (":", "-") and not line.get_marker().strip("None")]  # fmt: skip
-    assert steps == pytest.approx([0.042, 0.802])
+    steps = [line.get_xdata()[0] for line in cosine.lines if line.get_linestyle() in (":", "--", "-") and not line.get_marker().strip("None")]  # fmt: skip
+    assert steps == pytest.approx([0.042, 0.072, 0.802])
     assert distance.get_xlabel() == "distance to MixUp" and set(numbers["level"]) == {"seed", "mean"}
 
 

@@ -252,7 +252,7 @@ def test_an_unreadable_file_is_named_and_nothing_needs_pickle(trained, patterns,
     evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
     (path,) = tmp_path.iterdir()
     with np.load(path, allow_pickle=False) as file:
-        assert set(file) == {"fingerprint", "success", "norms"}
+        assert set(file) == {"fingerprint", "success", "norms", "passes"}
     path.write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(ValueError, match=r"\.npz cannot be read .* delete it"):
         evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
