@@ -3,8 +3,11 @@ import math
 import pytest
 import torch
 from robustness_cases import make_patterns
+from scipy.stats import t as student
 
-from msda_analysis.robustness import TrustSettings, evaluate, measure_likeness, mixup_direction_attack
+from msda_analysis.estimate import Estimate
+from msda_analysis.robustness import TrustSettings, evaluate, measure_likeness, mixup_direction_attack, over_seeds
+from msda_analysis.robustness.energy import share_of_step
 from msda_analysis.robustness.mixup_likeness import cosine_rows, distance_rows, radial_power
 
 ALL = torch.ones(40, dtype=torch.bool)
@@ -89,7 +92,87 @@ def test_measure_likeness_tells_mixup_steps_from_noise(images):
 
 def test_perturbations_that_are_all_zero_make_no_rows(images):
     rows = measure_likeness(images, {"none": torch.zeros_like(images)}, partners=3)
-    assert {row["attack"] for row in rows} == {"gaussian", "mixup"}
+    assert {row["attack"] for row in rows} == {"gaussian", "mixup", "fade", "fade (shuffled)"}
+
+
+def unit(values):
+    return values / values.flatten(1).norm(dim=1)[:, None, None, None]
+
+
+@pytest.fixture(scope="module")
+def likeness(images):
+    """Likeness by metric and name of an exact step to an image, a tenth of one in noise, and ways to fade."""
+    noise = unit(torch.randn(images.shape, generator=torch.Generator().manual_seed(3)))
+    step = unit(images.roll(-9, 0) - images)
+    given = {
+        "step": step, "tenth": 0.1**0.5 * step + 0.9**0.5 * noise, "back": -step, "noise": noise,
+        "to its own mean": images.mean((2, 3), keepdim=True) - images, "to gray": 0.5 - images, "to black": -images,
+        "brighter": torch.ones_like(images),
+    }  # fmt: skip
+    rows = measure_likeness(images, given, seed=1, partners=38)
+    return {(row["metric"], row["attack"]): row for row in rows if row["x"] is None}
+
+
+def test_fading_scores_as_a_mixup_step_until_it_is_left_out(likeness):
+    fade, step = (likeness["energy_share", name]["value"] for name in ("fade", "mixup"))
+    assert fade > step, "the reference shows what fading alone reaches"
+    for name in ("fade", "to its own mean", "to gray", "to black", "brighter"):
+        assert abs(likeness["energy_share_beyond_fading", name]["value"]) < 1e-9
+        assert likeness["mixup_likeness_beyond_fading", name]["value"] < 0.05
+
+
+def test_a_step_is_likened_by_its_share_of_the_energy(likeness):
+    found = {name: likeness["mixup_likeness_beyond_fading", name] for name in ("step", "tenth", "noise")}
+    assert found["step"]["low"] < 1 < found["step"]["high"] + 0.05
+    assert found["tenth"]["value"] == pytest.approx(0.1, abs=0.05)
+    assert found["noise"]["value"] == pytest.approx(0.0, abs=0.02)
+    assert likeness["energy_share", "step"]["value"] > 0.9 > 0.2 > likeness["energy_share", "tenth"]["value"] > 0.05
+    assert likeness["energy_share", "back"]["value"] < 0.3, "away from the other image is not towards it"
+
+
+def test_the_mixup_reference_leads_to_no_partner(images, likeness):
+    """A step to a partner has all its energy along that partner; one elsewhere has not."""
+    assert likeness["energy_share", "mixup"]["value"] < 0.75 < 0.9 < likeness["energy_share", "step"]["value"]
+
+
+def test_the_order_of_the_images_does_not_matter():
+    """In a sorted set the neighbor is of the same class; the reference must be any other image."""
+    images, labels = make_patterns(60, 3)
+    order = labels.argsort()
+    images = images[order]
+    patterns = images.flatten(1) - images.flatten(1).mean(0)
+    same = torch.nn.functional.cosine_similarity(patterns, patterns.roll(1, 0))
+    assert same.mean() > 0.5, "neighbors are alike"
+    classwise = torch.stack([images[labels[order] == label].mean(0) for label in range(5)])[labels[order]]
+    rows = measure_likeness(images, {"own class": classwise - images.mean(0)}, seed=0, partners=30)
+    share = {row["attack"]: row["value"] for row in rows if row["metric"] == "cosine_mean"}
+    assert share["own class (shuffled)"] > share["own class"] + 0.1, "handed to other classes it fits no longer"
+
+
+def test_likeness_has_the_interval_of_a_ratio_over_images():
+    """The linearized interval covers the true ratio in about 95 of 100 draws of 200 images."""
+    generator, hits = torch.Generator().manual_seed(0), 0
+    for _ in range(400):
+        draws = torch.randn(3, 200, generator=generator, dtype=torch.float64)
+        step, chance = 0.6 + 0.1 * draws[0], 0.1 + 0.03 * draws[1]
+        found = chance + 0.3 * (step - chance) + 0.2 * draws[2]
+        estimate = share_of_step(found, chance, step)
+        hits += estimate.low <= 0.3 <= estimate.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_seeds_add_their_variance_to_that_of_the_images():
+    half = 1.984217  # Student's 97.5 % point with 99 degrees of freedom: a standard error of 1
+    runs = [Estimate(value, "share", value - half, value + half, 100) for value in (1.0, 4.0, 7.0)]
+    pooled = over_seeds(runs)
+    variance = 1.0 + 9.0 / 3
+    degrees = variance**2 / (1 / 99 + 9 / 2)
+    assert pooled.value == pytest.approx(4.0) and pooled.n == 100
+    assert pooled.high - 4.0 == pytest.approx(float(student.ppf(0.975, degrees)) * 2.0, rel=1e-4)
+    alone = over_seeds(runs[:1])
+    assert (alone.low, alone.high) == pytest.approx((1 - half, 1 + half), rel=1e-4)
+    with pytest.raises(ValueError, match="estimates: expected at least one, each with an interval"):
+        over_seeds([Estimate(1.0, "share")])
 
 
 @pytest.mark.parametrize("norm, epsilon", [("linf", 0.5), ("l2", 5.0)])

@@ -1,12 +1,16 @@
 """Rows that attack cells leave behind: survival curves, medians, whole-curve comparisons, claims."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
 
+from msda_analysis import robustness
+from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.results import Source
-from msda_analysis.robustness import Outcome
-from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
+from msda_analysis.robustness import Outcome, archive
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, robustness_cells
 from msda_analysis.studies.robustness_cells import outcome_rows
 from msda_analysis.studies.run import run_study
 from msda_analysis.training import ClassifierFit
@@ -37,7 +41,7 @@ def test_no_curves_without_a_search():
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     attack = AttackSpec(("deepfool", "uniform_noise", "pgd"), (0.0, 0.05, 0.2), n_images=20, likeness_images=10)
     plan = StudyPlan(
@@ -45,7 +49,12 @@ def study(tmp_path_factory):
         classifier=ClassifierFit(epochs=1, batch_size=50), attack=attack, n_masks=0,
     )  # fmt: skip
     assert run_study(plan, folder, progress=False).n_failed == 0
-    return pd.read_csv(folder / "results.csv", keep_default_na=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(study_folder):
+    return pd.read_csv(study_folder / "results.csv", keep_default_na=False)
 
 
 def test_mixup_directions_are_attacked_and_compared_on_the_same_images(study):
@@ -67,5 +76,48 @@ def test_claims_and_curves_are_among_the_rows(study):
 
 
 def test_likeness_is_measured_in_both_norms(study):
-    attacks = set(study[study["metric"] == "cosine_largest"]["attack"])
-    assert {"deepfool", "deepfool (shuffled)", "deepfool_l2", "uniform_noise", "pgd", "gaussian", "mixup"} <= attacks
+    attacks = set(study[study["metric"] == "mixup_likeness"]["attack"])
+    assert attacks == {"deepfool", "deepfool_l2", "uniform_noise", "pgd", "fade"}
+    assert set(study[study["metric"] == "mixup_likeness_beyond_fading"]["attack"]) == attacks
+    attacks = set(study[study["metric"] == "energy_share"]["attack"])
+    assert {
+        "deepfool",
+        "deepfool (shuffled)",
+        "deepfool_l2",
+        "uniform_noise",
+        "pgd",
+        "gaussian",
+        "fade",
+        "mixup",
+    } <= attacks
+
+
+def test_the_outcomes_beside_the_table_give_its_numbers_again(study, study_folder):
+    outcomes = robustness.read_outcomes(study_folder / "outcomes.npz")
+    assert {name: len(runs) for name, runs in outcomes.items()} == {"baseline": 2, "mixup": 2}
+    rows = study[
+        (study["metric"] == "robust_accuracy") & (study["attack"] == "pgd") & (study["augmentation"] == "mixup")
+    ]
+    for seed, run in enumerate(outcomes["mixup"]):
+        kept = [float((~run.broken_by("pgd")[k]).double().mean()) for k in range(3)]
+        assert kept == rows[rows["seed"].astype(int) == seed]["value"].astype(float).tolist()
+    curves = robustness.compare_curves(outcomes).set_index(["attack", "reading"])
+    tested = study[study["metric"] == "curve_kept"].set_index("attack")
+    for name in ("value", "low", "high"):
+        assert curves.loc[("deepfool", "kept"), name] == pytest.approx(float(tested.loc["deepfool", name]))
+    labels, places = archive.read_images(study_folder / "outcomes.npz")
+    whole = load_dataset("digits", "test").take(40, name="test_size")
+    assert torch.equal(labels, whole.labels[places]) and len(labels) == 20
+
+
+def test_mixup_directions_lead_to_all_classes_of_a_sorted_folder(monkeypatch):
+    """The first images of a folder are all of one class."""
+    labels = torch.arange(10).repeat_interleave(30)
+    images = (labels * 20).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
+    train = Dataset("sorted", "train", images, labels, tuple("0123456789"), (0.5,), (0.2,))
+    banks = []
+    monkeypatch.setattr(robustness_cells.robustness, "mixup_direction_attack", lambda bank, norm: banks.append(bank))
+    monkeypatch.setattr(robustness_cells, "_BANK", 30)
+    spec = SimpleNamespace(likeness_images=5, attacks=("pgd",), norm="linf")
+    robustness_cells._attacks(SimpleNamespace(train=train, plan=SimpleNamespace(attack=spec)))
+    assert len(banks[0]) == 30 and len(banks[0].flatten(1)[:, 0].unique()) == 10
