@@ -88,6 +88,16 @@ def test_claims_have_wider_intervals_than_single_comparisons():
     assert claim["high"] - claim["low"] > 1.2 * (single["high"] - single["low"])
 
 
+def test_the_claims_budgets_are_chosen_by_the_baseline():
+    """At 0.2 the baseline keeps 4 % and MixUp 64 %: chosen from MixUp's side, that budget would count."""
+    outcomes = make_outcomes({"baseline": 0.2, "mixup": 0.8}, attacks=("deepfool",), clean=1.0)
+    assert set(check_claims(outcomes)["epsilons"]) == {(0.1,)}
+    assert set(check_claims(outcomes, "baseline", "mixup")["epsilons"]) == {(0.1, 0.2)}
+    assert set(compare_curves(outcomes)["epsilons"]) == {(0.1,)}
+    swapped = dict(reversed(outcomes.items()))
+    assert set(compare_curves(swapped)["epsilons"]) == {(0.1,)}, "whichever comes first"
+
+
 def test_intervals_of_all_claims_hold_together():
     """No true difference: some interval misses 0 in at most 5 % of 200 studies, plus three standard errors."""
     missed = 0

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from robustness_cases import Linear
+from robustness_cases import Linear, make_patterns
 from torch import nn
 
 from msda_analysis.robustness import Attack, TrustSettings, create_attack, evaluate
+from msda_analysis.robustness.evidence import Evidence
 from msda_analysis.robustness.trust import CHECKS
 
 EPSILONS = (0.0, 0.01, 0.02, 0.05)
@@ -186,3 +187,75 @@ def test_settings():
     with pytest.raises(ValueError, match="images: expected an integer >= 0"):
         TrustSettings(images=-1)
     assert len(set(CHECKS)) == 10
+
+
+@pytest.mark.parametrize("attacks, epsilons", [
+    (["fgsm"], (0.02,)), (["fgsm"], (0.0, 0.01, 0.02, 0.05)), (["pgd", "deepfool"], (0.02, 0.05)),
+])  # fmt: skip
+@pytest.mark.parametrize("mode", ["cascade", "independent"])
+def test_the_checks_take_at_most_a_quarter_of_an_evaluation_of_200_images(trained, attacks, epsilons, mode):
+    """Counted in images passed forward, as every image passed backward was passed forward first."""
+    images, labels = make_patterns(200, 1)
+    passed = []
+    handle = trained.register_forward_hook(lambda module, inputs, output: passed.append(len(inputs[0])))
+    try:
+        without = evaluate(trained, images, labels, attacks, epsilons, mode=mode, trust=TrustSettings(images=0))
+        alone = sum(passed)
+        passed.clear()
+        evaluate(trained, images, labels, attacks, epsilons, mode=mode)
+    finally:
+        handle.remove()
+    assert without.clean_accuracy > 0.8
+    assert alone < sum(passed) <= 1.25 * alone
+
+
+def test_a_resumed_evaluation_is_checked_as_hard_as_a_fresh_one(trained, tmp_path, monkeypatch):
+    images, labels = make_patterns(48, 1)
+    seen = []
+    monkeypatch.setattr(
+        "msda_analysis.robustness.evaluate.check_trust", lambda *args, passes, **options: seen.append(passes) or ()
+    )
+    for _ in range(2):
+        evaluate(trained, images, labels, ["fgsm", "pgd"], [0.02], folder=tmp_path)
+    assert seen[0] == seen[1] > 48
+
+
+def test_the_checks_look_at_a_random_balanced_part(trained, monkeypatch):
+    """Sorted by class, the first images are of one class only."""
+    images, labels = make_patterns(200, 1)
+    order, looked = labels.argsort(), []
+    monkeypatch.setattr(
+        "msda_analysis.robustness.trust._outputs", lambda evidence: looked.append(evidence.labels) or iter(())
+    )
+    for seed in (0, 0, 1):
+        evaluate(trained, images[order], labels[order], ["fgsm"], [0.02], seed=seed)
+    counts = looked[0].bincount(minlength=5)
+    assert counts.min() >= 3 and counts.max() <= 4 and len(looked[0]) == 16
+    assert torch.equal(looked[0], looked[1])
+
+
+def test_one_image_by_chance_raises_nothing():
+    """Of 16 images, 3 are needed at a threshold of 2 %, 4 at 5 %, 6 at 10 %; of 200, 10 at 2 %."""
+    evidence = Evidence(None, None, None, None, (), None, TrustSettings(), 0)
+    least = {
+        (n, share): next(count for count in range(n + 1) if evidence.is_above(count, n, share))
+        for n, share in ((16, 0.02), (16, 0.05), (16, 0.1), (200, 0.02), (10, 0.0))
+    }
+    assert list(least.values()) == [3, 4, 6, 10, 1]
+
+
+def test_noise_that_is_drawn_again_does_not_fall(gray_images):
+    """Ten seeds of noise: what one draw breaks, the next may not."""
+    for seed in range(10):
+        for mode in ("cascade", "independent"):
+            outcome = run(
+                Linear(), gray_images, ["uniform_noise", "bim"], (0.0, 0.01, 0.02, 0.03), seed=seed, mode=mode
+            )
+            assert "success_falls" not in names(outcome)
+
+
+def test_a_budget_too_small_to_tell_does_not_raise_never_breaks(gray_images):
+    lazy = Attack("lazy", "linf", lambda model, images, labels, epsilon, key: images)
+    assert "never_breaks" not in names(run(Linear(), gray_images, [lazy], (0.0, 0.001)))
+    assert "never_breaks" not in names(run(Linear(), gray_images[:8], [lazy], (0.0, 0.05)))
+    assert "never_breaks" in names(run(Linear(), gray_images, [lazy], (0.0, 0.05)))
