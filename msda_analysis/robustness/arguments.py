@@ -21,9 +21,9 @@ def check_model(model: object) -> None:
 def check_images(images: Tensor, labels: Tensor) -> None:
     """Raise unless `images` is a float batch in [0, 1] and `labels` its int64 classes on the same device."""
     check_image_batch(images)
-    check_unit_range("images", images)
     if images.requires_grad:
         raise ValueError("images: expected a tensor without gradients, got one that requires them; use images.detach()")
+    check_unit_range("images", images)
     check_labels(labels, len(images))
     if labels.ndim != 1:
         raise TypeError(

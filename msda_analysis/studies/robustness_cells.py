@@ -17,6 +17,7 @@ from msda_analysis.rng import stream
 from msda_analysis.robustness import Attack, Outcome, archive, create_attack
 from msda_analysis.robustness.arguments import check_classes
 from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
+from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.store import PARTIAL, Store
@@ -110,7 +111,8 @@ def _source(workshop: Workshop, cell: Cell, augmentation: str | None = None) -> 
 @torch.no_grad()
 def _clean_accuracy(model: torch.nn.Module, dataset: Dataset) -> Estimate:
     parts = zip(dataset.unit_images().split(500), dataset.labels.split(500), strict=True)
-    n_right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
+    with guarded(model), named("clean images"):
+        n_right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
     return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
 
 

@@ -121,3 +121,12 @@ def test_mixup_directions_lead_to_all_classes_of_a_sorted_folder(monkeypatch):
     spec = SimpleNamespace(likeness_images=5, attacks=("pgd",), norm="linf")
     robustness_cells._attacks(SimpleNamespace(train=train, plan=SimpleNamespace(attack=spec)))
     assert len(banks[0]) == 30 and len(banks[0].flatten(1)[:, 0].unique()) == 10
+
+
+def test_nan_is_no_clean_accuracy_either():
+    test = load_dataset("digits", "test").take(20, name="test_size")
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 10))
+    assert 0 <= robustness_cells._clean_accuracy(model, test).value <= 1
+    torch.nn.init.constant_(model[1].bias, torch.nan)
+    with pytest.raises(ValueError, match="clean images: logits of 20 of 20 images are NaN"):
+        robustness_cells._clean_accuracy(model, test)
