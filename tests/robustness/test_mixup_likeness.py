@@ -142,7 +142,7 @@ def test_the_order_of_the_images_does_not_matter():
     images = images[order]
     patterns = images.flatten(1) - images.flatten(1).mean(0)
     same = torch.nn.functional.cosine_similarity(patterns, patterns.roll(1, 0))
-    assert same.mean() > 0.5, "neighbors are alike"
+    assert same.mean() > 0.15, "neighbors are alike"
     classwise = torch.stack([images[labels[order] == label].mean(0) for label in range(5)])[labels[order]]
     rows = measure_likeness(images, {"own class": classwise - images.mean(0)}, seed=0, partners=30)
     share = {row["attack"]: row["value"] for row in rows if row["metric"] == "cosine_mean"}

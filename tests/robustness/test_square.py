@@ -18,7 +18,7 @@ def test_areas_are_halved_at_the_published_times():
 
 
 def test_the_search_uses_shrinking_squares(trained, patterns, monkeypatch):
-    """Sides seen during a search: from sqrt(0.8 * 144) = 11 pixels down to one."""
+    """Sides seen during a search of 100: the first is past two halvings, sqrt(0.2 * 144) = 5 pixels; the last is one."""
     sides, draw = [], square._draw_boxes
 
     def watch(images, active, *, area, key):
@@ -32,8 +32,8 @@ def test_the_search_uses_shrinking_squares(trained, patterns, monkeypatch):
     square_attack(trained, images, labels, epsilon=1e-4, key=0, settings=SquareSettings(queries=100))
     assert all(len(found) == 1 for found in sides)
     found = [next(iter(side)) for side in sides]
-    assert found[0] >= 8 and found[-1] == 1 and found == sorted(found, reverse=True)
-    assert len(set(found)) >= 5
+    assert list(dict.fromkeys(found)) == [5, 4, 3, 2, 1] and found == sorted(found, reverse=True)
+    assert found.index(4) == 2 and found.index(1) == 20, "after 2 % and 20 % of the queries"
 
 
 def test_boxes_lie_everywhere_and_carry_one_sign_per_channel():
