@@ -208,7 +208,7 @@ _METRICS |= {
     ),
     "mixup_likeness_beyond_fading": Metric(
         "Likeness to MixUp beyond fading", "share of a MixUp step",
-        "The same beyond fading, on the way to a step towards one of the partner images.",
+        "The same beyond fading, on the way from white noise (0) to a step towards one of the partner images (1).",
     ),
     "cosine_mean_abs": Metric(
         "Cosine, mean absolute", "mean |cosine|",

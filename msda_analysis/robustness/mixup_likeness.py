@@ -78,8 +78,8 @@ def energy_rows(images: Tensor, named: Mapping[str, Tensor], shifts: list[int]) 
 
     "energy_share" is that of energy_shares; "mixup_likeness" places it between the shuffled version (0) and the "mixup"
     reference (1), on the images where both perturbations are there. Fading counts in both: they bound likeness from above.
-    The two that end in "_beyond_fading" leave it out; there 1 is a step to one of the partners, as one to any other image
-    has nothing left to be known by.
+    The two that end in "_beyond_fading" leave it out. Then nothing is left to know a step by but the image that it leads
+    to: 1 is a step to one of the partners, and 0 is white noise, as the shuffled version of a step leads to a partner too.
 
     Args:
         images: [n, channel, height, width].
@@ -100,9 +100,9 @@ def energy_rows(images: Tensor, named: Mapping[str, Tensor], shifts: list[int]) 
             _row(f"energy_share{suffix}", name, _mean(share[moved[name]], "share")) for name, share in shares.items()
         ]
         for name in shares:
-            other = f"{name} (shuffled)"
-            if other in shares and int((both := moved[name] & moved[other]).sum()) > 1:
-                ends = (share[both] for share in (shares[name], shares[other], whole))
+            chance = "gaussian" if suffix else f"{name} (shuffled)"
+            if f"{name} (shuffled)" in shares and int((both := moved[name] & moved[chance]).sum()) > 1:
+                ends = (share[both] for share in (shares[name], shares[chance], whole))
                 rows.append(_row(f"mixup_likeness{suffix}", name, share_of_step(*ends)))
     return rows
 
@@ -224,9 +224,17 @@ def _references(images: Tensor, perturbations: Mapping[str, Tensor], shifts: lis
     noise = torch.randn(images.shape, generator=stream(seed, "gaussian reference")).to(images)
     fade = 0.05 * (images.mean(0) - images)
     given = {**perturbations, "fade": fade}
-    shuffled = {f"{name} (shuffled)": value.roll(1, 0) for name, value in given.items()}
+    shuffled = {f"{name} (shuffled)": _shuffle(value) for name, value in given.items()}
     toward = next(_directions(images, shifts[:1]))
     return {**shuffled, "fade": fade, "gaussian": 0.01 * noise, "mixup": 0.05 * toward}
+
+
+def _shuffle(perturbation: Tensor) -> Tensor:
+    """Each image's perturbation from the next image that has one; images are in a random order."""
+    kept = perturbation.flatten(1).norm(dim=1) > 0
+    shuffled = perturbation.clone()
+    shuffled[kept] = perturbation[kept].roll(1, 0)
+    return shuffled
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
