@@ -1,8 +1,8 @@
 """The mask families: frozen settings, validated when made. MixUp, CutMix and FMix are laws over masks in [0, 1]."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from msda_analysis.checks import check_choice, check_in_range, check_positive
 
@@ -144,6 +144,16 @@ def family_at(family: "Family | Alternate", step: int | None = None) -> Family:
     """The plain family in use at a step."""
     check_family(family)
     return family.at(step) if isinstance(family, Alternate) else family
+
+
+def family_settings(family: "Family | Alternate | None") -> dict[str, Any] | None:
+    """The class and all settings of a family as plain JSON values, by which numbers are known; None is no mixing."""
+    if family is None:
+        return None
+    if isinstance(family, Alternate):
+        return {"kind": "Alternate", "families": [family_settings(part) for part in family.families]}
+    check_family(family)
+    return {"kind": type(family).__name__} | asdict(family)
 
 
 _NAMED: dict[str, Callable[[], Family | None]] = {

@@ -3,7 +3,7 @@
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from msda_analysis.files import replace_file
 from msda_analysis.models.normalized import Normalized
+from msda_analysis.models.vae import VAE
 from msda_analysis.models.zoo import create
 
 _FORMAT = "msda_analysis checkpoint"
-_VERSION = 1
+_VERSION = 2  # 2: a VAE keeps the normalization of its images
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
@@ -96,19 +97,27 @@ def _build_header(model: nn.Module, metadata: Mapping[str, Any]) -> dict[str, st
             f"model: expected one made by models.create(), alone or inside Normalized, got {type(model).__name__}; "
             "for other models save model.state_dict() with safetensors"
         )
+    mean, std = _normalization(model)
     values = {
         "version": _VERSION,
         "model": network.name,
         "options": network.options,
         "class": type(network).__name__,
-        "mean": model.mean.flatten().tolist() if isinstance(model, Normalized) else None,
-        "std": model.std.flatten().tolist() if isinstance(model, Normalized) else None,
+        "mean": mean,
+        "std": std,
         "metadata": dict(metadata),
     }
     try:
         return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: expected what JSON can hold (numbers, text, lists, dicts); {error}") from error
+
+
+def _normalization(model: nn.Module) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """Mean and std per channel that a model normalizes with, or that its images were normalized with."""
+    if isinstance(model, Normalized):
+        return model.mean.flatten().tolist(), model.std.flatten().tolist()
+    return getattr(model, "normalization", None) or (None, None)
 
 
 def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str, Any]]:
@@ -122,10 +131,19 @@ def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str
             network = create(values["model"], **options)
         if type(network).__name__ != values["class"]:
             raise ValueError(f"it holds a {values['class']}, but {values['model']!r} is a {type(network).__name__}")
-        model = network if values["mean"] is None else Normalized(network, values["mean"], values["std"])
-        return model, values["metadata"]
+        return _with_normalization(network, values["mean"], values["std"]), values["metadata"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: the model cannot be rebuilt from the file's header: {error}") from error
+
+
+def _with_normalization(network: nn.Module, mean: list[float] | None, std: list[float] | None) -> nn.Module:
+    """A classifier that normalizes inside, or a VAE that knows how its images were normalized."""
+    if mean is None or std is None:
+        return network
+    if isinstance(network, VAE):
+        network.normalization = (tuple(mean), tuple(std))
+        return network
+    return Normalized(network, mean, std)
 
 
 def _as_tuple(value: Any) -> Any:

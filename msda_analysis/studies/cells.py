@@ -35,7 +35,7 @@ def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.vae,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(vae, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(vae, folder / MODEL_FILE, cell.describe())
     return _history_rows(workshop.source(cell, "vae"), history)
 
 
@@ -46,7 +46,7 @@ def train_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.classifier,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
     return _history_rows(workshop.source(cell, workshop.plan.classifier.model), history)
 
 
@@ -54,7 +54,7 @@ def import_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Take a published classifier instead of training one."""
     assert workshop.plan.weights is not None
     classifier = published.load(workshop.plan.weights, cell.augmentation, cell.seed)
-    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
     return []
 
 
@@ -109,7 +109,7 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     images, _ = sample_images("cifar10", 2 * _N_PICTURES)
     first, second = images[:_N_PICTURES].float() / 255, images[_N_PICTURES:].float() / 255
     masks, mixed = {}, {"image_a": first.numpy(), "image_b": second.numpy()}
-    for name in cell.settings["augmentations"]:
+    for name in cell.settings["families"]:
         if "+" in name:
             continue  # batches of an Alternate look like those of its parts
         family = family_from_name(name)

@@ -1,7 +1,10 @@
 """The `information` and `robustness` commands: measure checkpoints that are already there."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.information import encode_images, encoder_bounds, vae_information
@@ -25,11 +28,11 @@ def measure_information(command: "Information", device: str) -> Path:
     """
     refuse_study(command.out)
     dataset = _test_part(command.dataset, command.root, command.test_size, device)
-    images = dataset.normalize(dataset.images)
     baseline = () if command.baseline is None else (_load_vae(command.baseline, device),)
     rows = []
     for path in command.checkpoints:
         vae = _load_vae(path, device)
+        images = _normalize_for(vae, dataset, path, *baseline)
         found = vae_information(vae, images, *baseline, seed=command.seed)
         found |= encoder_bounds(*encode_images(vae, images), seed=command.seed) | {"rate": found["rate"]}
         source = Source("information", str(path), dataset.name, "vae", "", command.seed, {}, device_name(device))
@@ -89,6 +92,23 @@ def _load_vae(path: Path, device: str) -> VAE:
             f"{path}: expected a VAE checkpoint, got {type(model).__name__}; use `msda-analysis robustness`"
         )
     return model
+
+
+def _normalize_for(vae: VAE, dataset: Dataset, path: Path, *others: VAE) -> torch.Tensor:
+    """The images in the units that the VAE was trained in, which other VAEs measured with it must share."""
+    if vae.normalization is None:
+        raise ValueError(
+            f"{path}: does not say how the images that it was trained on were normalized (an older version wrote it), "
+            "and rates depend on that; train it again"
+        )
+    for other in others:
+        if other.normalization != vae.normalization:
+            raise ValueError(
+                f"baseline: expected a VAE trained on images normalized as those of {path}, by (mean, std) "
+                f"{vae.normalization}; got one trained with {other.normalization}"
+            )
+    mean, std = vae.normalization
+    return replace(dataset, mean=mean, std=std).normalize(dataset.images)
 
 
 def _print(path: Path, rows: list[dict]) -> None:

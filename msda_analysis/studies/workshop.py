@@ -53,9 +53,19 @@ class Workshop:
         )  # fmt: skip
 
     def load_vae(self, cell: Cell) -> VAE:
-        """The trained VAE of a finished training cell."""
+        """The trained VAE of a finished training cell.
+
+        Raises:
+            ValueError: it was trained on images normalized otherwise than this study's.
+        """
         vae = self.load_model(cell)
         assert isinstance(vae, VAE)
+        if vae.normalization != (self.test.mean, self.test.std):
+            raise ValueError(
+                f"{cell.name}: its VAE was trained on images normalized by (mean, std) {vae.normalization}, but the "
+                f"study's are normalized by {(self.test.mean, self.test.std)}; was the data set changed? Remove the "
+                "cell's folder to train again"
+            )
         return vae
 
     def load_model(self, cell: Cell) -> torch.nn.Module:

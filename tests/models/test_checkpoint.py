@@ -54,6 +54,15 @@ def test_a_bare_vae_comes_back(tmp_path):
     assert torch.equal(loaded.encode(images).loc, vae.encode(images).loc)
     assert (loaded.output_std, loaded.image_size, metadata) == (0.1, (28, 28), {})
     assert loaded.options == vae.options
+    assert loaded.normalization is None, "nothing is made up where nothing is known"
+
+
+def test_a_vae_keeps_how_its_images_were_normalized(tmp_path):
+    vae = models.create("vae", in_channels=3, seed=0)
+    vae.normalization = ((0.1, 0.2, 0.3), (0.4, 0.5, 1 / 3))
+    save_checkpoint(vae, tmp_path / "vae.safetensors")
+    loaded, _ = load_checkpoint(tmp_path / "vae.safetensors")
+    assert type(loaded) is type(vae) and loaded.normalization == vae.normalization
 
 
 def test_a_loaded_model_can_be_trained_and_saved_again(saved):
@@ -93,7 +102,7 @@ def test_the_header_says_how_to_rebuild(saved):
     assert header["format"] == "msda_analysis checkpoint"
     values = {name: json.loads(text) for name, text in header.items() if name != "format"}
     assert values["options"] == {"num_classes": 4, "in_channels": 1, "width": 4}
-    assert (values["version"], values["model"], values["class"]) == (1, "small_cnn", "SmallCNN")
+    assert (values["version"], values["model"], values["class"]) == (2, "small_cnn", "SmallCNN")
     assert (values["mean"], values["std"]) == ([pytest.approx(0.3)], [pytest.approx(0.2)])
     assert values["metadata"] == {"seed": 3}
 
@@ -168,7 +177,7 @@ def test_foreign_safetensors_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, "it has format version 2, this library reads up to 1"),
+        ({"version": "3"}, "it has format version 3, this library reads up to 2"),
         ({"model": '"resnet"'}, "name: expected one of .*; got 'resnet'"),
         ({"model": '"vae"', "options": "{}"}, "it holds a SmallCNN, but 'vae' is a VAE"),
         ({"options": '{"depth": 3}'}, "options: model 'small_cnn' takes width; got depth"),

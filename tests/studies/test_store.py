@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from msda_analysis import ClassifierFit
+from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.estimate import Estimate
 from msda_analysis.results import make_row, read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
@@ -262,3 +262,17 @@ def test_bad_shards(tmp_path, shard):
     with pytest.raises(ValueError, match=rf"shard: expected a number in \[1, 2\], got {shard[0]}"):
         run_study(PLAN, tmp_path / "out", shard=shard)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_vae_trained_in_other_units_is_not_measured(tmp_path):
+    """Rates depend on the normalization: the same VAE measured under another one gives another number."""
+    plan = replace(PLAN, vae=VaeFit(epochs=1, batch_size=10), classifier=None, augmentations=("mixup",), n_seeds=1)
+    store = Store(tmp_path / "out", plan)
+    workshop = Workshop(plan, store, progress=False)
+    train = next(cell for cell in plan.cells() if cell.kind == "train_vae")
+    run.RUNNERS["train_vae"](workshop, train, store.start(train))
+    assert workshop.load_vae(train).normalization == (workshop.test.mean, workshop.test.std)
+    other = Workshop(plan, store, progress=False)
+    other.test = replace(workshop.test, std=(0.5,))
+    with pytest.raises(ValueError, match=r"trained on images normalized by .* but the study's .*0\.5"):
+        other.load_vae(train)
