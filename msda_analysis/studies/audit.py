@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from msda_analysis.environment import describe_environment
 from msda_analysis.estimate import Estimate
 from msda_analysis.files import replace_file
 from msda_analysis.mask_stats.audit import audit_rows, audit_table, known_subjects, subject_from_path
@@ -30,7 +31,6 @@ def write_audit(
     """
     from msda_analysis.figures.audit_section import AUDIT_SECTIONS, FINDINGS_FILE, RELEASED_FILE
     from msda_analysis.figures.report import write_report
-    from msda_analysis.studies.run import environment
 
     subjects = [*known_subjects(), *(subject_from_path(path) for path in callables)]
     findings = audit_rows(subjects, progress=True, n_masks=n_masks, seed=seed)
@@ -41,7 +41,7 @@ def write_audit(
         "study": "audit", "title": "Audit of mixed-sample data augmentation", "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {"n_masks": n_masks, "seed": seed, "subjects": [subject.name for subject in subjects]},
-        "environment": environment("cpu", ("torch", "torchvision", "timm", "kornia")),
+        "environment": describe_environment("cpu", ("torch", "torchvision", "timm", "kornia")),
     }  # fmt: skip
     with replace_file(folder / "manifest.json") as file:
         pd.Series(manifest).to_json(file, indent=1)

@@ -19,7 +19,7 @@ from msda_analysis.information import (
 from msda_analysis.masks import family_from_name, sample_masks
 from msda_analysis.models import VAE, Normalized, save_checkpoint
 from msda_analysis.models.vgg import VGG11
-from msda_analysis.results import Source, make_row
+from msda_analysis.results import Source, make_row, to_rows
 from msda_analysis.rng import stream
 from msda_analysis.studies import published
 from msda_analysis.studies.plan import Cell
@@ -100,8 +100,7 @@ def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     assert family is not None
     generator = stream(cell.seed, "described masks")
     masks = sample_masks(family, workshop.plan.n_masks, workshop.test.image_size, generator=generator).masks
-    source = workshop.source(cell, "")
-    return [make_row(source, metric, estimate, x=x) for metric, x, estimate in mask_stats.summarize(masks)]
+    return to_rows(workshop.source(cell, ""), mask_stats.summarize(masks))
 
 
 def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:

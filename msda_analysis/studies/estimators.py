@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from msda_analysis.checks import check_choice, check_count
+from msda_analysis.environment import describe_environment
 from msda_analysis.estimate import Estimate
 from msda_analysis.information import METHODS
 from msda_analysis.information.known_answers import (
@@ -21,7 +22,6 @@ from msda_analysis.information.known_answers import (
     known_cases,
 )
 from msda_analysis.results import Source, make_failure_row, make_row, read_rows
-from msda_analysis.studies.run import environment
 from msda_analysis.studies.store import Store
 
 #: Raise when a change makes old finished cells wrong.
@@ -176,6 +176,6 @@ def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCel
         "dataset": _describe_cases(plan),
         "settings": plan.identity(),
         "cells": {"total": len(cells), "done": done, "failed": failed},
-        "environment": environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
+        "environment": describe_environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
         "cells_s": store.seconds(cells),
     })  # fmt: skip

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msda_analysis import mask_stats
+from msda_analysis.environment import device_name
 from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
-from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.results import Source, to_rows, write_table
 from msda_analysis.rng import stream
 from msda_analysis.studies.store import refuse_study
-from msda_analysis.studies.workshop import device_name
 
 if TYPE_CHECKING:
     from msda_analysis.cli import Masks
@@ -39,8 +39,7 @@ def write_masks(command: "Masks", device: str) -> Path:
     mask_stats.describe(batch.masks).to_csv(folder / "statistics.csv", index_label="mask")
     settings = {"family": {"name": command.family, **asdict(family)}, "size": list(command.size)}
     source = Source("masks", "masks", "", "", command.family, command.seed, settings, device_name(device))
-    summary = mask_stats.summarize(batch.masks)
-    write_table([make_row(source, metric, estimate, x=x) for metric, x, estimate in summary], folder / "results.csv")
+    write_table(to_rows(source, mask_stats.summarize(batch.masks)), folder / "results.csv")
     if len(command.size) == 2:
         _draw(batch.masks[:_SHOWN, 0].cpu().numpy(), command.family, folder / "masks")
     return folder

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from msda_analysis.data import Dataset, load_dataset
+from msda_analysis.environment import device_name
 from msda_analysis.information import encode_images, encoder_bounds, vae_information
 from msda_analysis.models import VAE, Normalized, load_checkpoint
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.robustness import evaluate
 from msda_analysis.studies.robustness_cells import outcome_rows
 from msda_analysis.studies.store import refuse_study
-from msda_analysis.studies.workshop import device_name
 
 if TYPE_CHECKING:
     from msda_analysis.cli import Information, Robustness

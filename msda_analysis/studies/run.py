@@ -12,12 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
-from msda_analysis.results import current_commit, make_failure_row, package_version, read_table
+from msda_analysis.environment import describe_environment
+from msda_analysis.results import make_failure_row, read_table
 from msda_analysis.studies import cells as work
 from msda_analysis.studies import robustness_cells
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
-from msda_analysis.studies.workshop import Rows, Workshop, device_name, save_arrays
+from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
 
 RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
     "pictures": work.draw_pictures,
@@ -138,24 +139,9 @@ def _manifest(workshop, table, cells, n_done: int, n_failed: int, command: str) 
         },
         "settings": plan.identity(),
         "cells": {"total": len(cells), "done": n_done, "failed": n_failed},
-        "environment": environment(plan.device),
+        "environment": describe_environment(plan.device),
         "cells_s": workshop.store.seconds(cells),
         "training_s": float(trained),
-    }  # fmt: skip
-
-
-def environment(
-    device: str, packages: Sequence[str] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
-) -> dict[str, str]:
-    """Versions of what ran, commit and device; packages that are not installed are left out."""
-    import platform
-    from importlib.metadata import version
-    from importlib.util import find_spec
-
-    packages = [name for name in packages if find_spec({"scikit-learn": "sklearn"}.get(name, name))]
-    return {
-        "msda-analysis": package_version(), "commit": current_commit(), "device": device_name(device),
-        "python": platform.python_version(), **{name: version(name) for name in packages},
     }  # fmt: skip
 
 

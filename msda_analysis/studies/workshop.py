@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from msda_analysis.data import Dataset, load_dataset
+from msda_analysis.environment import device_name
 from msda_analysis.models import VAE, load_checkpoint
 from msda_analysis.results import Source
 from msda_analysis.studies.plan import Cell, StudyPlan
@@ -79,8 +80,3 @@ class Workshop:
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write plain arrays by name, compressed."""
     np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-
-
-def device_name(device: str) -> str:
-    """The device as results name it: "cpu", or the GPU's product name."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
