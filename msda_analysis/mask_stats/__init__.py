@@ -1,4 +1,4 @@
-"""Statistics of masks: shape, spectrum, coverage; and the audit of MSDA implementations (mask_stats.audit)."""
+"""Statistics of masks: shape, spectrum, coverage."""
 
 from msda_analysis.mask_stats.coverage import Coverage, measure_coverage
 from msda_analysis.mask_stats.describe import axis_power_ratio, describe, summarize

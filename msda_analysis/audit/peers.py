@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from msda_analysis.mask_stats.audit_probe import Mixer
+from msda_analysis.audit.probe import Mixer
 from msda_analysis.masks.families import CutMix, Family, FMix, MixUp
 from msda_analysis.mixing import MixTransform
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from msda_analysis.audit import Finding
+from msda_analysis.audit.two_laws import released_versus_paper
 from msda_analysis.figures.audit_plots import plot_audit_matrix, plot_released_versus_paper
-from msda_analysis.mask_stats.audit import Finding
-from msda_analysis.mask_stats.released import released_versus_paper
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from msda_analysis.mask_stats.released import folded_power, half_masks, released_versus_paper
+from msda_analysis.audit.two_laws import folded_power, half_masks, released_versus_paper
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from msda_analysis import CutMix, FMix, MixTransform, MixUp
-from msda_analysis.mask_stats.audit import (
+from msda_analysis.audit import (
     CHECKS,
     FAULTS,
     VERDICTS,
@@ -18,10 +18,10 @@ from msda_analysis.mask_stats.audit import (
     known_subjects,
     subject_from_path,
 )
-from msda_analysis.mask_stats.audit_laws import clipped_kept_share
-from msda_analysis.mask_stats.audit_probe import Undecodable, decode_images, decode_labels, probe_images, split_result
-from msda_analysis.mask_stats.audit_seeds import global_seeds
-from msda_analysis.mask_stats.audit_subjects import own_subjects, torchvision_subjects
+from msda_analysis.audit.laws import clipped_kept_share
+from msda_analysis.audit.peers import own_subjects, torchvision_subjects
+from msda_analysis.audit.probe import Undecodable, decode_images, decode_labels, probe_images, split_result
+from msda_analysis.audit.seeds import global_seeds
 
 K = 8  # classes and batch size of the probes
 

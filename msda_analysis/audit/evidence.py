@@ -6,8 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from msda_analysis.mask_stats.audit_probe import UNKNOWN, Mixer, Observation, observe
-from msda_analysis.mask_stats.audit_seeds import global_seeds
+from msda_analysis.audit.probe import UNKNOWN, Mixer, Observation, observe
+from msda_analysis.audit.seeds import global_seeds
 
 _EVEN = 1e-3  # masks within this of constant, or of zero and one, count as such
 

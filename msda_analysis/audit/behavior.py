@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from msda_analysis.audit.evidence import collect
+from msda_analysis.audit.findings import Finding
+from msda_analysis.audit.probe import Mixer, Undecodable, decode_labels, observe, probe_images, split_result
+from msda_analysis.audit.seeds import STREAMS, global_seeds
 from msda_analysis.estimate import wilson_interval
-from msda_analysis.mask_stats.audit_collect import collect
-from msda_analysis.mask_stats.audit_findings import Finding
-from msda_analysis.mask_stats.audit_probe import Mixer, Undecodable, decode_labels, observe, probe_images, split_result
-from msda_analysis.mask_stats.audit_seeds import STREAMS, global_seeds
 
 Maker = Callable[[], Mixer]
 

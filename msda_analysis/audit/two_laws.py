@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from msda_analysis.audit.laws import circular_runs
 from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate, wilson_interval
-from msda_analysis.mask_stats.audit_laws import circular_runs
 from msda_analysis.mask_stats.geometry import count_components, transitions
 from msda_analysis.mask_stats.spectrum import power_spectra
 from msda_analysis.masks import fourier

@@ -1,6 +1,6 @@
 """Audit of MSDA implementations: what do they sample, how do they label, and can it be repeated?
 
-Each implementation mixes probe images from which masks and pairs can be read (see audit_probe); the checks then compare
+Each implementation mixes probe images from which masks and pairs can be read (see probe); the checks then compare
 what it did with the papers' definitions. An audit sees what happens in a call on a CPU: it does not cover seeds of
 data-loader workers, half precision, or masks that move pixels around.
 """
@@ -8,12 +8,12 @@ data-loader workers, half precision, or masks that move pixels around.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msda_analysis.audit import behavior, laws
+from msda_analysis.audit.evidence import collect
+from msda_analysis.audit.findings import FAULTS, VERDICTS, Finding
+from msda_analysis.audit.peers import Subject, known_subjects, subject_from_path
+from msda_analysis.audit.probe import Mixer, Undecodable
 from msda_analysis.checks import check_count
-from msda_analysis.mask_stats import audit_behavior, audit_laws
-from msda_analysis.mask_stats.audit_collect import collect
-from msda_analysis.mask_stats.audit_findings import FAULTS, VERDICTS, Finding
-from msda_analysis.mask_stats.audit_probe import Mixer, Undecodable
-from msda_analysis.mask_stats.audit_subjects import Subject, known_subjects, subject_from_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,16 +128,16 @@ def _law_findings(subject: Subject, num_classes: int, size: tuple[int, ...], n_m
         subject.make(num_classes), n=num_classes, size=size, num_classes=num_classes, n_masks=n_masks, seed=seed
     )
     return [
-        audit_laws.check_is_mix(name, evidence),
-        audit_laws.check_label_weight(name, evidence),
-        audit_laws.check_lambda_law(name, evidence, alpha),
-        audit_laws.check_box_area(name, evidence, alpha),
-        audit_laws.check_box_sides(name, evidence),
-        audit_laws.check_coverage(name, evidence),
-        audit_laws.check_spectrum(name, evidence),
-        audit_laws.check_sharing(name, evidence),
-        audit_laws.check_pairing(name, evidence),
-        audit_laws.check_labels_follow(name, evidence),
+        laws.check_is_mix(name, evidence),
+        laws.check_label_weight(name, evidence),
+        laws.check_lambda_law(name, evidence, alpha),
+        laws.check_box_area(name, evidence, alpha),
+        laws.check_box_sides(name, evidence),
+        laws.check_coverage(name, evidence),
+        laws.check_spectrum(name, evidence),
+        laws.check_sharing(name, evidence),
+        laws.check_pairing(name, evidence),
+        laws.check_labels_follow(name, evidence),
     ]
 
 
@@ -152,14 +152,14 @@ def _behavior_findings(
     half = subject.make_half
     make_half = None if half is None else lambda: half(num_classes)
     return [
-        audit_behavior.check_seed(name, make, n, size),
-        audit_behavior.check_generator(name, make),
-        audit_behavior.check_odd_batch(name, make, n, size, num_classes),
-        audit_behavior.check_soft_labels(name, make, n, size, num_classes),
-        audit_behavior.check_integer_labels(name, make, n, size),
-        audit_behavior.check_inputs_kept(name, make, n, size),
-        audit_behavior.check_one_axis(name, make, num_classes, subject.alpha, n=n, n_masks=n_masks, seed=seed),
-        audit_behavior.check_probability(name, make_half, n, size, num_classes),
+        behavior.check_seed(name, make, n, size),
+        behavior.check_generator(name, make),
+        behavior.check_odd_batch(name, make, n, size, num_classes),
+        behavior.check_soft_labels(name, make, n, size, num_classes),
+        behavior.check_integer_labels(name, make, n, size),
+        behavior.check_inputs_kept(name, make, n, size),
+        behavior.check_one_axis(name, make, num_classes, subject.alpha, n=n, n_masks=n_masks, seed=seed),
+        behavior.check_probability(name, make_half, n, size, num_classes),
     ]
 
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from msda_analysis.mask_stats.audit_collect import Evidence, box_of
-from msda_analysis.mask_stats.audit_findings import Finding
+from msda_analysis.audit.evidence import Evidence, box_of
+from msda_analysis.audit.findings import Finding
 from msda_analysis.mask_stats.coverage import measure_coverage
 from msda_analysis.mask_stats.describe import axis_power_ratio
 
