@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"data", "masks", "mixing", "models", "checks", "rng"},
     "information": {*_MEASURED, "models"},
     "robustness": _MEASURED,
-    "mask_stats": _MEASURED,
+    "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "robustness"},
     "results": {"estimate", "files"},

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain, combinations
 from typing import Any
 
 import torch
@@ -9,200 +11,203 @@ from torch import Tensor
 
 from msda_analysis.audit.evidence import collect
 from msda_analysis.audit.findings import Finding
-from msda_analysis.audit.probe import Mixer, Undecodable, decode_labels, observe, probe_images, split_result
-from msda_analysis.audit.seeds import STREAMS, global_seeds
+from msda_analysis.audit.probe import Observation, decode_labels, observe, probe_images, split_result
+from msda_analysis.audit.seeds import SOURCES, global_seeds
+from msda_analysis.audit.subject import Mixer, Trial
 from msda_analysis.estimate import wilson_interval
 
-Maker = Callable[[], Mixer]
-
 _GENERATOR_NAMES = ("generator", "rng", "seed", "random_state")
+_HALF_CALLS = 200  # batches mixed with apply probability 1/2
 
 
-def check_seed(name: str, make: Maker, n: int, size: tuple[int, ...]) -> Finding:
+def judge_seed(trial: Trial) -> Finding:
     """Which seed repeats a result?"""
-    check = "seed"
-    reference = _mix_under(make, (1, 1, 1), n, size)
-    repeats = {
-        "own seed": _mix_under(make, (2, 2, 2), n, size),
-        "torch": _mix_under(make, (1, 2, 2), n, size),
-        "NumPy": _mix_under(make, (2, 1, 2), n, size),
-        "Python random": _mix_under(make, (2, 2, 1), n, size),
-        "torch and NumPy": _mix_under(make, (1, 1, 2), n, size),
-        "torch and Python random": _mix_under(make, (1, 2, 1), n, size),
-        "NumPy and Python random": _mix_under(make, (2, 1, 1), n, size),
-        " and ".join(STREAMS): _mix_under(make, (1, 1, 1), n, size),
-    }
-    needed = next((seed for seed, result in repeats.items() if torch.equal(result, reference)), None)
-    if needed is None:
-        return Finding(name, check, "fault", "not repeatable", note="not even with all global seeds set", fault="B10")
+    reference = _three_batches(trial, (1, 1, 1))
+    for names in chain.from_iterable(combinations(SOURCES, count) for count in range(len(SOURCES) + 1)):
+        if torch.equal(_three_batches(trial, tuple(1 if source in names else 2 for source in SOURCES)), reference):
+            break
+    else:
+        return Finding("fault", "not repeatable", note="not even with all global seeds set", fault="B10")
+    needed = " and ".join(names) or "own seed"
     if needed in ("own seed", "torch"):
-        return Finding(name, check, "ok", needed)
+        return Finding("ok", needed)
     note = f"torch.manual_seed alone does not repeat a batch; needs the seed of {needed}"
-    return Finding(name, check, "differs", needed, note=note, fault="B10")
+    return Finding("differs", needed, note=note, fault="B10")
 
 
-def check_generator(name: str, make: Maker) -> Finding:
+def judge_generator(trial: Trial) -> Finding:
     """Can a random source of one's own be given?"""
-    mixer = make()
-    accepted = [word for word in _GENERATOR_NAMES if any(word in names for names in _parameter_names(mixer))]
+    names = _parameter_names(trial.make())
+    accepted = [name for name in _GENERATOR_NAMES if name in names]
     if accepted:
-        return Finding(name, "own_generator", "ok", ", ".join(accepted))
-    return Finding(name, "own_generator", "differs", "none", note="draws from global state only")
+        return Finding("ok", ", ".join(accepted))
+    return Finding("differs", "none", note="draws from global state only")
 
 
-def check_odd_batch(name: str, make: Maker, n: int, size: tuple[int, ...], num_classes: int) -> Finding:
+def judge_odd_batch(trial: Trial) -> Finding:
     """Does a batch of odd length work?"""
     try:
-        with global_seeds(3, 3, 3):
-            batch = observe(make(), n - 1 + n % 2, size, num_classes)
+        with global_seeds(3):
+            batch = observe(trial.make(), trial.num_classes - 1, trial.size, trial.num_classes)
     except Exception as error:  # any refusal by third-party code is the answer
-        return Finding(name, "odd_batch", "differs", "refused", note=_words(error))
-    known = (batch.partner >= 0) & (batch.labels.partner >= 0)
-    wrong = int((batch.partner[known] != batch.labels.partner[known]).sum())
-    if not batch.is_mix or wrong:
-        return Finding(name, "odd_batch", "fault", "wrong result", float(wrong), 0.0)
-    return Finding(name, "odd_batch", "ok", "works")
+        return Finding("differs", "refused", note=_words(error))
+    if not batch.is_mix or batch.n_wrong_labels:
+        return Finding("fault", "wrong result", float(batch.n_wrong_labels), 0.0)
+    return Finding("ok", "works")
 
 
-def check_soft_labels(name: str, make: Maker, n: int, size: tuple[int, ...], num_classes: int) -> Finding:
+def judge_soft_labels(trial: Trial) -> Finding:
     """Are soft labels [n, classes] mixed like images?"""
-    check, hard = "soft_labels", torch.eye(num_classes)[:n]
-    soft = 0.75 * hard + 0.25 * hard.roll(1, 1)
+    k = trial.num_classes
+    hard = torch.eye(k)
     try:
-        results = []
-        for labels in (hard, soft):
-            with global_seeds(4, 4, 4):
-                results.append(split_result(make()(probe_images(n, size), labels.clone()))[1])
+        (hard_images, hard_info), (soft_images, soft_info) = (_mix(trial, x, 4) for x in (hard, _soften(hard)))
     except Exception as error:  # as above
-        return Finding(name, check, "differs", "refused", note=_words(error))
-    if isinstance(results[1], Tensor) and results[1].shape[0] != n:
-        note = f"labels ({n}, {num_classes}) come back as {tuple(results[1].shape)} without an error"
-        return Finding(name, check, "fault", "read as class numbers", note=note)
-    from_hard, from_soft = (_as_soft(result, n, num_classes) for result in results)
+        return Finding("differs", "refused", note=_words(error))
+    if isinstance(soft_info, Tensor) and soft_info.shape[:1] != (k,):
+        note = f"labels ({k}, {k}) come back as {tuple(soft_info.shape)} without an error"
+        return Finding("fault", "read as class numbers", note=note)
+    from_hard, from_soft = _as_soft(hard_info, k), _as_soft(soft_info, k)
     if from_hard is None or from_soft is None:
-        return Finding(name, check, "not applicable", "labels come back in a form the audit cannot read")
-    if not _mixes_alike(make, n, size, hard, soft):
-        return Finding(name, check, "not applicable", "not repeatable, so not testable")
-    error = float((from_soft - (0.75 * from_hard + 0.25 * from_hard.roll(1, 1))).abs().max())
+        return Finding("not applicable", "labels come back in a form the audit cannot read")
+    if not torch.equal(hard_images, soft_images):
+        return Finding("not applicable", "not repeatable, so not testable")
+    error = float((from_soft - _soften(from_hard)).abs().max())
     if error < 1e-4:
-        return Finding(name, check, "ok", "mixed", error, 0.0)
-    return Finding(name, check, "fault", "changed", error, 0.0, "soft labels are not mixed with the images' weights")
+        return Finding("ok", "mixed", error, 0.0)
+    return Finding("fault", "changed", error, 0.0, "soft labels are not mixed with the images' weights")
 
 
-def check_integer_labels(name: str, make: Maker, n: int, size: tuple[int, ...]) -> Finding:
+def judge_integer_labels(trial: Trial) -> Finding:
     """Are integer labels kept apart, or averaged as if class numbers were amounts?"""
-    check = "integer_labels"
+    n = trial.num_classes
     try:
-        with global_seeds(5, 5, 5):
-            _, info = split_result(make()(probe_images(n, size), torch.arange(n)))
+        _, info = _mix(trial, torch.arange(n), 5)
+        form = decode_labels(info, n, n).form
     except Exception as error:  # as above
-        return Finding(name, check, "differs", "refused", note=_words(error))
-    if isinstance(info, Tensor) and info.shape == (n,):
-        broken = info.to(torch.float64) != info.to(torch.float64).round()
-        answer = "averaged as numbers" if bool(broken.any()) else "one number per image"
-        example = f"for example class {float(info[int(broken.nonzero()[0])]):.2f}" if bool(broken.any()) else ""
-        return Finding(name, check, "fault", answer, float(broken.double().mean()), 0.0, example, "B9")
-    is_soft = isinstance(info, Tensor) and info.ndim == 2 and info.shape[1] != 3
-    return Finding(name, check, "ok", "soft labels" if is_soft else "both labels")
+        return Finding("differs", "refused", note=_words(error))
+    if form != "number":
+        return Finding("ok", "soft labels" if form == "soft" else "both labels")
+    numbers = info.to(torch.float64)
+    broken = numbers[numbers != numbers.round()].tolist()
+    answer = "averaged as numbers" if broken else "one number per image"
+    example = f"for example class {broken[0]:.2f}" if broken else ""
+    return Finding("fault", answer, len(broken) / n, 0.0, example, "B9")
 
 
-def check_inputs_kept(name: str, make: Maker, n: int, size: tuple[int, ...]) -> Finding:
+def judge_inputs(trial: Trial) -> Finding:
     """Are the caller's images and labels left as they were?"""
-    mixer, changed = make(), []
+    mixer, n, changed = trial.make(), trial.num_classes, set()
     for call in range(4):
-        images, labels = probe_images(n, size), torch.arange(n)
-        before = images.clone(), labels.clone()
-        with global_seeds(call, call, call):
-            mixer(images, labels)
-        changed += [word for word, now, then in zip(("images", "labels"), (images, labels), before, strict=True)
-                    if not torch.equal(now, then)]  # fmt: skip
+        given = {"images": probe_images(n, trial.size), "labels": torch.arange(n)}
+        before = {name: tensor.clone() for name, tensor in given.items()}
+        with global_seeds(call):
+            mixer(given["images"], given["labels"])
+        changed |= {name for name, tensor in given.items() if not torch.equal(tensor, before[name])}
     if changed:
-        words = " and ".join(sorted(set(changed)))
-        return Finding(name, "inputs", "differs", f"{words} changed in place", note="mixing twice mixes the mixed")
-    return Finding(name, "inputs", "ok", "left alone")
+        words = " and ".join(sorted(changed))
+        return Finding("differs", f"{words} changed in place", note="mixing twice mixes the mixed")
+    return Finding("ok", "left alone")
 
 
-def check_one_axis(
-    name: str, make: Maker, num_classes: int, alpha: float | None, *, n: int, n_masks: int, seed: int
-) -> Finding:
+def judge_one_dimension(trial: Trial) -> Finding:
     """In one dimension lambda is a length: a box must not take a square root of it."""
-    check, length = "one_dimension", 64
     try:
-        evidence = collect(make(), n=n, size=(length,), num_classes=num_classes, n_masks=n_masks, seed=seed)
+        evidence = collect(replace(trial, size=(64,)))
     except Exception as error:  # as above
-        return Finding(name, check, "not applicable", "one axis refused", note=_words(error))
+        return Finding("not applicable", "one axis refused", note=_words(error))
     if not all(batch.is_mix for batch in evidence.batches):
-        return Finding(name, check, "not applicable", "one axis not mixed pixel by pixel")
-    if evidence.kind != "box" or alpha != 1.0:
-        return Finding(name, check, "ok", "works")
-    mean = float(evidence.kept.mean())
-    error = float(evidence.kept.std()) / len(evidence.kept) ** 0.5
+        return Finding("not applicable", "one axis not mixed pixel by pixel")
+    if evidence.kind != "box" or evidence.alpha != 1.0:
+        return Finding("ok", "works")
+    n, mean = len(evidence.kept), float(evidence.kept.mean())
+    error = float(evidence.kept.std()) / n**0.5
+    note = f"mean kept share of {n} masks, standard error {error:.3f}; lengths keep 1/2 inside, 7/12 clipped"
     # u = 1 - lambda is uniform: a length u, or sqrt(u) with the root; clipping takes side^2 / 4
     laws = {"length": (1 / 2, 7 / 12), "square root of a length": (1 / 3, 11 / 24)}
     nearest = min(laws, key=lambda law: min(abs(mean - expected) for expected in laws[law]))
-    note = f"mean kept share of {len(evidence.kept)} masks, standard error {error:.3f}; lengths keep 1/2 inside, 7/12 clipped"
-    fault = "B13" if nearest != "length" else ""
-    return Finding(name, check, "fault" if fault else "ok", f"side is a {nearest}", mean, 0.5, note, fault)
+    if nearest == "length":
+        return Finding("ok", "side is a length", mean, 0.5, note)
+    return Finding("fault", f"side is a {nearest}", mean, 0.5, note, "B13")
 
 
-def check_probability(name: str, make: Maker | None, n: int, size: tuple[int, ...], num_classes: int) -> Finding:
-    """Is the apply probability used once? `make` builds the implementation with p = 1/2."""
-    check, calls = "apply_probability", 200
-    if make is None:
-        return Finding(name, check, "not applicable", "no such setting")
-    mixer = make()
-    with global_seeds(6, 6, 6):
-        batches = [observe(mixer, n, size, num_classes) for _ in range(calls)]
-    changed = torch.stack([(batch.partner >= 0).double().mean() for batch in batches])
-    by_image = bool(((changed > 0.2) & (changed < 0.7)).double().mean() > 0.5)
-    mixed = int((changed * n).sum()) if by_image else int((changed > 0).sum())
-    total = calls * n if by_image else calls
-    low, high = wilson_interval(mixed, total)
+def judge_probability(trial: Trial) -> Finding:
+    """Is the apply probability used once?"""
+    n, make_half = trial.num_classes, trial.subject.make_half
+    if make_half is None:
+        return Finding("not applicable", "no such setting")
+    mixer = make_half(n)
+    with global_seeds(6):
+        batches = [observe(mixer, n, trial.size, n) for _ in range(_HALF_CALLS)]
+    unit, applied = _applied(batches)
+    n_mixed, total = int(applied.sum()), len(applied)
+    low, high = wilson_interval(n_mixed, total)
     # images that meet themselves look unmixed, so an image-wise rate may fall short by 1/n
-    margin = 0.06 + (0.5 / n if by_image else 0)
-    share, unit = mixed / total, "images" if by_image else "batches"
-    note = f"{mixed} of {total} {unit} mixed, 95 % interval [{low:.3f}, {high:.3f}]"
+    margin = 0.06 + (0.5 / n if unit == "images" else 0)
+    note = f"{n_mixed} of {total} {unit} mixed, 95 % interval [{low:.3f}, {high:.3f}]"
     if low - margin <= 0.5 <= high + margin:
-        return Finding(name, check, "ok", f"once, by {unit}", share, 0.5, note)
-    return Finding(
-        name, check, "fault", "not p", share, 0.5, note, "B3" if low - margin <= 0.25 <= high + margin else ""
-    )
+        return Finding("ok", f"once, by {unit}", n_mixed / total, 0.5, note)
+    fault = "B3" if low - margin <= 0.25 <= high + margin else ""
+    return Finding("fault", "not p", n_mixed / total, 0.5, note, fault)
 
 
-def _mix_under(make: Maker, seeds: tuple[int, int, int], n: int, size: tuple[int, ...]) -> Tensor:
+#: Every check on behavior by name, in the order of the tables.
+BEHAVIORS: dict[str, Callable[[Trial], Finding]] = {
+    "seed": judge_seed,
+    "own_generator": judge_generator,
+    "odd_batch": judge_odd_batch,
+    "soft_labels": judge_soft_labels,
+    "integer_labels": judge_integer_labels,
+    "inputs": judge_inputs,
+    "one_dimension": judge_one_dimension,
+    "apply_probability": judge_probability,
+}
+
+
+def _mix(trial: Trial, labels: Tensor, seed: int) -> tuple[Tensor, Any]:
+    """Mixed images and label information from a fresh mixer."""
+    with global_seeds(seed):
+        return split_result(trial.make()(probe_images(len(labels), trial.size), labels.clone()))
+
+
+def _three_batches(trial: Trial, seeds: tuple[int, ...]) -> Tensor:
+    n = trial.num_classes
     with global_seeds(*seeds):
-        mixer = make()
-        return torch.cat([split_result(mixer(probe_images(n, size), torch.arange(n)))[0] for _ in range(3)])
+        mixer = trial.make()
+        return torch.cat([split_result(mixer(probe_images(n, trial.size), torch.arange(n)))[0] for _ in range(3)])
 
 
-def _mixes_alike(make: Maker, n: int, size: tuple[int, ...], hard: Tensor, soft: Tensor) -> bool:
-    results = []
-    for labels in (hard, soft):
-        with global_seeds(4, 4, 4):
-            results.append(split_result(make()(probe_images(n, size), labels.clone()))[0])
-    return torch.equal(*results)
+def _soften(labels: Tensor) -> Tensor:
+    return 0.75 * labels + 0.25 * labels.roll(1, 1)
 
 
-def _as_soft(info: Any, n: int, num_classes: int) -> Tensor | None:
-    if isinstance(info, Tensor) and info.shape == (n, num_classes):
-        return info
-    if isinstance(info, (tuple, list)) and len(info) == 3 and all(
-        isinstance(part, Tensor) and part.shape == (n, num_classes) for part in info[:2]
-    ):  # fmt: skip
-        coefficient = torch.as_tensor(info[2], dtype=torch.float32).reshape(-1, 1)
-        return coefficient * info[0] + (1 - coefficient) * info[1]
-    try:
-        decode_labels(info, n, num_classes)
-    except (Undecodable, TypeError, ValueError):
+def _as_soft(info: Any, k: int) -> Tensor | None:
+    """[k, k] mixed soft labels, also from (soft labels a, soft labels b, coefficient); None for another form."""
+    if isinstance(info, Tensor):
+        return info if info.shape == (k, k) else None
+    if not isinstance(info, (tuple, list)) or len(info) != 3:
         return None
-    return None
+    labels_a, labels_b, coefficient = info
+    if not all(isinstance(labels, Tensor) and labels.shape == (k, k) for labels in (labels_a, labels_b)):
+        return None
+    coefficient = torch.as_tensor(coefficient, dtype=torch.float32).reshape(-1, 1)
+    return coefficient * labels_a + (1 - coefficient) * labels_b
 
 
-def _parameter_names(mixer: Mixer) -> list[set[str]]:
-    names = []
+def _applied(batches: list[Observation]) -> tuple[str, Tensor]:
+    """Whether mixing is decided by "images" or by "batches", and for each of these whether it was mixed."""
+    mixed = torch.stack([batch.partner >= 0 for batch in batches])
+    share = mixed.double().mean(1)
+    by_image = bool(((share > 0.2) & (share < 0.7)).double().mean() > 0.5)
+    return ("images", mixed.flatten()) if by_image else ("batches", mixed.any(1))
+
+
+def _parameter_names(mixer: Mixer) -> set[str]:
+    """Parameters of the mixer, of its construction, and of what it wraps."""
+    names = set()
     for source in (mixer, type(mixer), getattr(mixer, "forward", None), getattr(mixer, "wrapped", None)):
         try:
-            names.append(set(inspect.signature(source).parameters) if callable(source) else set())
+            names |= set(inspect.signature(source).parameters) if callable(source) else set()
         except (TypeError, ValueError):
             continue
     return names
