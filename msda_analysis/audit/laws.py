@@ -123,8 +123,8 @@ def judge_spectrum(evidence: Evidence) -> Finding:
     axis = _axis_of_single_runs(evidence.masks) if is_field else None
     if axis is not None:
         return Finding("fault", f"one circular run along the {axis}: bins 0 and 1 only", ratio.value, 1.0, note, "B12")
-    # a ratio's chance deviations are skewed: measure them on a log scale
-    if abs(math.log(ratio.value)) > _Z * error / ratio.value:
+    # a ratio's chance deviations are skewed: measure them on a log scale; 0 and infinity leave no room for chance
+    if ratio.value in (0.0, math.inf) or abs(math.log(ratio.value)) > _Z * error / ratio.value:
         return Finding("fault", "not isotropic", ratio.value, 1.0, note, "B12" if is_field else "")
     return Finding("ok", "same along both axes", ratio.value, 1.0, note)
 

@@ -71,6 +71,19 @@ def test_b12_a_transposed_slip_and_a_lost_half_plane_column():
     assert caught(half_plane, "spectrum", "B12", n_masks=1500).answer == "not isotropic"
 
 
+@pytest.mark.parametrize(("axis", "ratio"), [(2, 0.0), (3, np.inf)], ids=["top and bottom", "left and right"])
+def test_halves_put_together_have_no_power_along_the_other_axis(axis, ratio):
+    def concatenated(images, labels):
+        permutation, share = torch.randperm(len(images)), torch.rand(len(images), 1, 1, 1)
+        place = torch.arange(images.shape[axis]).view([-1 if k == axis else 1 for k in range(4)])
+        masks = (place >= share * images.shape[axis]).float().expand(len(images), 1, *images.shape[2:])
+        return blend(images, permutation, masks), soft(labels, masks.flatten(1).mean(1), permutation)
+
+    findings = findings_of(concatenated, n_masks=60)
+    assert findings["label_weight"].answer == "kept share"
+    assert (findings["spectrum"].answer, findings["spectrum"].value) == ("not isotropic", ratio)
+
+
 def test_b14_other_permutation():
     broken = caught(lambda x, y: reference_cutmix(x, y, other_labels=True), "labels_follow_images", "B14")
     assert broken.value is not None and broken.value > 0.5
