@@ -26,7 +26,7 @@ def plot_released_versus_paper(table: Table) -> Figure:
     regions per 64x64 mask, and runs per line of one-dimensional masks at the weaker decay. lambda is 1/2 throughout.
 
     Args:
-        table: records of audit.two_laws.released_versus_paper() as a table.
+        table: records of audit.released_versus_paper() as a table.
 
     Raises:
         ValueError: the table lacks a column or holds no records of one of the laws.

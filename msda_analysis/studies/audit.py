@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from msda_analysis.audit import audit_rows, audit_table, known_subjects, subject_from_path
-from msda_analysis.audit.two_laws import released_versus_paper
+from msda_analysis.audit import audit_rows, audit_table, known_subjects, released_versus_paper, subject_from_path
 from msda_analysis.estimate import Estimate
 from msda_analysis.files import replace_file
 from msda_analysis.results import Source, make_row, write_table
