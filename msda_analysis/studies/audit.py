@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from msda_analysis.audit import audit_rows, audit_table, known_subjects, released_versus_paper, subject_from_path
 from msda_analysis.environment import describe_environment
 from msda_analysis.estimate import Estimate
 from msda_analysis.files import replace_file
-from msda_analysis.mask_stats.audit import audit_rows, audit_table, known_subjects, subject_from_path
-from msda_analysis.mask_stats.released import released_versus_paper
 from msda_analysis.results import Source, make_row, write_table
 
 
