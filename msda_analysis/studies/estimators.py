@@ -125,7 +125,7 @@ def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "
     for line in find_damaged_cells(folder, [cell.name for cell in cells]):
         tqdm.write(line, file=sys.stderr)
     # a ValueError is a method that refuses the case; anything else is our own mistake
-    runner = Runner(
+    runner = Runner[AnswerCell](
         store, lambda cell, _: _measure(plan, cell), lambda cell: _source(plan, cell, cell.method),
         noted=ValueError, label="known answers",
     )  # fmt: skip

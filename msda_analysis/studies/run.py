@@ -79,7 +79,7 @@ def run_study(
     for line in find_damaged_cells(folder, [cell.name for cell in cells]):
         tqdm.write(line, file=sys.stderr)
     is_shard = shard[1] > 1
-    runner = Runner(
+    runner = Runner[Cell](
         store, lambda cell, where: RUNNERS[cell.kind](workshop, cell, where), lambda cell: workshop.source(cell, ""),
         waits=not is_shard, progress=progress,
     )  # fmt: skip

@@ -199,7 +199,9 @@ def test_the_place_of_the_data_does_not_matter(tmp_path):
 def test_foreign_folders_are_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(ValueError, match=r"thesis is not empty and holds no study \(it has chapter\.tex\); choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"thesis is not empty and holds no study \(it has chapter\.tex\); choose another --out"
+    ):
         run_study(PLAN, tmp_path / "thesis", progress=False)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
     with pytest.raises(ValueError, match=r"chapter\.tex is a file; choose another --out"):
