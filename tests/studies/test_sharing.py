@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from msda_analysis import ClassifierFit
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import COLUMNS, make_row, read_table
+from msda_analysis.results import COLUMNS, read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
 from msda_analysis.studies.runner import describe_missing
 
@@ -61,21 +60,6 @@ with FileLock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()
 """
-
-
-@pytest.fixture
-def ran(monkeypatch) -> list[str]:
-    """Cheap runners in this process; the names of the cells that ran, in order."""
-    log: list[str] = []
-
-    def work(workshop, cell, folder: Path):
-        log.append(cell.name)
-        return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
-
-    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
-    monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
-    return log
 
 
 @contextmanager
@@ -132,7 +116,9 @@ def test_two_runners_share_the_cells_and_do_none_twice(tmp_path):
 def test_the_second_to_claim_a_folder_is_refused(tmp_path):
     one, other = Store(tmp_path / "out", PLAN), Store(tmp_path / "out", replace(PLAN, title="Other"))
     one.claim()
-    with pytest.raises(ValueError, match=r"already holds another study, which differs in title \('Shared', now 'Other'"):
+    with pytest.raises(
+        ValueError, match=r"already holds another study, which differs in title \('Shared', now 'Other'"
+    ):
         other.claim()
     assert json.loads((tmp_path / "out" / "study.json").read_text())["title"] == "Shared"
 
