@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.part|\.DS_Store|Thumbs\.db|desktop\.ini")
 
 
@@ -30,8 +31,8 @@ def replace_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename in (None, str(temporary)):
-            raise _name_full_disk(error, path, temporary) from error
+        if error.errno in _NO_ROOM and error.filename in (None, str(temporary)):
+            raise _name_file(error, path, temporary) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)  # still there only after a failure
@@ -56,7 +57,7 @@ def is_leftover(path: Path) -> bool:
     return _LEFT_OVER.fullmatch(path.name) is not None
 
 
-def _name_full_disk(error: OSError, path: Path, temporary: Path) -> OSError:
+def _name_file(error: OSError, path: Path, temporary: Path) -> OSError:
     """The same error with the file that did not fit; the system's own names none when a write fails."""
     written = temporary.stat().st_size if temporary.exists() else 0
     free = shutil.disk_usage(path.parent).free
