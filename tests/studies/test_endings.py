@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,24 @@ def test_only_what_was_begun_goes_on(tmp_path, capsys, error, code, is_begun):
     assert ("run the same command again to go on" in capsys.readouterr().err) == is_begun
 
 
-def test_sigterm_ends_a_study_with_one_line_and_143(tmp_path, ran, capsys, monkeypatch):
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.fixture
+def callers_handler() -> Iterator[object]:
+    """The caller's own answer to SIGTERM, which must neither be asked nor replaced."""
+
+    def refuse(*_):
+        raise AssertionError("SIGTERM came to the caller")
+
+    before = signal.signal(signal.SIGTERM, refuse)
+    yield refuse
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_ends_a_study_with_one_line_and_143(tmp_path, ran, capsys, monkeypatch, callers_handler):
     stop_at(monkeypatch, "train_classifier", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     assert run_plan(lambda: PLAN, Study(), tmp_path) == 143
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line and "finished in" not in line]
     assert line == "msda-analysis: terminated; run the same command again to go on where it stopped"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is callers_handler
     assert not list(tmp_path.glob("cells/*/failure.json")), "stopped, not failed"
     with Store(tmp_path, PLAN).hold(NAMES[3], wait=False) as is_free:
         assert is_free, "no lock outlives the run"
