@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(write_estimator_table(make_plan(settings), settings.out, command=command_line()))
         return 0
 
-    return run_guarded(run, settings.threads)
+    return run_guarded(run, settings.threads, settings.out)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,31 @@
 """The command line: one dataclass per subcommand. torch and friends are imported when a command runs, not for --help."""
 
 import shlex
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-from tyro.conf import subcommand
+
+def _show_error(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """One line for Ctrl-C outside run_guarded: during the imports below, and those of experiment scripts."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("\nmsda-analysis: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.excepthook is sys.__excepthook__:  # a debugger's or a notebook's stays
+    sys.excepthook = _show_error
+
+import tyro  # noqa: E402
+from tyro.conf import subcommand  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from msda_analysis.studies import StudyPlan
 
 _PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
@@ -157,8 +171,12 @@ class Report:
     def run(self) -> int:
         from msda_analysis.figures.pages import sections_for
         from msda_analysis.figures.report import write_report
+        from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-        print(write_report(self.folder, sections_for(self.folder)))
+        page = write_report(self.folder, sections_for(self.folder))
+        for line in (*find_damaged_cells(self.folder), *find_lost_rows(self.folder)):
+            print(f"msda-analysis: {line}", file=sys.stderr)
+        print(page)
         return 0
 
 
@@ -268,7 +286,7 @@ Command = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. Exit code: 0 all went well, 1 some cells failed or the disk is full, 2 bad arguments."""
+    """Entry point. Exit code: 0 all went well, 1 some cells failed or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
     command = tyro.cli(
         Command,  # type: ignore[arg-type]
         args=arguments,
@@ -276,12 +294,13 @@ def main(arguments: list[str] | None = None) -> int:
         description="Analyse mixed-sample data augmentation: masks, mutual information, robustness.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    return run_guarded(command.run, getattr(command, "threads", 0))
+    study = command.out if isinstance(command, (Quickstart, Study)) else None
+    return run_guarded(command.run, getattr(command, "threads", 0), study)
 
 
-def run_plan(make_plan: "Callable[[], StudyPlan]", settings: Trained, out: Path) -> int:
+def run_plan(make_plan: Callable[[], "StudyPlan"], settings: Trained, out: Path) -> int:
     """Make a plan and run it as the commands do: same messages, same exit codes. For experiment scripts."""
-    return run_guarded(lambda: _run_study(make_plan(), out, _parse_shard(settings.shard)), settings.threads)
+    return run_guarded(lambda: _run_study(make_plan(), out, _parse_shard(settings.shard)), settings.threads, out)
 
 
 def command_line() -> str:
@@ -308,29 +327,65 @@ def usable_device(device: str) -> str:
     return device
 
 
-def run_guarded(run: "Callable[[], int]", threads: int) -> int:
-    """Run, and turn what a user can mend into one line and an exit code: for commands and experiment scripts."""
+def run_guarded(run: Callable[[], int], threads: int, study: Path | None = None) -> int:
+    """Run, and turn what a user can mend into one line and an exit code: for commands and experiment scripts.
+
+    Args:
+        run: returns the exit code.
+        threads: of torch; 0 leaves them.
+        study: folder of a study that the same command goes on with; None for what starts anew.
+    """
     try:
-        _set_threads(threads)
-        return run()
+        with _sigterm_raises():
+            _set_threads(threads)
+            return run()
     except (ValueError, FileNotFoundError) as error:
         print(f"msda-analysis: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(
-            f"msda-analysis: {error}; what was finished is kept, run the same command again to go on", file=sys.stderr
-        )
+        hint = "; what was finished is kept, run the same command again to go on" if _is_begun(study) else ""
+        print(f"msda-analysis: {error}{hint}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nmsda-analysis: interrupted; run the same command again to go on where it stopped", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, _Terminated) as end:
+        word, code = ("interrupted", 130) if isinstance(end, KeyboardInterrupt) else ("terminated", 143)
+        hint = "; run the same command again to go on where it stopped" if _is_begun(study) else ""
+        print(f"\nmsda-analysis: {word}{hint}", file=sys.stderr)
+        return code
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: not an Exception, which a cell would note as its failure."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that files are closed and a line is printed."""
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_begun(study: Path | None) -> bool:
+    return study is not None and (study / "study.json").is_file()
 
 
 def _run_study(plan, out: Path, shard: tuple[int, int] = (1, 1)) -> int:
     from msda_analysis.studies import run_study
+    from msda_analysis.studies.runner import describe_missing
 
     summary = run_study(plan, out, shard=shard, command=command_line())
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
+    for line in describe_missing(summary.missing):
+        print(f"  missing: {line}")
     if summary.report is not None:
         print(f"report: {summary.report}")
     return 1 if summary.n_failed else 0

@@ -1,8 +1,9 @@
 """The `information` and `robustness` commands: measure checkpoints that are already there."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,19 +24,21 @@ def measure_information(command: "Information", device: str) -> Path:
     """Write results.csv with the paper's figures and the encoder bounds of each VAE checkpoint.
 
     Raises:
-        ValueError: a file is no VAE checkpoint of ours, or its images have another shape.
+        ValueError: no file, or a file is no VAE checkpoint of ours, or its images have another shape.
         FileNotFoundError: a file is not there.
     """
+    _check_checkpoints(command.checkpoints, "train_vae")
     refuse_study(command.out)
     dataset = _test_part(command.dataset, command.root, command.test_size, device)
-    baseline = () if command.baseline is None else (_load_vae(command.baseline, device),)
+    baseline = () if command.baseline is None else (_load_vae(command.baseline, device)[0],)
     rows = []
     for path in command.checkpoints:
-        vae = _load_vae(path, device)
+        vae, metadata = _load_vae(path, device)
         images = _normalize_for(vae, dataset, path, *baseline)
         found = vae_information(vae, images, *baseline, seed=command.seed)
         found |= encoder_bounds(*encode_images(vae, images), seed=command.seed) | {"rate": found["rate"]}
-        source = Source("information", str(path), dataset.name, "vae", "", command.seed, {}, device_name(device))
+        settings = {"measured": {"seed": command.seed}}
+        source = _source("information", path, dataset.name, "vae", metadata, settings, device)
         rows += [make_row(source, name, estimate) for name, estimate in found.items()]
         _print(path, rows[-len(found) :])
     write_table(rows, command.out / "results.csv")
@@ -46,14 +49,15 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
     """Write results.csv with accuracy under attack, minimum norms and flags of each classifier checkpoint.
 
     Raises:
-        ValueError: a file is no classifier checkpoint of ours, an unknown attack, or bad budgets.
+        ValueError: no file, a file that is no classifier checkpoint of ours, an unknown attack, or bad budgets.
         FileNotFoundError: a file is not there.
     """
+    _check_checkpoints(command.checkpoints, "train_classifier")
     refuse_study(command.out)
     dataset = _test_part(command.dataset, command.root, command.test_size, device)
     rows = []
     for path in command.checkpoints:
-        model, _ = load_checkpoint(path, device)
+        model, metadata = load_checkpoint(path, device)
         if not isinstance(model, Normalized):
             raise ValueError(
                 f"{path}: expected a classifier that normalizes inside (models.Normalized), got another model"
@@ -62,17 +66,8 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
             model, dataset.unit_images(), dataset.labels, command.attacks, command.epsilons, command.norm, command.seed,
             progress=True, mode=command.mode,
         )  # fmt: skip
-        settings = {"attack": {"norm": command.norm, "mode": command.mode}}
-        source = Source(
-            "robustness",
-            str(path),
-            dataset.name,
-            str(model.network.name),
-            "",
-            command.seed,
-            settings,
-            device_name(device),
-        )
+        settings = {"attack": {"norm": command.norm, "mode": command.mode, "seed": command.seed}}
+        source = _source("robustness", path, dataset.name, str(model.network.name), metadata, settings, device)
         found = outcome_rows(outcome, source)
         _print(path, found)
         rows += found
@@ -85,13 +80,35 @@ def _test_part(name: str, root: Path | None, size: int | None, device: str) -> D
     return (dataset if size is None else dataset.take(size, name="test_size")).to(device)
 
 
-def _load_vae(path: Path, device: str) -> VAE:
-    model, _ = load_checkpoint(path, device)
+def _check_checkpoints(paths: tuple[Path, ...], kind: str) -> None:
+    if not paths:
+        raise ValueError(
+            f"checkpoints: expected at least one file, such as STUDY/cells/{kind}-*/model.safetensors; got none"
+        )
+
+
+def _source(
+    study: str, path: Path, dataset: str, model: str, metadata: dict[str, Any], settings: dict[str, Any], device: str
+) -> Source:
+    """Columns of a checkpoint's rows: augmentation, seed and settings of its training, as its metadata tells them."""
+    augmentation, seed = metadata.get("augmentation", ""), metadata.get("seed")
+    if not augmentation:
+        print(
+            f"{path}: its metadata names no augmentation, so reports will not show it; "
+            'save_checkpoint(model, path, {"augmentation": ..., "seed": ...}) writes one',
+            file=sys.stderr,
+        )
+    settings = {"trained": metadata.get("settings", {}), **settings}
+    return Source(study, str(path), dataset, model, augmentation, seed, settings, device_name(device))
+
+
+def _load_vae(path: Path, device: str) -> tuple[VAE, dict[str, Any]]:
+    model, metadata = load_checkpoint(path, device)
     if not isinstance(model, VAE):
         raise ValueError(
             f"{path}: expected a VAE checkpoint, got {type(model).__name__}; use `msda-analysis robustness`"
         )
-    return model
+    return model, metadata
 
 
 def _normalize_for(vae: VAE, dataset: Dataset, path: Path, *others: VAE) -> torch.Tensor:

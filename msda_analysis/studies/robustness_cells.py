@@ -16,7 +16,7 @@ from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.store import PARTIAL
-from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
+from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop, save_arrays
 
 _OUTCOME = "outcome.npz"
 _OUTCOME_ARRAYS = ("success", "minimum_norms", "is_correct")
@@ -37,7 +37,8 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
     Where likeness to MixUp is asked for, steps along MixUp directions are among the attacks.
     """
-    model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
+    (trained,) = cell.needs
+    model, source = workshop.load_model(trained), _source(workshop, cell)
     rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
     spec = workshop.plan.attack
     if spec is None:
@@ -49,9 +50,11 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
             seed=cell.seed, progress=workshop.progress,
         )  # fmt: skip
     else:
+        # batches of another model, one that was damaged and trained again elsewhere, are not even looked at
+        partial = folder / PARTIAL / workshop.store.checksum(trained, MODEL_FILE)
         outcome = robustness.evaluate(
             model, part.unit_images(), part.labels, _attacks(workshop), spec.epsilons, spec.norm, cell.seed,
-            progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
+            progress=workshop.progress, mode=spec.mode, folder=partial,
         )  # fmt: skip
     _save_outcome(outcome, folder / _OUTCOME)
     return rows + outcome_rows(outcome, source)

@@ -11,6 +11,7 @@ import torch
 
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
+from msda_analysis.files import replace_file
 from msda_analysis.models import VAE, load_checkpoint
 from msda_analysis.results import Source
 from msda_analysis.studies.plan import Cell, StudyPlan
@@ -78,5 +79,6 @@ class Workshop:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write plain arrays by name, compressed."""
-    np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    """Write plain arrays by name, compressed, in one step."""
+    with replace_file(path, binary=True) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]

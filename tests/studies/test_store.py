@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from msda_analysis import ClassifierFit, VaeFit
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import make_row, read_table
+from msda_analysis.results import read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
 from msda_analysis.studies.workshop import Workshop
 
@@ -18,22 +17,6 @@ PLAN = StudyPlan(
     vae=None, classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=5,
 )  # fmt: skip
 N_CELLS = len(PLAN.cells())
-
-
-@pytest.fixture
-def ran(monkeypatch) -> list[str]:
-    """Cheap runners in place of the real ones, and no drawing; the names of the cells that ran, in order."""
-    log: list[str] = []
-
-    def work(workshop: Workshop, cell, folder: Path):
-        log.append(cell.name)
-        (folder / "model.safetensors").write_text(cell.name)
-        return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
-
-    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
-    monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
-    return log
 
 
 def break_at(monkeypatch, n: int, error: BaseException) -> None:
@@ -199,7 +182,9 @@ def test_the_place_of_the_data_does_not_matter(tmp_path):
 def test_foreign_folders_are_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(ValueError, match=r"thesis is not empty and holds no study; choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"thesis is not empty and holds no study \(it has chapter\.tex\); choose another --out"
+    ):
         run_study(PLAN, tmp_path / "thesis", progress=False)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
     with pytest.raises(ValueError, match=r"chapter\.tex is a file; choose another --out"):
