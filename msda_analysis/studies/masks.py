@@ -16,7 +16,7 @@ from msda_analysis.studies.store import refuse_study
 from msda_analysis.studies.workshop import save_arrays
 
 if TYPE_CHECKING:
-    from msda_analysis.cli import Masks
+    from msda_analysis.commands import Masks
 
 _SHOWN = 12
 

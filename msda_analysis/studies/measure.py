@@ -17,7 +17,7 @@ from msda_analysis.studies.robustness_cells import outcome_rows
 from msda_analysis.studies.store import refuse_study
 
 if TYPE_CHECKING:
-    from msda_analysis.cli import Information, Robustness
+    from msda_analysis.commands import Information, Robustness
 
 
 def measure_information(command: "Information", device: str) -> Path:

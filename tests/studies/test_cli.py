@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msda_analysis.cli import Command, Study, main, run_plan
+from msda_analysis.cli import Command, main, run_plan
+from msda_analysis.commands import Study
 from msda_analysis.figures.information_sections import information_section
 from msda_analysis.figures.robustness_sections import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from test_sharing import NAMES, PLAN
 
-from msda_analysis.cli import Study, main, run_guarded, run_plan
+from msda_analysis.cli import main, run_plan
+from msda_analysis.commands import Study
+from msda_analysis.endings import run_guarded
 from msda_analysis.studies import Store, run
 
 ROOT = Path(run.__file__).parents[2]
