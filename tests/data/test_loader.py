@@ -14,7 +14,8 @@ def numbered(make_dataset):
     """Image i is filled with the value i, so that batches tell which images they hold."""
     dataset = make_dataset(50)
     images = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1).expand(50, 1, 16, 16).contiguous()
-    return replace(dataset, images=images, labels=torch.arange(50), mean=(0.0,), std=(1 / 255,))
+    classes = tuple(map(str, range(50)))
+    return replace(dataset, images=images, labels=torch.arange(50), classes=classes, mean=(0.0,), std=(1 / 255,))
 
 
 def order_of(dataset, batch_size=16, **more):
