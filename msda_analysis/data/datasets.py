@@ -57,8 +57,8 @@ class Dataset:
     def __post_init__(self) -> None:
         check_pixels(self.images)
         if not isinstance(self.labels, Tensor) or self.labels.dtype != torch.int64:
-            kind = getattr(self.labels, "dtype", type(self.labels).__name__)
-            raise TypeError(f"labels: expected an int64 torch.Tensor [n], got {kind}; convert with .to(torch.int64)")
+            got = self.labels.dtype if isinstance(self.labels, Tensor) else type(self.labels).__name__
+            raise TypeError(f"labels: expected an int64 torch.Tensor [n], got {got}; use torch.as_tensor(x).long()")
         check_labels(self.labels, len(self.images), num_classes=len(self.classes))
         check_statistics(self.mean, self.std, self.in_channels)
 

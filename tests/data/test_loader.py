@@ -104,6 +104,17 @@ def test_too_few_images(numbered, n):
         next(iterate_batches(few, 8, seed=0))
 
 
+@pytest.mark.parametrize("size", [(16,), (4, 4, 4)], ids=str)
+def test_flips_and_crops_are_for_pictures(make_dataset, size):
+    images = torch.arange(8 * 16, dtype=torch.uint8).view(8, 1, 16).repeat(1, 1, 4)[..., : int(np.prod(size))]
+    dataset = replace(make_dataset(8), images=images.reshape(8, 1, *size))
+    (batch,) = iterate_batches(dataset, 8, seed=0)
+    assert batch.images.shape == (8, 1, *size)
+    for augment in AUGMENTS[1:]:
+        with pytest.raises(ValueError, match=rf"augment: expected 'none' for images that are not .*got '{augment}'"):
+            next(iterate_batches(dataset, 8, seed=0, augment=augment))
+
+
 @pytest.mark.parametrize(
     "name, shape",
     [("cifar10", (3, 32, 32)), ("imagenet", (3, 512, 512)), ("fashion_mnist", (1, 28, 28)), ("cifar100", (3, 32, 32))],
