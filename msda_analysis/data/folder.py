@@ -166,7 +166,7 @@ def _read_pixels(image: Image.Image) -> np.ndarray:
     # cameras add a preview as a second frame of a JPEG, which PIL then calls MPO
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise ValueError(f"expected one picture, got {image.n_frames} frames; keep one of them")  # type: ignore[attr-defined]
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         image = image.convert("RGBA")  # of palettes and transparent colors, too
         if image.getchannel("A").getextrema() != (255, 255):
