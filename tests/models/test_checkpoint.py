@@ -324,3 +324,10 @@ def test_weights_of_another_kind_are_refused(saved, dtype):
         ValueError, match=rf"network.linear.weight holds {dtype}, expected float16, bfloat16, float32 or"
     ):
         load_checkpoint(saved)
+
+
+def test_a_vae_whose_header_divides_by_zero_is_refused(tmp_path):
+    save_checkpoint(models.create("vae", in_channels=1, seed=0, latent=2), tmp_path / "vae.safetensors")
+    rewrite_header(tmp_path / "vae.safetensors", mean="[0.5]", std="[0.0]")
+    with pytest.raises(ValueError, match=r"header: std: expected a finite number > 0, got 0\.0"):
+        load_checkpoint(tmp_path / "vae.safetensors")
