@@ -10,7 +10,7 @@ import torch
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
 from msda_analysis.information import encode_images, encoder_bounds, vae_information
-from msda_analysis.models import VAE, Normalized, load_checkpoint
+from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
 from msda_analysis.results import Source, make_row, write_table
 from msda_analysis.robustness import evaluate
 from msda_analysis.studies.robustness_cells import outcome_rows
@@ -62,6 +62,7 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
             raise ValueError(
                 f"{path}: expected a classifier that normalizes inside (models.Normalized), got another model"
             )
+        check_classes(model, dataset.classes, str(path))
         outcome = evaluate(
             model, dataset.unit_images(), dataset.labels, command.attacks, command.epsilons, command.norm, command.seed,
             progress=True, mode=command.mode,

@@ -12,7 +12,7 @@ import torch
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
 from msda_analysis.files import replace_file
-from msda_analysis.models import VAE, load_checkpoint
+from msda_analysis.models import VAE, check_classes, load_checkpoint
 from msda_analysis.results import Source
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
@@ -72,9 +72,11 @@ class Workshop:
 
     def load_model(self, cell: Cell) -> torch.nn.Module:
         """The trained model of a finished training cell; a classifier in the memory layout that it was trained in."""
-        model = load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+        path = self.store.cell_folder(cell) / MODEL_FILE
+        model = load_checkpoint(path, self.plan.device)[0]
         if isinstance(model, VAE):
             return model
+        check_classes(model, self.test.classes, str(path))
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -70,12 +70,16 @@ def fit_classifier(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
-        ValueError: labels that do not index dataset.classes, or fewer than two images.
+        ValueError: images without height and width, labels that do not index dataset.classes, or fewer than two images.
 
     Source: Harris et al. 2020 (arXiv 2002.12047).
     """
     settings = settings or ClassifierFit()
     device = torch.device(device)
+    if dataset.images.ndim != 4:
+        raise ValueError(
+            f"dataset: expected images [n, channel, height, width], as every model takes; got {list(dataset.images.shape)}"
+        )
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
