@@ -70,7 +70,7 @@ class FMix(_Family):
 
     Attributes:
         alpha: lambda ~ Beta(alpha, alpha).
-        decay_power: delta of the 1 / f^delta amplitude decay.
+        decay_power: delta of the 1 / f^delta amplitude decay; any finite number above 0.
         max_soft: half-width of the soft edge, as a share of the pixels, in [0, 0.5]; 0 gives masks of zeros and ones.
         spectrum: "isotropic", Re(IFFT(f^-delta Z)) as the paper describes; or "released", what the released code
             samples: only the bins 0 and +-1 along the last axis.
