@@ -128,14 +128,18 @@ def test_masks_keep_lambda_at_any_decay(spectrum, size, decay_power):
 def test_fields_that_are_not_finite_are_refused():
     noise = torch.zeros(3, 8, 5, 2)
     noise[2, 1, 1, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"fields made from this noise: expected finite values, got \d+ NaN .* \(2, 0, 0\)"):
+    with pytest.raises(
+        ValueError, match=r"fields made from this noise: expected finite values, got \d+ NaN .* \(2, 0, 0\)"
+    ):
         fourier.grey_images(noise, (8, 8), 3.0, "isotropic")
     grey = torch.tensor([[0.0, 1.0], [float("inf"), 0.0]])
     with pytest.raises(ValueError, match=r"grey: expected finite values, got 1 NaN or infinite, the first at \(1, 0\)"):
         fourier.binarize(grey, torch.zeros(2))
     for bad in (float("nan"), float("inf")):
         fields = np.array([[0.0, 1.0], [1.0, bad]], np.float32)
-        with pytest.raises(ValueError, match=r"fields: expected finite values and differences, got a span of .* in row 1"):
+        with pytest.raises(
+            ValueError, match=r"fields: expected finite values and differences, got a span of .* in row 1"
+        ):
             fourier_cpu.keep_brightest(fields, np.array([1, 1]), np.empty_like(fields), fourier_cpu.Workspace())
 
 

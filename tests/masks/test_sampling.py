@@ -88,7 +88,7 @@ def test_no_global_generator_is_touched():
     assert random.getstate() == before[2]
 
 
-@pytest.mark.parametrize("family", [MixUp, CutMix, FMix])
+@pytest.mark.parametrize("family", [MixUp, FMix])
 def test_per_batch_gives_one_mask_and_one_lambda(family):
     batch = draw(family(per_batch=True), 5)
     assert batch.masks.shape == (5, 1, 8, 8)
