@@ -276,9 +276,10 @@ class TurnsCollate:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("workers", [0, 1, 3, 4])
 def test_turns_count_over_loader_workers(workers):
-    pictures = (torch.rand(24, 1, 8, 8, generator=stream(0, "images")) < 0.5).float()
-    dataset = TensorDataset(pictures, torch.zeros(24, dtype=torch.int64))
-    loader = DataLoader(dataset, batch_size=4, num_workers=workers, collate_fn=TurnsCollate())
+    pictures = (torch.rand(48, 1, 8, 8, generator=stream(0, "images")) < 0.5).float()
+    dataset = TensorDataset(pictures, torch.zeros(48, dtype=torch.int64))
+    seeded = torch.Generator().manual_seed(1)
+    loader = DataLoader(dataset, 8, num_workers=workers, collate_fn=TurnsCollate(), generator=seeded)
     assert [list(loader) for _ in range(2)] == [[False, True] * 3] * 2
 
 

@@ -88,6 +88,18 @@ def test_no_global_generator_is_touched():
     assert random.getstate() == before[2]
 
 
+@pytest.mark.parametrize("max_soft", [0.0, 0.2])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_isotropic_masks_keep_the_nearest_count(device, max_soft):
+    family = FMix(max_soft=max_soft)
+    if device == "meta":  # stands for a GPU: no coins are made there either
+        assert sampling._round_up(family, 4, 3, torch.device(device)) is None
+        return
+    batch = draw(family, 2000, (7, 7))
+    for kept in (batch.masks.double().sum((1, 2, 3)), batch.lam.double() * 49):
+        assert float((kept - batch.drawn_lam.double() * 49).abs().max()) < 0.5 + 1e-4
+
+
 @pytest.mark.parametrize("family", [MixUp, FMix])
 def test_per_batch_gives_one_mask_and_one_lambda(family):
     batch = draw(family(per_batch=True), 5)
