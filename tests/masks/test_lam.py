@@ -5,8 +5,9 @@ import torch
 from scipy import stats
 
 from msda_analysis import CutMix, FMix, MixUp, sample_masks
+from msda_analysis.masks import lam
 from msda_analysis.masks.lam import draw_lam
-from msda_analysis.rng import stream
+from msda_analysis.rng import philox_uniforms, stream
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
@@ -48,3 +49,12 @@ def test_a_reformulated_cutmix_with_nominal_weights_has_the_shifted_beta(alpha, 
     drawn = torch.cat([sample_masks(family, n, (4, 4), generator=key).drawn_lam for _ in range(4000 // n)])
     assert stats.kstest(drawn.double().numpy(), stats.beta(alpha + 1, alpha).cdf).pvalue > 1e-4
     assert stats.kstest(drawn.double().numpy(), stats.beta(alpha, alpha).cdf).pvalue < 1e-10
+
+
+@pytest.mark.parametrize("family", [FMix(), FMix(reformulate=True), CutMix(reformulate=True)], ids=repr)
+def test_lambda_of_a_device_has_the_law_of_the_host(family, monkeypatch):
+    """At alpha = 1 a GPU makes lambda from uniform numbers of its own."""
+    monkeypatch.setattr(lam, "draw_uniforms", lambda key, n, count, device: philox_uniforms(key, n, count))
+    drawn = lam.lam_on_device(family, 20_000, 3, torch.device("meta")).numpy()
+    first = 2 if family == FMix(reformulate=True) else 1
+    assert stats.kstest(drawn, stats.beta(first, 1).cdf).pvalue > 1e-4

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from msda_analysis import ClassifierFit, FMix, VaeFit, fit_classifier
+from msda_analysis.data import iterate_batches
 from msda_analysis.mixing import Mixed
 from msda_analysis.training import PAPER_CLASSIFIER_FIT, PAPER_VAE_FIT
 from msda_analysis.training.fit_classifier import cross_entropy
@@ -187,3 +188,25 @@ def test_momentum_is_nesterovs_unless_told_otherwise(make_dataset, monkeypatch, 
     monkeypatch.setattr(module, "train", lambda model, optimizer, *a, **k: seen.append(optimizer))
     fit_classifier(make_dataset(8), None, replace(settings, model="small_cnn"))
     assert [group["nesterov"] for group in seen[0].param_groups] == [nesterov] * len(seen[0].param_groups)
+
+
+def test_the_loop_is_the_loop_written_out(make_dataset):
+    """Rates within an epoch, fresh gradients, each batch once: against a few lines by hand."""
+    dataset, fit = make_dataset(24), ClassifierFit(epochs=2, batch_size=8, lr=0.05, schedule="cosine")
+    found, expected = (nn.Sequential(nn.Flatten(), nn.Linear(256, 3)) for _ in range(2))
+    for net in (found, expected):
+        nn.init.zeros_(net[1].weight)
+        nn.init.zeros_(net[1].bias)
+    optimizer = torch.optim.SGD(found.parameters(), lr=1.0)
+    history = train(found, optimizer, dataset, None, settings=fit, compute_loss=cross_entropy, seed=3)
+    for epoch in range(2):
+        losses = []
+        for batch in iterate_batches(dataset, 8, seed=3, epoch=epoch):
+            loss = nn.functional.cross_entropy(expected(batch.images), batch.labels)
+            for weight, slope in zip(
+                expected.parameters(), torch.autograd.grad(loss, list(expected.parameters())), strict=True
+            ):
+                weight.data -= 0.05 * lr_factor(fit, epoch + batch.step / 3) * slope
+            losses.append(float(loss.detach()))
+        assert history.epochs[epoch]["loss"] == pytest.approx(sum(losses) / 3, rel=1e-5)
+    torch.testing.assert_close(found[1].weight, expected[1].weight, rtol=1e-5, atol=1e-7)
