@@ -280,8 +280,8 @@ class MixTransform:
         return mixed.images, mixed.soft_labels(self.num_classes)
 
     def __getstate__(self) -> dict[str, object]:
-        """For workers that are spawned, where torch.distributed is not initialized."""
-        return {**self.__dict__, "rank": process_rank() if self.rank is None else self.rank}
+        """Gives the rank to workers that are spawned, where torch.distributed is not initialized."""
+        return {**self.__dict__, "rank": process_rank() or None if self.rank is None else self.rank}
 
     def __repr__(self) -> str:
         return f"MixTransform({self.family!r}, num_classes={self.num_classes}, seed={self.seed}, p={self.p})"

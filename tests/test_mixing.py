@@ -301,9 +301,11 @@ def test_ranks_draw_differently_from_one_seed(monkeypatch):
     first, second = transformed(rank=1), transformed(rank=2)
     assert torch.equal(alone, transformed(rank=0)) and torch.equal(first, transformed(rank=1))
     assert not any(torch.equal(*pair) for pair in ((alone, first), (alone, second), (first, second)))
+    early = pickle.dumps(MixTransform(FMix(), 10))  # before processes know their rank
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 2)
     assert torch.equal(transformed(), second) and torch.equal(transformed(rank=1), first)
+    assert torch.equal(pickle.loads(early)(images_of(), labels_of())[0], second)
     spawned = pickle.dumps(MixTransform(FMix(), 10))
     monkeypatch.undo()
     assert torch.equal(pickle.loads(spawned)(images_of(), labels_of())[0], second)
