@@ -7,9 +7,9 @@ import pandas as pd
 
 from msda_analysis.audit import audit_rows, audit_table, known_subjects, released_versus_paper, subject_from_path
 from msda_analysis.environment import describe_environment
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
-from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.results import Source, to_rows, write_table
 
 
 def write_audit(
@@ -54,8 +54,9 @@ def _long_rows(findings: list[dict], n_masks: int, seed: int) -> list[dict]:
     for finding in findings:
         source = Source("audit", finding["subject"], "probe images", "", finding["subject"], seed, {"n_masks": n_masks})
         value = float("nan") if finding["value"] is None else finding["value"]
-        words = (f"{finding['verdict']}: {finding['answer']}", *filter(None, (finding["fault"], finding["note"])))
-        rows.append(make_row(source, f"audit_{finding['check']}", Estimate(value, "", n=n_masks, warnings=words)))
+        words = tuple(filter(None, (finding["answer"], finding["fault"], finding["note"])))
+        estimate = Estimate(value, "", n=n_masks, warnings=words)
+        rows += to_rows(source, [Measured(f"audit_{finding['check']}", estimate, verdict=finding["verdict"])])
     return rows
 
 
