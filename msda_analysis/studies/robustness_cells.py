@@ -69,7 +69,7 @@ def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     for need in cell.needs:
         path = workshop.store.cell_folder(need) / _OUTCOME
         outcomes.setdefault(need.augmentation, []).append(_load_outcome(path, spec, need.seed))
-    table = robustness.compare(outcomes, seed=cell.seed)
+    table = robustness.compare(outcomes)
     rows = _curve_rows(workshop, cell, outcomes)
     for entry in table.to_dict("records"):
         source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
@@ -207,7 +207,7 @@ def _perturb(
 
 
 def _winner(entry: dict) -> str:
-    return "undecided" if entry["verdict"] == "undecided" else entry[entry["verdict"]]
+    return entry.get(entry["verdict"], entry["verdict"])
 
 
 def _save_outcome(outcome: Outcome, path: Path) -> None:
