@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Bound = Literal["upper", "lower"] | None
-#: Warning of an interval that comes from a single training run.
-ONE_SEED = "one training seed: the interval leaves out variation between runs"
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,11 @@ def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     limits = [limit for section in made for limit in section.limits]
     if not table["augmentation"].any():
         return limits  # nothing was trained, and the limits below speak of training seeds
-    counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
+    # masks are not trained, and a comparison of two augmentations is no run of its own
+    is_run = (
+        (table["status"] == "ok") & (table["model"] != "") & ~table["augmentation"].str.contains(" - ", regex=False)
+    )
+    counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
     few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])
     return [*limits, *few, captions.SEEDS_LIMIT]

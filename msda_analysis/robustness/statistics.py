@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
-from msda_analysis.estimate import ONE_SEED, Estimate
+from msda_analysis.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from msda_analysis.robustness.outcome import Outcome
 
+#: What an interval from a single run leaves out.
+ONE_SEED = "one training seed: the interval leaves out variation between runs"
 #: The verdict where a side has a single training run, however small the p-value: runs differ, and nobody saw by how much.
 ONE_RUN = "undecided (one run)"
 #: bool [image] or [training seed, image]
@@ -130,9 +132,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def compare(
-    outcomes: Mapping[str, Sequence["Outcome"]], *, level: float = 0.05
-) -> "pd.DataFrame":
+def compare(outcomes: Mapping[str, Sequence["Outcome"]], *, level: float = 0.05) -> "pd.DataFrame":
     """Who is more robust than whom, at which budget, with what confidence: one row per pair, attack and budget.
 
     Columns: attack, norm, epsilon, metric, a, b, value (accuracy of a minus that of b), low, high (95 %, uncorrected; see
