@@ -128,14 +128,14 @@ def describe_comparisons(comparisons: Sequence[Comparison], reference: str = "ba
         group = [one for one in comparisons if one.subject == subject]
         against = [one for one in group if one.reference == reference]
         direct = [one for one in group if one.reference != reference]
-        warnings = dict.fromkeys(text for one in group if one.difference for text in one.difference.warnings)
+        warnings = dict.fromkeys(text for one in against if one.difference for text in one.difference.warnings)
         ending = "".join(f" ({text})" for text in warnings)
         if against:
             clauses = [_clause(label_of(one.augmentation), one) for one in against]
             lines.append(f"{subject}, against {label_of(reference)}: {_join(clauses, against)}{ending}.")
         if direct:
             clauses = [f"against {label_of(one.reference)} {_clause('it', one)}" for one in direct]
-            lines.append(f"{subject}, MixUp against each masking family: {_join(clauses, direct)}{ending}.")
+            lines.append(f"{subject}, MixUp against each masking family: {_join(clauses, direct)}.")
     return lines
 
 
@@ -200,7 +200,7 @@ def read_difference(row: dict, sign: int = 1) -> Estimate:
     """A tested difference of the table, or its negative; without an interval where a side had one training run."""
     value, unit, n = sign * float(row["value"]), str(row["unit"]), int(row["n"])
     if is_one_run(row["note"]):
-        return Estimate(value, unit, n=n)
+        return Estimate(value, unit)
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     return Estimate(value, unit, low, high, n)
 
@@ -224,7 +224,11 @@ def _clause(name: str, one: Comparison) -> str:
 
 def _join(clauses: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """Clauses with the number of seeds: once at the end where all share it, else with each; images are told elsewhere."""
-    counts = [one.difference.n if one.difference and one.p_value is not None else 0 for one in comparisons]
+    tested = [one.p_value is None and one.p_holm is not None for one in comparisons]  # by the study: n counts images
+    counts = [
+        one.difference.n if one.difference and not by_study else 0
+        for one, by_study in zip(comparisons, tested, strict=True)
+    ]
     if len(set(counts)) == 1:
         return "; ".join(clauses) + (f" ({counts[0]} seeds)" if counts[0] > 1 else "")
     noted = [f"{text} ({count} seeds)" if count > 1 else text for text, count in zip(clauses, counts, strict=True)]

@@ -179,7 +179,7 @@ def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], word
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
         missing += findings.why_not_compared(rows, subject)
         by_study = curve_findings.tested_accuracies(part, attack, epsilon, subject)
-        tested += by_study
+        tested += [one for one in by_study if one.reference == "baseline"]  # whole curves tell of the other pairs
         made += [] if by_study else compare_seeds(rows, subject)
     return [*missing, *describe_comparisons([*correct(made), *tested])]
 

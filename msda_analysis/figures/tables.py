@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.files import Provenance, write_bytes
+from msda_analysis.figures.files import Provenance, write_bytes, write_csv
 from msda_analysis.figures.metrics import Table, attack_label, metric_of
 from msda_analysis.figures.plots import attacks_of, with_norm
 from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations
-from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,8 +79,7 @@ class ResultTable:
         Raises:
             OSError: the disk is full or the folder cannot be written; older files are kept.
         """
-        with replace_file(folder / f"{self.name}.csv") as file:
-            self.frame().to_csv(file, index=False, lineterminator="\n")
+        write_csv(self.frame(), folder / f"{self.name}.csv")
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
 
 
@@ -178,7 +176,7 @@ def format_cell(cell: Cell) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text safe in LaTeX; the two mutual informations, epsilon and the plus-minus sign become math."""
+    """Text safe in LaTeX; the two mutual informations, epsilon, minus and other signs become math."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                **{letter: "\\" + letter for letter in "&%$#_{}"}}  # fmt: skip
     safe = "".join(special.get(letter, letter) for letter in text)
@@ -192,6 +190,14 @@ _MATH = {
     r"I(Z\_A; X)": r"$I(Z_A; X)$",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{EN DASH}": "--",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{GREEK SMALL LETTER EPSILON}": r"$\epsilon$",
+    "<": "$<$",
+    ">": "$>$",
+    "|": r"$|$",
 }
 
 
@@ -256,7 +262,8 @@ def _norm_word(norm: str) -> str:
 
 
 def _latex_line(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """One row; the line break before it would take a leading bracket or star for its own argument."""
+    return " & ".join(f"{{}}{cell}" if cell.startswith(("[", "*")) else cell for cell in cells) + r" \\"
 
 
 def _latex_cell(cell: Cell) -> str:
