@@ -13,7 +13,15 @@ from PIL import Image
 from msda_analysis.figures import captions
 from msda_analysis.figures.files import Provenance, open_study, save_figure, write_bytes
 from msda_analysis.figures.panels import draw_dots
-from msda_analysis.figures.report import _limits, describe_duration, find_missing, flatten, mark_math, write_report
+from msda_analysis.figures.report import (
+    _describe_runs,
+    _limits,
+    describe_duration,
+    find_missing,
+    flatten,
+    mark_math,
+    write_report,
+)
 from msda_analysis.figures.section import Section
 from msda_analysis.figures.sections import SECTIONS
 from msda_analysis.results import read_table, write_table
@@ -185,6 +193,13 @@ def test_nothing_stands_on_the_page_from_memory(page, report):
     assert "unverified" not in shown and "from memory" not in shown and "78.05" not in shown
     assert "which of the two the published fmix results were made with is not known" in shown
     assert not list((report.parent / "tables").glob("published*"))
+
+
+def test_the_law_of_published_classifiers_is_not_guessed(full_table):
+    for is_published, law in ((False, "isotropic"), (True, "not known")):
+        runs = {run[:2]: run[2] for run in _describe_runs(full_table, is_published=is_published)}
+        assert runs["small_cnn, cifar10", "FMix (isotropic)"] == law and runs["small_cnn, cifar10", "MixUp"] == ""
+        assert runs["masks, cifar10", "FMix (isotropic)"] == "isotropic"
 
 
 def test_a_single_seed_of_masks_or_of_pairs_is_no_single_run(write_study, tmp_path):
