@@ -101,7 +101,8 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
     for name, side in (("values_a", a), ("values_b", b)):
         if side.ndim != 2:
             raise ValueError(f"{name}: expected numbers [training seed, image], got shape {side.shape}")
-    _check_same_images(a, b)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"values_b: expected the same {a.shape[1]} images as values_a, got {b.shape[1]}")
     check_count("images", a.shape[1], minimum=2)
     parts = [(side.mean(1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b) if len(side) > 1]
     parts.append(((a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1], a.shape[1] - 1))
@@ -228,11 +229,6 @@ def _as_matrix(survived: Survived, name: str) -> np.ndarray:
     if array.dtype != bool or array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"{name}: expected bool [image] or [training seed, image], got {array.dtype} {array.shape}")
     return array.reshape(-1, array.shape[-1])
-
-
-def _check_same_images(a: np.ndarray, b: np.ndarray) -> None:
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"survived_b: expected the same {a.shape[1]} images as survived_a, got {b.shape[1]}")
 
 
 def _difference_row(a: np.ndarray, b: np.ndarray) -> dict[str, object]:

@@ -203,7 +203,7 @@ def test_errors():
         mcnemar(a.float(), a)
     with pytest.raises(ValueError, match=r"survived_b: expected bool \[image\] as survived_a"):
         mcnemar(a, a[:5])
-    with pytest.raises(ValueError, match="survived_b: expected the same 10 images"):
+    with pytest.raises(ValueError, match="values_b: expected the same 10 images"):
         nested_difference(a[None].numpy(), a[None, :5].numpy())
     with pytest.raises(ValueError, match=r"values_a: expected numbers \[training seed, image\], got shape \(10,\)"):
         nested_difference(a.numpy(), a.numpy())
