@@ -264,11 +264,11 @@ def test_tick_labels_of_budgets_do_not_collide(full_table, scale):
     assert all(len(ax.get_xticks()) > 2 for ax in figure.axes if ax.axison)
 
 
-def test_tick_labels_of_long_numbers_do_not_collide(full_table):
-    """Values that differ in the fourth decimal, as those of a bound at its ceiling."""
+def test_tick_labels_of_long_numbers_keep_apart(full_table):
+    """Values that differ late, as those of a bound at its ceiling."""
     rows = select_rows(full_table, "rate")
-    close = rows.assign(**{name: 8.51 + 1e-4 * (rows[name] - 45) for name in ("value", "low", "high")})
-    figure, _ = panels.draw_dots(
-        pd.concat([close.assign(metric=metric) for metric in ("rate", "mse", "info_nce")]), ("rate", "mse", "info_nce")
-    )
-    assert_ticks_are_apart(figure)
+    values = np.linspace(8.5049, 8.5159, len(rows))
+    close = [rows.assign(metric=name, value=values, low=values, high=values) for name in ("rate", "mse", "info_nce")]
+    figure, _ = panels.draw_dots(pd.concat(close), ("rate", "mse", "info_nce"))
+    ticks = boxes(figure)["ticks"][0]
+    assert len(ticks) > 1 and all(right.x0 - left.x1 > 9 for left, right in itertools.pairwise(ticks))
