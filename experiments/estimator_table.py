@@ -13,7 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from msda_analysis.cli import Common, command_line, run_guarded
+from msda_analysis.cli import command_line
+from msda_analysis.commands import Common
+from msda_analysis.endings import run_guarded
 from msda_analysis.information import METHODS
 from msda_analysis.studies.estimators import EstimatorPlan, write_estimator_table
 
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(write_estimator_table(make_plan(settings), settings.out, command=command_line()))
         return 0
 
-    return run_guarded(run, settings.threads)
+    return run_guarded(run, settings.threads, settings.out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import tyro
 
-from msda_analysis.cli import Experiment, run_plan, usable_device
+from msda_analysis.cli import run_plan, usable_device
+from msda_analysis.commands import Experiment
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
 

@@ -15,7 +15,8 @@ from typing import Literal
 
 import tyro
 
-from msda_analysis.cli import Experiment, run_plan, usable_device
+from msda_analysis.cli import run_plan, usable_device
+from msda_analysis.commands import Experiment
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, VaeFit
 

@@ -1,7 +1,7 @@
 """Argument checks: the one place that words such errors (which argument, what was expected, what came, what to do)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -71,6 +71,40 @@ def check_image_batch(images: Tensor, *, minimum: int = 1, name: str = "images")
         raise ValueError(f"{name}: expected no empty axis, got shape {tuple(images.shape)}")
 
 
+def check_pixels(images: Tensor, *, name: str = "images") -> None:
+    """Raise unless `images` is a uint8 batch [n, channel, 1 to 3 lengths]; n may be 0."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"{name}: expected a uint8 torch.Tensor, got {type(images).__name__}; use torch.from_numpy")
+    if images.dtype != torch.uint8:
+        raise TypeError(
+            f"{name}: expected uint8 pixels in 0..255, got {images.dtype}; "
+            f"convert with (x * 255).round().to(torch.uint8) from [0, 1], or x.round().to(torch.uint8) from 0..255"
+        )
+    if images.ndim not in (3, 4, 5) or 0 in images.shape[1:]:
+        raise ValueError(
+            f"{name}: expected [n, channel, *size] with one to three lengths of at least 1, got {list(images.shape)}"
+        )
+
+
+def check_sides(images: Tensor, minimum: int, *, model: str) -> None:
+    """Raise ValueError unless `images` is [n, channel, height, width] with sides of at least `minimum` pixels."""
+    if images.ndim != 4 or min(images.shape[2:]) < minimum:
+        raise ValueError(
+            f"images: {model} expects [n, channel, height, width] with at least {minimum} pixels on each side, "
+            f"got {list(images.shape)}; enlarge the images, or take another model"
+        )
+
+
+def check_statistics(mean: Sequence[float], std: Sequence[float], channels: int | None = None) -> None:
+    """Raise ValueError unless mean and std hold one finite number per channel each, and every std is above zero."""
+    if len(mean) != len(std) or len(mean) != (channels or len(mean) or 1):
+        wanted = f", {channels} as the images [n, channel, *size] have" if channels else ""
+        raise ValueError(f"mean, std: expected one number per channel in each{wanted}, got {len(mean)} and {len(std)}")
+    for value in std:
+        check_positive("std", value)
+    check_finite("mean", torch.tensor(mean, device="cpu"))
+
+
 def check_unit_range(name: str, images: Tensor) -> None:
     """Raise ValueError unless every value lies in [0, 1]."""
     check_finite(name, images)
@@ -78,7 +112,7 @@ def check_unit_range(name: str, images: Tensor) -> None:
     if low < 0 or high > 1:
         raise ValueError(
             f"{name}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]; "
-            "give raw pixels divided by 255, the model normalises inside"
+            "give raw pixels divided by 255 and not normalized"
         )
 
 

@@ -1,4 +1,4 @@
-"""Estimate: a number that never travels without its unit, its interval and what kind of bound it is."""
+"""A number that never travels without its unit, its interval, its kind of bound, and what it is a number of."""
 
 import math
 from collections.abc import Sequence
@@ -35,6 +35,35 @@ class Estimate:
         interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
         kind = "" if self.bound is None else f" ({self.bound} bound)"
         return f"{self.value:.4g} {self.unit}{interval}, n = {self.n}{kind}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An estimate and what it is an estimate of: the one form from the function that measures to the table.
+
+    Attributes:
+        metric: what was measured, such as "rate" or "robust_accuracy".
+        estimate: the number.
+        attack: under which attack.
+        norm: of the budget epsilon, "linf" or "l2".
+        epsilon: budget, in [0, 1] pixel units.
+        x: position on a curve that is not a budget: a frequency, an epoch, a depth.
+        label: what else tells it apart, in a word or two: a layer, a case, a question asked.
+        reference: what the number is a difference from, or is held against: an augmentation, "shuffled".
+        p_value: two-sided, corrected for all comparisons it belongs to.
+        verdict: what was decided by it, in a word, such as "pass", "fail", "undecided" or who wins.
+    """
+
+    metric: str
+    estimate: Estimate
+    attack: str = ""
+    norm: str = ""
+    epsilon: float | None = None
+    x: float | None = None
+    label: str = ""
+    reference: str = ""
+    p_value: float | None = None
+    verdict: str = ""
 
 
 def mean_estimate(values: Sequence[float], unit: str, *, bound: Bound = None, warnings: Sequence[str] = ()) -> Estimate:

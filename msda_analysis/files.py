@@ -1,11 +1,17 @@
 """Writing files so that an interruption leaves the old one or the new one, never half of either."""
 
+import errno
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.part|\.DS_Store|Thumbs\.db|desktop\.ini")
 
 
 @contextmanager
@@ -14,6 +20,9 @@ def replace_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file; its folder is made where it is missing.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; then the message names file and sizes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,6 +30,10 @@ def replace_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in _NO_ROOM and error.filename in (None, str(temporary)):
+            raise _name_file(error, path, temporary) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)  # still there only after a failure
 
@@ -37,3 +50,15 @@ def replace_file(path: str | os.PathLike[str], *, binary: bool = False) -> Itera
         yield file
         file.flush()
         os.fsync(file.fileno())  # the content is on the disk before the name points to it
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is nobody's content: what a killed replace_path left, or what a file browser puts everywhere."""
+    return _LEFT_OVER.fullmatch(path.name) is not None
+
+
+def _name_file(error: OSError, path: Path, temporary: Path) -> OSError:
+    """The same error with the file that did not fit; the system's own names none when a write fails."""
+    written = temporary.stat().st_size if temporary.exists() else 0
+    free = shutil.disk_usage(path.parent).free
+    return OSError(error.errno, f"{error.strerror} ({written} bytes written, {free} bytes free)", str(path))

@@ -8,12 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from msda_analysis.checks import check_finite, check_image_batch, check_in_range, check_labels
+from msda_analysis.checks import (
+    check_choice,
+    check_count,
+    check_finite,
+    check_image_batch,
+    check_in_range,
+    check_labels,
+)
 from msda_analysis.masks.blocks import empty_on_cpu
 from msda_analysis.masks.draws import has_triton
 from msda_analysis.masks.families import Alternate, Family, check_family
 from msda_analysis.masks.sampling import sample_masks
-from msda_analysis.rng import derive_key, generator_from_key, take_key
+from msda_analysis.rng import batch_number, derive_key, generator_from_key, process_rank, take_key
 
 _THREADED_VALUES = 1 << 15  # from here on torch shares an operation out between its threads
 _BLOCK_VALUES = 1 << 20  # values mixed at once: a block of partners stays in the cache
@@ -59,17 +66,21 @@ def mix(
     *,
     generator: torch.Generator,
     step: int | None = None,
+    spatial: int | None = None,
     validate: bool | None = None,
     out: Tensor | None = None,
 ) -> Mixed:
     """Mix a batch with a permutation of itself.
 
     Args:
-        images: [n, channel, *size] float, n >= 2, one to three spatial axes; left as they are.
+        images: [n, channel, *size] float, n >= 2, one to three spatial axes; left as they are. The mixed images have
+            their memory format, channels_last too.
         labels: int64 [n] or float [n, classes].
         family: MixUp(), CutMix(), FMix() or Alternate(...).
         generator: source of lambda, masks and pairs; advanced by a fixed amount.
         step: position in the run, which decides whose turn it is in an Alternate.
+        spatial: how many last axes a mask spans; None for all but the first two. Video [n, time, channel, height,
+            width] with spatial=2 gets one mask per video, the same over all its frames and channels.
         validate: look for NaN and infinite values; None does so on a CPU only, because a GPU would have to wait.
         out: buffer for the mixed images, see blend().
 
@@ -78,16 +89,18 @@ def mix(
 
     Raises:
         TypeError: images or labels of the wrong type or dtype.
-        ValueError: wrong rank, fewer than two images, as many labels as images expected, non-finite values, or a bad `out`.
+        ValueError: wrong rank, fewer than two images, as many labels as images expected, non-finite values, a bad
+            `out`, or five axes of which the third has 1, 3 or 4 entries, as colors of a video would, without `spatial`.
 
     Source: Zhang et al. 2018 (arXiv 1710.09412); Yun et al. 2019 (arXiv 1905.04899); Harris et al. 2020 (2002.12047).
     """
     check_family(family)
     check_image_batch(images, minimum=2)
     check_labels(labels, images.shape[0])
+    size = _spatial_size(images, spatial)
     if validate is None:
         validate = images.device.type == "cpu"
-    n, size = images.shape[0], tuple(images.shape[2:])
+    n = images.shape[0]
     pairs = generator_from_key(derive_key(take_key(generator), "pairs"))
     permutation = torch.randperm(n, generator=pairs).to(images.device, non_blocking=True)
     batch = sample_masks(family, n, size, generator=generator, device=images.device, step=step)
@@ -95,6 +108,21 @@ def mix(
     if not is_finite:  # every image is in the mix, so a bad value cannot hide; large finite ones may have overflowed
         check_finite("images", images)
     return Mixed(mixed, labels, labels[permutation], batch.lam, permutation)
+
+
+def _spatial_size(images: Tensor, spatial: int | None) -> tuple[int, ...]:
+    """Lengths of the axes that a mask spans."""
+    if spatial is not None:
+        check_count("spatial", spatial)
+        check_choice("spatial", spatial, range(1, images.ndim - 1))
+        return tuple(images.shape[-spatial:])
+    if images.ndim == 5 and images.shape[2] in (1, 3, 4):
+        raise ValueError(
+            f"images: shape {tuple(images.shape)} may be videos [n, time, channel, height, width] or volumes "
+            "[n, channel, depth, height, width]; give spatial=2 for one mask over height and width for each video, or "
+            "spatial=3 for masks over depth, height and width"
+        )
+    return tuple(images.shape[2:])
 
 
 def blend(images: Tensor, permutation: Tensor, masks: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -105,14 +133,14 @@ def blend(images: Tensor, permutation: Tensor, masks: Tensor, *, out: Tensor | N
     pass takes a compiler: torch.compile of torch.lerp(images[permutation], images, masks).
 
     Args:
-        images: [n, channel, *size].
+        images: [n, channel, *size]; the result has their memory format.
         permutation: [n] int64.
-        masks: [n, 1, *size] in [0, 1].
+        masks: [n, 1, *size] in [0, 1]; where images have more axes, those before `size` share a mask.
         out: where to write, like the images but other memory. Using one buffer again saves the system's work of
             handing out fresh memory, which for large batches costs as much as mixing.
 
     Raises:
-        ValueError: `out` differs from the images in shape, dtype or device, is not contiguous, or is the images.
+        ValueError: `out` differs from the images in shape, dtype, device or memory format, or is the images.
     """
     return _blend(images, permutation, masks, out, look=False)[0]
 
@@ -121,8 +149,17 @@ def _blend(
     images: Tensor, permutation: Tensor, masks: Tensor, out: Tensor | None, *, look: bool
 ) -> tuple[Tensor, bool]:
     """The mixed batch, and whether it is finite (where asked to look)."""
+    layout = _memory_format(images)
     if out is not None:
-        _check_out(out, images)
+        _check_out(out, images, layout)
+    if layout != torch.contiguous_format:
+        mixed, is_finite = _blend(images.contiguous(), permutation, masks, None, look=look)
+        return (mixed.contiguous(memory_format=layout) if out is None else out.copy_(mixed)), is_finite
+    if masks.ndim < images.ndim:
+        last = images.ndim - masks.ndim + 1  # of the axes that share a mask
+        flat = None if out is None else out.flatten(1, last)
+        mixed, is_finite = _blend(images.flatten(1, last), permutation, masks, flat, look=look)
+        return (mixed.view(images.shape) if out is None else out), is_finite
     masks = masks.to(images.dtype)
     if images.device.type == "cpu" and not images.requires_grad:
         mixed = empty_on_cpu(*images.shape, dtype=images.dtype) if out is None else out
@@ -136,11 +173,24 @@ def _blend(
     return mixed, not look or math.isfinite(float(mixed.detach().sum()))
 
 
-def _check_out(out: Tensor, images: Tensor) -> None:
+def _memory_format(images: Tensor) -> torch.memory_format:
+    """channels_last or channels_last_3d where the images lie so and not otherwise too."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if (
+        images.ndim in formats
+        and not images.is_contiguous()
+        and images.is_contiguous(memory_format=formats[images.ndim])
+    ):
+        return formats[images.ndim]
+    return torch.contiguous_format
+
+
+def _check_out(out: Tensor, images: Tensor, layout: torch.memory_format) -> None:
     same = (out.shape, out.dtype, out.device) == (images.shape, images.dtype, images.device)
-    if not same or not out.is_contiguous():
+    if not same or not out.is_contiguous(memory_format=layout):
+        name = {torch.contiguous_format: "contiguous"}.get(layout, "channels-last")
         raise ValueError(
-            f"out: expected a contiguous {images.dtype} tensor of shape {tuple(images.shape)} on {images.device}, got "
+            f"out: expected a {name} {images.dtype} tensor of shape {tuple(images.shape)} on {images.device}, got "
             f"{out.dtype} of shape {tuple(out.shape)} on {out.device}; make one with torch.empty_like(images)"
         )
     if out.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
@@ -179,22 +229,38 @@ class MixTransform:
 
     Works in the training loop or in a collate function. It owns its random stream: the k-th call gives the same
     result whatever else ran, and in DataLoader workers the worker's own seed joins in, so no two workers and no two
-    epochs repeat each other.
+    epochs repeat each other. Processes of different rank draw differently from one seed.
 
     Args:
-        family: MixUp(), CutMix(), FMix() or Alternate(...).
+        family: MixUp(), CutMix(), FMix() or Alternate(...), whose turns count over the workers of a DataLoader.
         num_classes: number of classes.
         seed: seed of the stream.
         p: probability of mixing a batch, in [0, 1]; other batches only get soft labels.
+        rank: of this process; None takes torch.distributed's, 0 where that is not initialized. DataLoader workers
+            have the rank of the process that they serve.
+        spatial: see mix(): 2 for video [n, time, channel, height, width], one mask per video.
 
     Raises:
-        TypeError, ValueError: as mix(); integer labels out of range; p outside [0, 1].
+        TypeError, ValueError: as mix(); integer labels out of range; num_classes below 1; p outside [0, 1].
     """
 
-    def __init__(self, family: Family | Alternate, num_classes: int, *, seed: int = 0, p: float = 1.0):
+    def __init__(
+        self,
+        family: Family | Alternate,
+        num_classes: int,
+        *,
+        seed: int = 0,
+        p: float = 1.0,
+        rank: int | None = None,
+        spatial: int | None = None,
+    ):
         check_family(family)
+        check_count("num_classes", num_classes)
         check_in_range("p", p, 0.0, 1.0)
+        if rank is not None:
+            check_count("rank", rank, minimum=0)
         self.family, self.num_classes, self.seed, self.p = family, num_classes, seed, p
+        self.rank, self.spatial = rank, spatial
         self.calls = 0
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,12 +269,19 @@ class MixTransform:
         check_labels(labels, images.shape[0], num_classes=self.num_classes if images.device.type == "cpu" else None)
         worker = torch.utils.data.get_worker_info()
         place = (0, 0) if worker is None else (worker.id + 1, worker.seed)
+        rank = process_rank() if self.rank is None else self.rank
+        if rank:
+            place = (*place, "rank", rank)
         generator = generator_from_key(derive_key(self.seed, "transform", *place, self.calls))
-        step, self.calls = self.calls, self.calls + 1
+        step, self.calls = batch_number(self.calls), self.calls + 1
         if self.p < 1 and float(torch.rand((), generator=generator)) >= self.p:
             return images, _as_soft(labels, self.num_classes)
-        mixed = mix(images, labels, self.family, generator=generator, step=step)
+        mixed = mix(images, labels, self.family, generator=generator, step=step, spatial=self.spatial)
         return mixed.images, mixed.soft_labels(self.num_classes)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Gives the rank to workers that are spawned, where torch.distributed is not initialized."""
+        return {**self.__dict__, "rank": process_rank() or None if self.rank is None else self.rank}
 
     def __repr__(self) -> str:
         return f"MixTransform({self.family!r}, num_classes={self.num_classes}, seed={self.seed}, p={self.p})"

@@ -1,28 +1,32 @@
 """The long table: one number per row, with everything needed to know where it came from."""
 
 import csv
+import hashlib
 import io
 import json
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.environment import current_commit, package_version
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns of every results.csv, in order. `x` is the position on a curve that is not an epsilon (a frequency, a layer).
+#: Columns of every results.csv, in order; those of a number are explained at estimate.Measured.
 COLUMNS: tuple[str, ...] = (
-    "study", "cell", "dataset", "model", "augmentation", "seed", "metric", "attack", "epsilon", "x",
-    "value", "unit", "low", "high", "n", "bound", "status", "note", "settings", "version", "commit", "device",
+    "study", "cell", "dataset", "model", "augmentation", "seed", "metric", "attack", "norm", "epsilon", "x", "label",
+    "reference", "value", "unit", "low", "high", "n", "bound", "p_value", "verdict", "status", "note", "settings",
+    "version", "commit", "device",
 )  # fmt: skip
-_NUMERIC = ("epsilon", "x", "value", "low", "high")
+#: Beside each table: every settings object that its rows name, once, by digest.
+SETTINGS_FILE = "settings.json"
+_NUMERIC = ("epsilon", "x", "value", "low", "high", "p_value")
 _COUNTED = ("seed", "n")
+_NEWER = ("norm", "label", "reference", "p_value", "verdict")  # tables written before 2026-11-26 lack them
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Source:
     device: str = "cpu"
 
 
+def to_rows(source: Source, measured: Iterable[Measured]) -> list[dict[str, Any]]:
+    """Finished numbers as rows, in order."""
+    return [_to_row(source, number) for number in measured]
+
+
 def make_row(
     source: Source,
     metric: str,
@@ -49,21 +58,7 @@ def make_row(
     x: float | None = None,
 ) -> dict[str, Any]:
     """One finished number as a row."""
-    return {
-        **_origin(source),
-        "metric": metric,
-        "attack": attack,
-        "epsilon": epsilon,
-        "x": x,
-        "value": estimate.value,
-        "unit": estimate.unit,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n": estimate.n,
-        "bound": estimate.bound or "",
-        "status": "ok",
-        "note": "; ".join(estimate.warnings),
-    }
+    return _to_row(source, Measured(metric, estimate, attack=attack, epsilon=epsilon, x=x))
 
 
 def make_failure_row(source: Source, error: BaseException) -> dict[str, Any]:
@@ -81,12 +76,22 @@ def make_failure_row(source: Source, error: BaseException) -> dict[str, Any]:
 def write_table(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write rows as CSV in one step: a reader sees the old file or the whole new one, never a part.
 
+    A row's settings, JSON text in memory, are a digest in the file; settings.json beside it holds each of them once.
+
     Raises:
         ValueError: a row has a column that COLUMNS does not name.
         OSError: the disk is full or the folder cannot be written; the old file is kept.
     """
+    rows = list(rows)
+    texts = {str(row["settings"]) for row in rows if row.get("settings")}
+    digests = {text: _digest(text) for text in texts if text.startswith("{")}
+    known = _read_settings(path)  # of the old table, which stays readable until the new one is in its place
+    found = known | {digest: json.loads(text) for text, digest in digests.items()}
+    if found != known:
+        with replace_file(path.with_name(SETTINGS_FILE)) as file:
+            json.dump(dict(sorted(found.items())), file, indent=1)
     with replace_file(path) as file:
-        _write_csv(rows, file)
+        _write_csv([{**row, "settings": digests.get(row.get("settings"), row.get("settings"))} for row in rows], file)
 
 
 def to_table(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -98,7 +103,10 @@ def to_table(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """Read a results.csv, with text columns as text and numbers as floats.
+    """Read a results.csv, with text columns as text, numbers as floats, and settings as JSON text.
+
+    Tables of older versions lack some columns, which come back empty: they do not say these things. Where settings.json
+    is missing, the column settings holds digests.
 
     Raises:
         FileNotFoundError: no such file.
@@ -108,18 +116,24 @@ def read_table(path: Path) -> "pd.DataFrame":
         table = _parse_csv(path)
     except ValueError as error:  # pandas' words for an empty file, undecodable bytes, text where a number belongs
         raise ValueError(f"{path}: expected a results table, but it cannot be read as one ({error})") from error
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in COLUMNS if name not in table.columns and name not in _NEWER]
     if missing:
         raise ValueError(
             f"{path}: expected a results table with columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         )
-    return table
+    for name in _NEWER:
+        if name not in table.columns:
+            table[name] = float("nan") if name in _NUMERIC else ""
+    texts = _settings_texts(path)
+    table["settings"] = [texts.get(text, text) for text in table["settings"]]
+    return table[list(COLUMNS)]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a results.csv as text, exactly as they stand: for copying from table to table."""
+    """Rows of a results.csv as text, exactly as they stand, settings written out: for copying from table to table."""
+    texts = _settings_texts(path)
     with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [{**row, "settings": texts.get(row["settings"], row["settings"])} for row in csv.DictReader(file)]
 
 
 def to_settings(settings: Any) -> Any:
@@ -133,28 +147,58 @@ def to_settings(settings: Any) -> Any:
     return settings
 
 
-@cache
-def current_commit() -> str:
-    """Commit of the source tree the package runs from ("+changes" when files differ), or "" outside a git checkout."""
-    folder = Path(__file__).resolve().parent
+def _to_row(source: Source, measured: Measured) -> dict[str, Any]:
+    estimate = measured.estimate
+    return {
+        **_origin(source),
+        "metric": measured.metric,
+        "attack": measured.attack,
+        "norm": measured.norm,
+        "epsilon": measured.epsilon,
+        "x": measured.x,
+        "label": measured.label,
+        "reference": measured.reference,
+        "value": estimate.value,
+        "unit": estimate.unit,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
+        "bound": estimate.bound or "",
+        "p_value": measured.p_value,
+        "verdict": measured.verdict,
+        "status": "ok",
+        "note": "; ".join(estimate.warnings),
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _read_settings(table: Path) -> dict[str, Any]:
+    """What settings.json beside a table holds; empty where there is none, as beside tables of older versions.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = table.with_name(SETTINGS_FILE)
+    if not path.is_file():
+        return {}
     try:
-        head = _git(folder, "rev-parse", "--short=12", "HEAD")
-        tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
-        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return head + ("+changes" if changes else "") if tracked else ""
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not JSON, or not text
+        raise ValueError(f"{path}: expected settings by digest, but it cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected settings by digest, got a {type(found).__name__}")
+    return found
 
 
-@cache
-def package_version() -> str:
-    """Installed version of msda-analysis."""
-    from importlib.metadata import PackageNotFoundError, version
+def _settings_texts(table: Path) -> dict[str, str]:
+    return {digest: _settings_text(settings) for digest, settings in _read_settings(table).items()}
 
-    try:
-        return version("msda-analysis")
-    except PackageNotFoundError:
-        return "unknown"
+
+def _settings_text(settings: Any) -> str:
+    return json.dumps(to_settings(settings), sort_keys=True)
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]], file: IO[Any]) -> None:
@@ -179,7 +223,7 @@ def _origin(source: Source) -> dict[str, Any]:
         "model": source.model,
         "augmentation": source.augmentation,
         "seed": source.seed,
-        "settings": json.dumps(to_settings(source.settings), sort_keys=True),
+        "settings": _settings_text(source.settings),
         "version": package_version(),
         "commit": current_commit(),
         "device": source.device,
@@ -192,9 +236,3 @@ def _cell_text(value: Any) -> Any:
     if isinstance(value, float):
         return repr(float(value))  # NumPy's own floats would be written with their type
     return value
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True, timeout=10
-    ).stdout.strip()

@@ -56,6 +56,22 @@ def take_key(generator: torch.Generator) -> int:
     return int(torch.randint(_MASK_63, (), generator=generator, dtype=torch.int64))
 
 
+def batch_number(calls: int) -> int:
+    """The number of a batch among all of its loader, from the calls so far in this process.
+
+    A torch DataLoader hands batches to its workers in turn, so worker w of W makes the batches w, W + w, 2 W + w, ...
+    """
+    worker = torch.utils.data.get_worker_info()
+    return calls if worker is None else calls * worker.num_workers + worker.id
+
+
+def process_rank() -> int:
+    """This process's rank in torch.distributed, 0 where that is not initialized."""
+    return (
+        torch.distributed.get_rank() if torch.distributed.is_available() and torch.distributed.is_initialized() else 0
+    )
+
+
 def split_key(key: Key, count: int) -> list[Key]:
     """`count` keys from one by Philox. The same for a host integer and for a device tensor, whose keys stay on its device."""
     if isinstance(key, Tensor):

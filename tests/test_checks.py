@@ -158,3 +158,50 @@ def test_labels_pass():
 def test_labels_refuse(labels, kind, words):
     with pytest.raises(kind, match=f"^labels: {words}"):
         checks.check_labels(labels, 2, num_classes=3)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9), (0, 3, 8, 8), (2, 1, 4, 4, 4)], ids=str)
+def test_pixels_pass(shape):
+    checks.check_pixels(torch.zeros(shape, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "images, kind, words",
+    [
+        ([[0]], TypeError, "x: expected a uint8 torch.Tensor, got list; use torch.from_numpy"),
+        (
+            torch.zeros(2, 3, 8),
+            TypeError,
+            r"x: expected uint8 pixels in 0\.\.255, got torch.float32; convert with \(x \* 255",
+        ),
+        (torch.zeros(2, 3, dtype=torch.uint8), ValueError, r"x: expected \[n, channel, \*size\] .*, got \[2, 3\]"),
+        (torch.zeros(1, 1, 1, 1, 1, 1, dtype=torch.uint8), ValueError, r"got \[1, 1, 1, 1, 1, 1\]"),
+        (torch.zeros(2, 0, 8, dtype=torch.uint8), ValueError, r"at least 1, got \[2, 0, 8\]"),
+    ],
+)
+def test_pixels_refuse(images, kind, words):
+    with pytest.raises(kind, match=words):
+        checks.check_pixels(images, name="x")
+
+
+def test_sides():
+    checks.check_sides(torch.zeros(1, 3, 7, 9), 7, model="net")
+    for shape in ((1, 3, 6, 9), (1, 3, 9, 6), (3, 9, 9), (1, 3, 9, 9, 9)):
+        with pytest.raises(
+            ValueError, match=r"images: net expects .* at least 7 pixels on each side, got \[.*; enlarge"
+        ):
+            checks.check_sides(torch.zeros(shape), 7, model="net")
+
+
+def test_statistics():
+    checks.check_statistics((0.5, 0.5), (0.1, 2.0))
+    checks.check_statistics((-1.0, 0.5), (0.1, 2.0), 2)
+    for mean, std, channels in (((), (), None), ((0.5,), (0.1, 0.2), None), ((0.5,), (0.1,), 3)):
+        with pytest.raises(ValueError, match="mean, std: expected one number per channel in each"):
+            checks.check_statistics(mean, std, channels)
+    for bad in (0.0, -1.0, NAN, INF):
+        with pytest.raises(ValueError, match="std: expected a finite number > 0"):
+            checks.check_statistics((0.5,), (bad,))
+    for bad in (NAN, INF):
+        with pytest.raises(ValueError, match="mean: expected finite values"):
+            checks.check_statistics((bad,), (1.0,))

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from msda_analysis import files
-from msda_analysis.files import replace_file, replace_path
+from msda_analysis.files import is_leftover, replace_file, replace_path
 
 
 @pytest.mark.parametrize("binary, content", [(False, "naïve\n"), (True, b"\xff\x00")], ids=["text", "bytes"])
@@ -47,8 +47,11 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"), replace_file(path) as file:
+    # what the system says names no file
+    words = rf"No space left on device \(3 bytes written, \d+ bytes free\): '{path}'"
+    with pytest.raises(OSError, match=words) as failed, replace_file(path) as file:
         file.write("new")
+    assert failed.value.errno == errno.ENOSPC
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["t.txt"]
 
 
@@ -63,3 +66,12 @@ def test_a_rename_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Read-only"), replace_path(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["t.txt"]
+
+
+def test_what_a_kill_leaves_is_told_from_content(tmp_path):
+    with replace_path(tmp_path / "t.txt") as temporary:
+        assert is_leftover(temporary)
+        temporary.touch()
+    names = ("t.txt", "t.part", ".t.part", ".t.txt.0123456g.part", "DS_Store", ".git")
+    assert not any(is_leftover(tmp_path / name) for name in names)
+    assert is_leftover(tmp_path / ".DS_Store")

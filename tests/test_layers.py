@@ -1,6 +1,7 @@
 """Imports point one way: the table of who may import whom, held against every module."""
 
 import ast
+import graphlib
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "msda_analysis"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-_BOTTOM = {"checks", "files", "rng", "estimate"}
+_BOTTOM = {"checks", "files", "rng", "estimate", "environment"}
 _MEASURED = {*_BOTTOM, "masks"}
 #: Whole permission of each top-level module or package, besides its own modules.
 ALLOWED: dict[str, set[str]] = {
@@ -17,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "rng": set(),
     "estimate": set(),
     "files": set(),
+    "environment": set(),
     "data": {"checks", "files", "rng"},
     "masks": {"checks", "rng"},
     "mixing": {"masks", "checks", "rng"},
@@ -24,13 +26,20 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"data", "masks", "mixing", "models", "checks", "rng"},
     "information": {*_MEASURED, "models"},
     "robustness": _MEASURED,
-    "mask_stats": {*_MEASURED, "mixing"},
+    "mask_stats": _BOTTOM,
+    "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "robustness"},
-    "results": {"estimate", "files"},
+    "results": {"estimate", "files", "environment"},
     "figures": {"results", "estimate", "files"},
 }
 _LINE = set(ALLOWED)
-ALLOWED |= {"studies": _LINE, "cli": {*_LINE, "studies"}, "__init__": set()}
+ALLOWED |= {
+    "commands": set(),
+    "endings": set(),
+    "studies": {*_LINE, "commands"},
+    "cli": {*_LINE, "studies", "commands", "endings"},
+    "__init__": _LINE,  # its names are for everybody
+}
 
 #: The only modules that may import a third-party package, as path prefixes inside the package.
 BORDERS = {
@@ -44,17 +53,15 @@ _BOTTOM_THIRD_PARTY = {"checks": {"torch"}, "files": set(), "rng": {"torch", "nu
 
 
 class ImportFinder(ast.NodeVisitor):
-    """Full names of all imports, those inside functions too; not those under `if TYPE_CHECKING`."""
+    """Full names of all imports: those inside functions, those for type checkers, and those by a name in quotes, too."""
 
     def __init__(self):
         self.names: list[str] = []
 
-    def visit_If(self, node):
-        # a type checker's imports do not run
-        for child in (
-            node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else [node.test, *node.body, *node.orelse]
-        ):
-            self.visit(child)
+    def visit_Call(self, node):
+        if ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+            self.names += [word.value for word in node.args if isinstance(word, ast.Constant)]
+        self.generic_visit(node)
 
     def visit_Import(self, node):
         self.names += [alias.name for alias in node.names]
@@ -143,14 +150,36 @@ def test_the_table_has_no_circle():
         ("from msda_analysis import mask_stats, robustness", {"mask_stats", "robustness"}),
         ("import msda_analysis.data.loader as x", {"data"}),
         (
-            "if TYPE_CHECKING:\n    from msda_analysis.cli import Study\nelse:\n    import msda_analysis.masks",
-            {"masks"},
+            "if TYPE_CHECKING:\n    from msda_analysis.cli import main\nelse:\n    import msda_analysis.masks",
+            {"cli", "masks"},
         ),
+        ("importlib.import_module('msda_analysis.studies.run')", {"studies"}),
+        ("__import__('msda_analysis.bench')", {"bench"}),
         ("if fast:\n    import msda_analysis.rng", {"rng"}),
     ],
 )
 def test_the_finder_sees(source, expected):
     assert own_units(imports_of(source)) == expected
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Inside packages too, where the table does not look."""
+    names = {module_name(path) for path in MODULES}
+    needs = {}
+    for path in MODULES:
+        found = {nearest_module(name, names) for name in imports_of(path.read_text(encoding="utf-8"))}
+        needs[module_name(path)] = found - {None, module_name(path)}
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def nearest_module(name: str, names: set[str]) -> str | None:
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name or None
 
 
 def _roots(path: Path) -> set[str]:

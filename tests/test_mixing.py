@@ -1,5 +1,8 @@
 """Mixing: the arithmetic, labels and loss, alternation, and the drop-in batch transform."""
 
+import pickle
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -9,7 +12,7 @@ from msda_analysis import Alternate, CutMix, FMix, MixTransform, MixUp, mix, sam
 from msda_analysis.mixing import Mixed, blend
 from msda_analysis.rng import stream, take_key
 
-SIZES = [(16,), (8, 9), (4, 5, 6)]
+SIZES = [(16,), (8, 9), (5, 4, 6)]
 FAMILIES = [MixUp(), CutMix(), FMix(), FMix(spectrum="released", max_soft=0.2)]
 
 
@@ -223,6 +226,11 @@ def test_transform_says_what_is_wrong():
         MixTransform(FMix(), 10, p=1.5)
     with pytest.raises(ValueError, match=r"labels: expected classes in 0..9, got 3..12"):
         MixTransform(FMix(), 10)(images_of(2), torch.tensor([3, 12]))
+    for wrong in (0, -1, 2.0, True):
+        with pytest.raises(ValueError, match=r"num_classes: expected an integer >= 1, got"):
+            MixTransform(FMix(), wrong)
+    with pytest.raises(ValueError, match=r"rank: expected an integer >= 0, got -1"):
+        MixTransform(FMix(), 10, rank=-1)
     assert repr(MixTransform(MixUp(), 10)).startswith("MixTransform(MixUp(")
 
 
@@ -252,3 +260,130 @@ def test_loader_workers_and_epochs_differ_and_a_rerun_is_equal():
     for i, left in enumerate(batches):
         assert not any(torch.equal(left, right) for right in batches[:i])
     assert all(torch.equal(left, right) for left, right in zip(batches, two_epochs(), strict=True))
+
+
+class TurnsCollate:
+    """Collate in the worker: whether it was MixUp's turn, which alone makes grey out of black and white."""
+
+    def __init__(self) -> None:
+        self.transform = MixTransform(Alternate(FMix(), MixUp()), num_classes=2)
+
+    def __call__(self, samples):
+        images = self.transform(*default_collate(samples))[0]
+        return bool(((images > 0) & (images < 1)).any())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("workers", [0, 1, 3, 4])
+def test_turns_count_over_loader_workers(workers):
+    pictures = (torch.rand(48, 1, 8, 8, generator=stream(0, "images")) < 0.5).float()
+    dataset = TensorDataset(pictures, torch.zeros(48, dtype=torch.int64))
+    seeded = torch.Generator().manual_seed(1)
+    loader = DataLoader(dataset, 8, num_workers=workers, collate_fn=TurnsCollate(), generator=seeded)
+    assert [list(loader) for _ in range(2)] == [[False, True] * 3] * 2
+
+
+def test_turns_without_a_step_count_over_loader_workers(monkeypatch):
+    family = Alternate(FMix(), MixUp(), CutMix())
+    for worker in range(4):
+        info = SimpleNamespace(id=worker, num_workers=4)
+        monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda info=info: info)
+        found = [Alternate(*family.families)] * 3
+        assert [turn.at() for turn in found] == [family.families[(4 * use + worker) % 3] for use in range(3)]
+
+
+def transformed(**settings) -> torch.Tensor:
+    return MixTransform(FMix(), 10, **settings)(images_of(), labels_of())[0]
+
+
+def test_ranks_draw_differently_from_one_seed(monkeypatch):
+    alone = transformed()
+    first, second = transformed(rank=1), transformed(rank=2)
+    assert torch.equal(alone, transformed(rank=0)) and torch.equal(first, transformed(rank=1))
+    assert not any(torch.equal(*pair) for pair in ((alone, first), (alone, second), (first, second)))
+    early = pickle.dumps(MixTransform(FMix(), 10))  # before processes know their rank
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 2)
+    assert torch.equal(transformed(), second) and torch.equal(transformed(rank=1), first)
+    assert torch.equal(pickle.loads(early)(images_of(), labels_of())[0], second)
+    spawned = pickle.dumps(MixTransform(FMix(), 10))
+    monkeypatch.undo()
+    assert torch.equal(pickle.loads(spawned)(images_of(), labels_of())[0], second)
+
+
+@pytest.mark.parametrize("size", [(8, 9), (4, 5, 6), (40, 41)], ids=str)
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("family", [FMix(), MixUp()], ids=repr)
+def test_channels_last_stays(family, gradient, size):
+    layout = torch.channels_last if len(size) == 2 else torch.channels_last_3d
+    images = images_of(size=size).to(memory_format=layout).requires_grad_(gradient)
+    spatial = len(size)
+    mixed = mix(images, labels_of(), family, generator=stream(0, "mix"), spatial=spatial).images
+    expected = mix(images.contiguous(), labels_of(), family, generator=stream(0, "mix"), spatial=spatial).images
+    assert mixed.is_contiguous(memory_format=layout) and expected.is_contiguous()
+    assert torch.equal(mixed, expected)
+    if not gradient:
+        out = torch.empty_like(images)
+        permutation, masks = torch.arange(11, -1, -1), torch.rand(12, 1, *size, generator=stream(0, "masks"))
+        assert blend(images, permutation, masks, out=out) is out
+        assert torch.equal(out, blend(images.contiguous(), permutation, masks))
+        with pytest.raises(ValueError, match=r"out: expected a channels-last torch.float32 tensor"):
+            blend(images, permutation, masks, out=torch.empty(images.shape))
+
+
+@pytest.mark.parametrize("entries", [1, 3, 4])
+def test_five_axes_that_may_be_video_need_a_word(entries):
+    videos = torch.rand(4, 6, entries, 8, 9, generator=stream(0, "images"))
+    words = r"shape \(4, 6, \d, 8, 9\) may be videos .* or volumes .*; give spatial=2 for .*, or spatial=3 for"
+    with pytest.raises(ValueError, match=words):
+        mix(videos, labels_of(4), FMix(), generator=stream(0, "mix"))
+    with pytest.raises(ValueError, match=words):
+        MixTransform(FMix(), 10)(videos, labels_of(4))
+    volumes = mix(videos, labels_of(4), FMix(), generator=stream(0, "mix"), spatial=3)
+    generator = stream(0, "mix")
+    take_key(generator)
+    masks = sample_masks(FMix(), 4, (entries, 8, 9), generator=generator).masks
+    torch.testing.assert_close(volumes.images, torch.lerp(videos[volumes.permutation], videos, masks))
+    soft, _ = MixTransform(FMix(), 10, spatial=3)(videos, labels_of(4))
+    assert soft.shape == videos.shape
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("family", [FMix(), MixUp(), CutMix()], ids=repr)
+def test_a_video_gets_one_mask_over_frames_and_colors(family, gradient):
+    videos = torch.rand(4, 6, 3, 8, 9, generator=stream(0, "images")).requires_grad_(gradient)
+    generator = stream(0, "mix")
+    out = None if gradient else torch.empty_like(videos)
+    mixed = mix(videos, labels_of(4), family, generator=generator, spatial=2, out=out)
+    generator = stream(0, "mix")
+    take_key(generator)
+    batch = sample_masks(family, 4, (8, 9), generator=generator)
+    expected = torch.lerp(videos[mixed.permutation], videos, batch.masks[:, None])
+    torch.testing.assert_close(mixed.images, expected, rtol=0, atol=1e-6)
+    assert torch.equal(mixed.lam, batch.lam) and (gradient or mixed.images is out)
+    transform = MixTransform(family, 10, spatial=2)
+    changed = (transform(videos.detach(), labels_of(4))[0] - videos.detach()).abs().amax((1, 2)) > 0
+    assert changed.shape == (4, 8, 9)
+
+
+@pytest.mark.parametrize("spatial", [0, 3, 2.5, True])
+def test_spatial_axes_that_are_not_there_are_refused(spatial):
+    with pytest.raises(ValueError, match=r"spatial: expected (one of 1, 2; got 3|an integer >= 1, got )"):
+        mix(images_of(), labels_of(), FMix(), generator=stream(0, "mix"), spatial=spatial)
+
+
+@pytest.mark.parametrize("family", [FMix(), FMix(spectrum="released"), CutMix()], ids=repr)
+@pytest.mark.filterwarnings("ignore")  # the compiler's, about graph breaks
+def test_mixing_works_inside_a_compiled_function(family):
+    def twice(images):
+        mixed = mix(2 * images, labels_of(), family, generator=generator, step=0)
+        return mixed.images + 1, mixed.lam
+
+    runs = []
+    for step in (torch.compile(twice, backend="eager"), twice):
+        generator = stream(0, "mix")
+        runs.append([step(images_of()) for _ in range(2)])
+    for (found, found_lam), (expected, expected_lam) in zip(*runs, strict=True):
+        assert torch.equal(found, expected) and torch.equal(found_lam, expected_lam)
+    assert not torch.equal(runs[0][0][0], runs[0][1][0])
+    torch.compiler.reset()

@@ -1,6 +1,7 @@
 """The long table: what is written comes back, in one step or not at all."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -10,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msda_analysis import FMix, MixUp, VaeFit, results
-from msda_analysis.estimate import Estimate
+from msda_analysis import FMix, MixUp, VaeFit
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.results import (
     COLUMNS,
+    SETTINGS_FILE,
     Source,
     make_failure_row,
     make_row,
     read_rows,
     read_table,
+    to_rows,
     to_settings,
     write_table,
 )
@@ -107,7 +110,7 @@ def test_a_column_that_does_not_exist_is_an_error_and_keeps_the_old_table(tmp_pa
     with pytest.raises(ValueError, match="colour"):
         write_table([row_of(2.0), {**row_of(3.0), "colour": "red"}], path)
     assert read_rows(path)[0]["value"] == "1.0" and len(read_rows(path)) == 1
-    assert os.listdir(tmp_path) == ["t.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["settings.json", "t.csv"]
 
 
 def test_a_foreign_csv_is_named(tmp_path):
@@ -134,6 +137,64 @@ def test_a_missing_table_is_named(tmp_path):
         read_table(tmp_path / "nothing.csv")
 
 
+def test_each_settings_object_is_stored_once(tmp_path):
+    other = dataclasses.replace(SOURCE, settings={"epochs": 3})
+    rows = [*[row_of(float(i)) for i in range(5)], make_row(other, "rate", Estimate(1.0, "nats"))]
+    write_table(rows, tmp_path / "t.csv")
+    stored = json.loads((tmp_path / SETTINGS_FILE).read_text())
+    text = (tmp_path / "t.csv").read_text()
+    assert len(stored) == 2 and {"epochs": 3} in stored.values() and "epochs" not in text
+    assert all(digest in text for digest in stored)
+    table = read_table(tmp_path / "t.csv")
+    assert [json.loads(settings)["epochs"] for settings in table["settings"]] == [2] * 5 + [3]
+
+
+def test_copied_rows_take_their_settings_along(tmp_path):
+    write_table([row_of(1.0)], tmp_path / "cell" / "rows.csv")
+    write_table(read_rows(tmp_path / "cell" / "rows.csv"), tmp_path / "study" / "results.csv")
+    assert json.loads(read_rows(tmp_path / "study" / "results.csv")[0]["settings"])["epochs"] == 2
+
+
+def test_a_table_without_its_settings_is_still_read(tmp_path):
+    write_table([row_of(1.0)], tmp_path / "t.csv")
+    (digest,) = json.loads((tmp_path / SETTINGS_FILE).read_text())
+    (tmp_path / SETTINGS_FILE).unlink()
+    assert read_table(tmp_path / "t.csv").loc[0, "settings"] == digest
+
+
+@pytest.mark.parametrize("content", ["{", "[]", b"\xff\xfe".decode("latin-1")])
+def test_damaged_settings_are_named(tmp_path, content):
+    write_table([row_of(1.0)], tmp_path / "t.csv")
+    (tmp_path / SETTINGS_FILE).write_text(content)
+    with pytest.raises(ValueError, match=r"settings\.json: expected settings by digest"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_table_of_an_older_version_says_what_it_does_not_know(tmp_path):
+    path, newer = tmp_path / "t.csv", ("norm", "label", "reference", "p_value", "verdict")
+    write_table([row_of(1.5, attack="pgd")], path)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in COLUMNS if name not in newer], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([{**rows[0], "settings": '{"epochs": 7}'}])
+    table = read_table(path)
+    assert (table.loc[0, "value"], table.loc[0, "attack"], table.loc[0, "settings"]) == (1.5, "pgd", '{"epochs": 7}')
+    assert list(table.columns) == list(COLUMNS) and math.isnan(table.loc[0, "p_value"])
+    assert [table.loc[0, name] for name in newer if name != "p_value"] == ["", "", "", ""]
+
+
+def test_everything_that_a_number_is_of_has_its_column(tmp_path):
+    number = Measured(
+        "accuracy_difference", Estimate(0.1, "fraction"), "pgd", "linf", 0.03, 2.0, "kept", "baseline", 0.04, "fmix"
+    )
+    write_table(to_rows(SOURCE, [number]), tmp_path / "t.csv")
+    row = read_table(tmp_path / "t.csv").iloc[0]
+    for name in ("attack", "norm", "epsilon", "x", "label", "reference", "p_value", "verdict"):
+        assert row[name] == getattr(number, name)
+
+
 def test_settings_name_their_class():
     assert to_settings(MixUp(alpha=0.2)) == {
         "kind": "MixUp", "alpha": 0.2, "per_batch": False, "reformulate": False, "lam_policy": "mask_mean",
@@ -144,19 +205,6 @@ def test_settings_name_their_class():
     )
     assert nested["n"] is None
     assert json.loads(json.dumps(nested)) == nested
-
-
-def test_current_commit_is_a_commit_or_nothing():
-    commit = results.current_commit()
-    assert commit == "" or (len(commit.removesuffix("+changes")) >= 12 and int(commit.removesuffix("+changes"), 16))
-
-
-def test_no_commit_outside_a_checkout(monkeypatch):
-    def fail(*_):
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(results, "_git", fail)
-    assert results.current_commit.__wrapped__() == ""
 
 
 def test_the_header_is_fixed(tmp_path):

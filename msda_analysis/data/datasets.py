@@ -8,7 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msda_analysis.checks import check_choice, check_count, check_image_batch
+from msda_analysis.checks import (
+    check_choice,
+    check_count,
+    check_image_batch,
+    check_labels,
+    check_pixels,
+    check_statistics,
+    check_unit_range,
+)
 from msda_analysis.data.folder import load_folder
 from msda_analysis.rng import derive_key, generator_from_key
 
@@ -28,10 +36,14 @@ class Dataset:
     Attributes:
         name: "digits", "cifar10", ..., "folder:NAME".
         split: "train" or "test".
-        images: uint8 [n, channel, height, width].
+        images: uint8 [n, channel, *size], one to three lengths; files and torchvision give [n, channel, height, width].
         labels: int64 [n].
         classes: class names; labels index them.
-        mean, std: per channel, in [0, 1] pixel units, of the training split; normalize() uses them.
+        mean, std: per channel, in [0, 1] pixel units, of the training split, std above zero; normalize() uses them.
+
+    Raises:
+        TypeError: images are not uint8 pixels, or labels not int64 [n].
+        ValueError: not one label per image, labels that do not index classes, or mean and std that do not fit.
     """
 
     name: str
@@ -42,13 +54,21 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        check_pixels(self.images)
+        if not isinstance(self.labels, Tensor) or self.labels.dtype != torch.int64:
+            got = self.labels.dtype if isinstance(self.labels, Tensor) else type(self.labels).__name__
+            raise TypeError(f"labels: expected an int64 torch.Tensor [n], got {got}; use torch.as_tensor(x).long()")
+        check_labels(self.labels, len(self.images), num_classes=len(self.classes))
+        check_statistics(self.mean, self.std, self.in_channels)
+
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.images.shape[2], self.images.shape[3]
+    def image_size(self) -> tuple[int, ...]:
+        """Lengths of the spatial axes in pixels, (height, width) of pictures."""
+        return tuple(self.images.shape[2:])
 
     @property
     def in_channels(self) -> int:
@@ -59,19 +79,44 @@ class Dataset:
         """The same dataset on a device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """(x - mean) / std per channel, of uint8 images or of floats in [0, 1]: float32 [n, channel, height, width]."""
+    def normalize(self, images: Tensor, *, validate: bool = True) -> Tensor:
+        """(x - mean) / std per channel, of uint8 images or of floats in [0, 1]: float32 of the same shape.
+
+        Args:
+            images: [n, channel, *size].
+            validate: look at types and values; False saves that where they are known, and a wait on a GPU.
+
+        Raises:
+            TypeError: images of another dtype.
+            ValueError: another number of channels, or floats outside [0, 1].
+        """
+        if validate:
+            self._check_normalizable(images)
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1) * scale
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1) * scale
+        shape = (-1, *[1] * (images.ndim - 2))
+        mean = torch.tensor(self.mean, device=images.device).view(shape) * scale
+        std = torch.tensor(self.std, device=images.device).view(shape) * scale
         return (images.to(torch.float32) - mean) / std
+
+    def _check_normalizable(self, images: Tensor) -> None:
+        is_pixels = isinstance(images, Tensor) and images.dtype == torch.uint8
+        check_pixels(images) if is_pixels else check_image_batch(images)
+        if images.shape[1] != self.in_channels:
+            raise ValueError(
+                f"images: expected {self.in_channels} channels, those of {self.name}; got {images.shape[1]}"
+            )
+        if not is_pixels:
+            check_unit_range("images", images)
 
     def unit_images(self) -> Tensor:
         """float32 images in [0, 1], as attacks expect them."""
         return self.images.to(torch.float32) / 255
 
     def take(self, n: int, *, seed: int = 0, name: str = "train_size") -> "Dataset":
-        """A seeded part with the same number of each class, up to one; errors call `n` by `name`.
+        """A seeded part with the same number of each class, up to one and as far as a class has images.
+
+        The images keep their order, class after class in a folder's: the first few of a part are no part of many classes.
+        Errors call `n` by `name`.
 
         Raises:
             ValueError: n is below 1 or above the number of images.

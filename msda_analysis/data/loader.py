@@ -43,12 +43,18 @@ def iterate_batches(
         augment: one of AUGMENTS, applied before mixing.
 
     Raises:
-        ValueError: bad batch size or augmentation name, or a dataset of fewer than two images.
+        ValueError: bad batch size or augmentation name, a dataset of fewer than two images, or one that is to be
+            augmented and whose images do not have a height and a width.
     """
     check_count("batch_size", batch_size, minimum=2)
     check_choice("augment", augment, AUGMENTS)
     if len(dataset) < 2:
         raise ValueError(f"dataset: expected at least 2 images to train on, got {len(dataset)}")
+    if _AUGMENTS[augment] and dataset.images.ndim != 4:
+        raise ValueError(
+            f"augment: expected 'none' for images that are not [n, channel, height, width], got {augment!r} "
+            f"and images {list(dataset.images.shape)}"
+        )
     order = torch.randperm(len(dataset), generator=stream(seed, "order", epoch=epoch, rank=rank))
     order = order.to(dataset.images.device)
     for step in range(max(1, len(dataset) // batch_size)):
@@ -58,4 +64,4 @@ def iterate_batches(
             generator = stream(seed, "augment", epoch=epoch, step=step, rank=rank)
             for change in _AUGMENTS[augment]:
                 images = change(images, generator)
-        yield Batch(dataset.normalize(images), dataset.labels[chosen], step)
+        yield Batch(dataset.normalize(images, validate=False), dataset.labels[chosen], step)

@@ -26,7 +26,7 @@ def plot_released_versus_paper(table: Table) -> Figure:
     regions per 64x64 mask, and runs per line of one-dimensional masks at the weaker decay. lambda is 1/2 throughout.
 
     Args:
-        table: records of mask_stats.released.released_versus_paper() as a table.
+        table: records of audit.released_versus_paper() as a table.
 
     Raises:
         ValueError: the table lacks a column or holds no records of one of the laws.
@@ -53,7 +53,7 @@ def plot_audit_matrix(table: Table) -> Figure:
     """Who does what: one row per implementation, one column per check, with the id of the known fault it is.
 
     Args:
-        table: rows of mask_stats.audit.audit_rows() as a table.
+        table: rows of audit.audit_rows() as a table.
 
     Raises:
         ValueError: the table is empty or lacks a column.

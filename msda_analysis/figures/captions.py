@@ -36,14 +36,14 @@ ATTACK_LIMIT = (
 FMIX_LIMIT = (
     "FMix has two laws. FMix (isotropic) is what the paper describes; FMix (released) is what its published code does: it "
     "pairs real and imaginary parts along the wrong axis, so that the grey image behind a mask holds only the "
-    "frequencies 0 and 1 along the width. Published FMix results were made with the released law."
+    "frequencies 0 and 1 along the width. Which of the two the published FMix results were made with is not known."
 )
 CUTMIX_LIMIT = (
     "CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) than MixUp "
     "and FMix (0.5), so the families are not compared at equal strength."
 )
 ONE_SEED_LIMIT = (
-    "Some cells have a single seed: such a number has no interval over seeds, and no claim is made from it."
+    "Some augmentations have a single training run: its numbers have no interval over seeds and decide nothing."
 )
 TWO_SEEDS_LIMIT = (
     "With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for differences that "
@@ -51,7 +51,13 @@ TWO_SEEDS_LIMIT = (
 )
 SEEDS_LIMIT = (
     "Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or models. "
-    "Each interval stands alone: none is corrected for the number of comparisons on this page."
+    "Each interval of a difference or mean stands alone; what decides are p values corrected by Holm's method over all "
+    "comparisons of a section, and for the paper's claims intervals that hold together."
+)
+BOUNDS_LIMIT = "A difference of two upper bounds bounds nothing: both err upwards, by amounts that may differ between augmentations."
+SEED_COMPARISONS = (
+    "Every comparison of this section, paired over seeds: Student's 95 % interval, uncorrected, Student's p value, and the "
+    "same corrected by Holm's method over all rows of this table. A verdict needs a corrected p below 0.05 and two runs."
 )
 
 LIKENESS = (
@@ -59,8 +65,8 @@ LIKENESS = (
     "like MixUp only as far as it beats white noise and its own shuffled version, which is another image's perturbation."
 )
 COMPARISONS = (
-    "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, and Holm's p "
-    "value over all comparisons made. Each attack is shown at the epsilon where the baseline keeps closest to half of its "
+    "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, uncorrected 95 % "
+    "intervals, and Holm's p value over all comparisons made. A single training run decides nothing. Each attack is shown at the epsilon where the baseline keeps closest to half of its "
     "clean accuracy; results.csv has all."
 )
 LIKENESS_FIGURE = (
@@ -86,19 +92,23 @@ CLAIMS = (
 )
 CLAIMS_TABLE = (
     "Intervals of differences hold for all claims and readings at once (Bonferroni, 95 %), paired over the same images and "
-    "with training seeds as the outer level. An advantage is supported when its interval lies above 0 and refuted when it "
-    "lies below 2 points; likeness is supported when the interval over seeds and images (95 %) of the energy on the way from "
-    "chance to a MixUp step lies above half, also with fading left out, and refuted when it lies below half with fading."
+    "with training seeds as the outer level. Differences of up to 2 points either way, the margin, make no practical "
+    "difference: an advantage is supported when its interval lies above the margin and refuted when none of it does; a single "
+    "training run leaves it undecided. Likeness is supported when the interval over seeds and images (95 %) of the energy on "
+    "the way from chance to a MixUp step lies above half, also with fading left out, and refuted when it lies below half with "
+    "fading counted."
 )
 MATRIX = (
     "Who is more robust than whom: the augmentation at the left minus that below, in percentage points, mean over the "
     "budgets at which the baseline keeps 10 to 90 % of its correct images. Top: accuracy under attack. Bottom: share of the "
     "correctly classified images that stay so. Bold: significant at 5 % after Holm's correction over all pairs, attacks and "
-    "readings; grey: undecided. Orange is less robust, purple more."
+    "readings; grey: undecided, as everything is that rests on a single training run. Other attacks are in the table where "
+    "they decide, and all in results.csv. Orange is less robust, purple more."
 )
 CURVE_TABLE = (
-    "The numbers of the matrix: pairs with the baseline, and others that differ significantly. Uncorrected 95 % intervals "
-    "(images paired, seeds as the outer level); p values corrected by Holm over all pairs, attacks and readings."
+    "The numbers of the matrix for pairs with the baseline and for MixUp with each masking family, and all pairs that differ "
+    "significantly under any attack. Uncorrected 95 % intervals (images paired, seeds as the outer level); p values corrected "
+    "by Holm over all pairs, attacks and readings. A single training run decides nothing."
 )
 
 GRIDS = {

@@ -1,15 +1,20 @@
-"""The paper's claims on MixUp and robustness, each held against the rows: supported, refuted or undecided."""
+"""The paper's claims on MixUp and robustness, each held against the rows: supported, refuted or undecided.
+
+A difference of up to MARGIN either way makes no practical difference, so that there are three regions: above the margin, within
+it, below it. An advantage is supported when its interval lies above the margin, and refuted when none of it does.
+"""
 
 from dataclasses import dataclass
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.findings import describe_difference
+from msda_analysis.figures.comparisons import describe_difference, is_one_run
 from msda_analysis.figures.metrics import Table, attack_label
 from msda_analysis.figures.selection import has_metric, select_rows
 from msda_analysis.figures.tables import ResultTable
 from msda_analysis.robustness import over_seeds
+from msda_analysis.robustness.statistics import ONE_RUN
 
-#: An advantage below this share of images is called none, so that "no help" can be shown and not only fail to be refuted.
+#: A difference of at most this share of images makes no practical difference.
 MARGIN = 0.02
 #: Perturbations look like MixUp when they cover at least this part of the way from chance to a MixUp step.
 LIKE = 0.5
@@ -34,8 +39,9 @@ class Verdict:
         claim: the sentence.
         reading: what the number is.
         number: the measured difference or share, with its interval.
-        word: "supported", "refuted" or "undecided".
+        word: "supported", "refuted", "undecided" or "undecided (one run)".
         where: budgets and seeds.
+        region: where the interval of a difference lies, in words; "" for a likeness.
     """
 
     claim: str
@@ -43,6 +49,7 @@ class Verdict:
     number: Estimate
     word: str
     where: str
+    region: str = ""
 
 
 def judge_claims(table: Table) -> list[Verdict]:
@@ -65,10 +72,12 @@ def claim_findings(verdicts: list[Verdict]) -> list[str]:
 def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultTable:
     """Claim, reading, number with its interval, verdict, budgets and seeds."""
     rows = [
-        (verdict.claim, verdict.reading, verdict.number, verdict.word.capitalize(), verdict.where)
+        (verdict.claim, verdict.reading, verdict.number, verdict.region, verdict.word.capitalize(), verdict.where)
         for verdict in verdicts
     ]
-    return ResultTable(name, caption, ("Claim", "Reading", "Number (share)", "Verdict", "Where"), tuple(rows))
+    return ResultTable(
+        name, caption, ("Claim", "Reading", "Number (share)", "Interval lies", "Verdict", "Where"), tuple(rows)
+    )
 
 
 def likeness_of(
@@ -91,19 +100,25 @@ def _judge_advantages(table: Table) -> list[Verdict]:
             rows = table[(table["metric"] == metric) & (table["attack"] == attack) & (table["status"] == "ok")]
             for row in rows.to_dict("records"):
                 number = Estimate(row["value"], "fraction", row["low"], row["high"], int(row["n"]))
-                word = _judge_advantage(number, is_denied=attack in _DENIALS)
-                verdicts.append(Verdict(claim, reading, number, word, row["note"]))
+                region, word = _judge_advantage(number, is_denied=attack in _DENIALS)
+                region, word = ("", ONE_RUN) if is_one_run(row["note"]) else (region, word)
+                verdicts.append(Verdict(claim, reading, number, word, row["note"], region))
     return verdicts
 
 
-def _judge_advantage(number: Estimate, *, is_denied: bool) -> str:
-    """An interval above 0 shows an advantage, one below MARGIN shows that there is none to speak of."""
+def _judge_advantage(number: Estimate, *, is_denied: bool) -> tuple[str, str]:
+    """The region of an interval, and what that says to the claim of an advantage, or to its denial."""
     assert number.low is not None and number.high is not None
-    if number.low > 0:
-        return "refuted" if is_denied else "supported"
-    if number.high < MARGIN:
-        return "supported" if is_denied else "refuted"
-    return "undecided"
+    if number.low > MARGIN:
+        return "above the margin: an advantage", "refuted" if is_denied else "supported"
+    if number.high > MARGIN:
+        return "on both sides of the margin's upper end", "undecided"
+    none = "supported" if is_denied else "refuted"
+    if number.high < -MARGIN:
+        return "below the margin: a disadvantage", none
+    if number.low >= -MARGIN:
+        return "within the margin: no practical difference", none
+    return "not above the margin: no practical advantage", none
 
 
 def _judge_likeness(table: Table) -> list[Verdict]:
@@ -117,9 +132,8 @@ def _judge_likeness(table: Table) -> list[Verdict]:
         number, beyond = over_seeds(values), likeness_of(table, attack, metric="mixup_likeness_beyond_fading")
         claim = f"(d) perturbations of {attack_label(attack)} look like MixUp"
         where = f"baseline classifiers, {len(values)} seed{'s' if len(values) > 1 else ''}"
-        verdicts.append(
-            Verdict(claim, "likeness", number, _judge_share(number, over_seeds(beyond) if beyond else None), where)
-        )
+        word = _judge_share(number, over_seeds(beyond) if beyond else None) if len(values) > 1 else ONE_RUN
+        verdicts.append(Verdict(claim, "likeness", number, word, where))
     return verdicts
 
 
@@ -135,6 +149,7 @@ def _judge_share(number: Estimate, beyond: Estimate | None) -> str:
 def _clause(verdict: Verdict) -> str:
     number = verdict.number
     if number.unit == "fraction":
-        return f"{verdict.reading} {describe_difference(number, 'more', 'less')}, {verdict.word}"
+        size = describe_difference(number, "more", "less")
+        return ", ".join(text for text in (f"{verdict.reading} {size}", verdict.region, verdict.word) if text)
     interval = "" if number.low is None else f" [{100 * number.low:.1f}, {100 * (number.high or 0):.1f}]"
     return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step in energy{interval}"

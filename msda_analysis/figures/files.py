@@ -104,10 +104,25 @@ def save_figure(figure: "Figure", numbers: Table | None, stem: Path, provenance:
         stem.with_suffix(".png"), _render(figure, "png", {"Title": title, "Description": line, "Software": creator})
     )
     if numbers is not None:
-        with replace_file(stem.with_suffix(".csv")) as file:
-            numbers.to_csv(file, index=False, lineterminator="\n")
+        write_csv(numbers, stem.with_suffix(".csv"))
     svg = _render(figure, "svg", {"Title": title, "Description": line, "Creator": creator, "Date": None})
     return svg.decode()
+
+
+def write_csv(frame: Table, path: Path) -> None:
+    """Write a table as CSV in one step; text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Numbers stay as they are, negative ones too.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the older file is kept.
+    """
+    safe = frame.rename(columns=_as_text)
+    for i, name in enumerate(safe.columns):
+        if safe.dtypes.iloc[i].kind not in "biuf":
+            safe.isetitem(i, frame.iloc[:, i].map(_as_text).rename(name))
+    with replace_file(path) as file:
+        safe.to_csv(file, index=False, lineterminator="\n")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -119,6 +134,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _as_text(value: Any) -> Any:
+    """The same, with text that starts like a formula marked as text."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _render(figure: "Figure", kind: str, metadata: dict[str, Any]) -> bytes:

@@ -1,35 +1,51 @@
 """Sentences computed from the table: what the numbers show, with intervals, and no more than they show."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.figures.comparisons import (
+    MIXUP,
+    Comparison,
+    compare_seeds,
+    correct,
+    describe_comparisons,
+    describe_difference,
+    excludes_zero,
+    is_masking,
+)
 from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.plots import augmentations_of
-from msda_analysis.figures.selection import has_metric, mean_rows, paired_difference, select_rows, summarize
+from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of
 from msda_analysis.figures.tables import interval_digits
 
+#: Upper bounds on I(X; Z) that sentences may speak of, tightest first.
+HEADLINE_BOUNDS = ("flow", "fitted")
+#: Quantities that the paper says MixUp lowers and masking does not.
+_CLAIMED = ("rate", "rate_reconstructed", *HEADLINE_BOUNDS, "between_difference")
 
-def compare_with_baseline(rows: Table, subject: str, reference: str = "baseline") -> str:
-    """One sentence: each augmentation against the reference, paired over seeds.
 
-    "Above" and "below" are said only where Student's 95 % interval excludes 0; one seed has no interval and gets no
-    claim.
+def compare_with_baseline(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """Each augmentation against the reference, and MixUp against each masking family, paired over seeds.
+
+    "Above" and "below" are said only where Holm's p value over these comparisons decides; one seed decides nothing.
 
     Args:
         rows: rows of one metric (and attack, norm, epsilon), one per augmentation and seed.
-        subject: what was measured, to open the sentence with.
+        subject: what was measured, to open the sentences with.
         reference: augmentation to compare with.
     """
-    others = [name for name in augmentations_of(rows) if name != reference]
+    missing = why_not_compared(rows, subject, reference)
+    return [*missing, *describe_comparisons(correct(compare_seeds(rows, subject, reference)), reference)]
+
+
+def why_not_compared(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """One sentence where the reference or all others are missing, else none."""
     if not (rows["augmentation"] == reference).any():
-        return f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."
-    if not others:
-        return f"{subject}: only {label_of(reference)} was measured, so there is nothing to compare."
-    differences = {name: paired_difference(rows, name, reference) for name in others}
-    clauses = [_clause(name, difference) for name, difference in differences.items()]
-    return f"{subject}, against {label_of(reference)}: {_join(clauses, differences.values())}."
+        return [f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."]
+    if (rows["augmentation"] == reference).all():
+        return [f"{subject}: only {label_of(reference)} was measured, so there is nothing to compare."]
+    return []
 
 
 def compare_axes(rows: Table) -> str:
@@ -48,69 +64,84 @@ def compare_axes(rows: Table) -> str:
     return f"Power of masks across the width over that across the height: {'; '.join(clauses)}." if clauses else ""
 
 
-def describe_difference(difference: Estimate, above: str = "above", below: str = "below") -> str:
-    """The size of a difference with its interval in brackets, for example "4.30 nats below [3.41, 5.19]".
+def compare_metrics(table: Table, metrics: Sequence[str], words: str = "") -> list[Comparison]:
+    """Comparisons of several metrics of one data set and model, paired over seeds, not corrected yet."""
+    return [
+        one
+        for metric in metrics
+        if has_metric(table, metric)
+        for one in compare_seeds(select_rows(table, metric), _subject(metric, words))
+    ]
 
-    A difference whose interval holds 0, or that has none, keeps its sign and gets no direction. Fractions are told in
-    percentage points.
+
+def metric_findings(
+    table: Table, metrics: Sequence[str], comparisons: Sequence[Comparison], words: str = ""
+) -> list[str]:
+    """Sentences on some metrics: comparisons, seed by seed where asked for, and what points the other way.
+
+    Args:
+        table: rows of one data set and model.
+        metrics: in order, where the table has them.
+        comparisons: corrected ones, of this table among others.
+        words: what tells this part of the table from others.
     """
-    scale, unit = (100.0, "points") if difference.unit in ("fraction", "accuracy") else (1.0, difference.unit)
-    value = scale * difference.value
-    if difference.low is None or difference.high is None:
-        return _signed(f"{value:+.3g} {unit}")
-    low, high = scale * difference.low, scale * difference.high
-    digits = interval_digits(value, (high - low) / 2)
-    if not excludes_zero(difference):
-        return _signed(f"{value:+.{digits}f} {unit} [{low:+.{digits}f}, {high:+.{digits}f}]")
-    near, far = sorted((abs(low), abs(high)))
-    return f"{abs(value):.{digits}f} {unit} {above if value > 0 else below} [{near:.{digits}f}, {far:.{digits}f}]"
-
-
-def excludes_zero(difference: Estimate) -> bool:
-    """Whether a difference has an interval and all of it lies on one side of 0.
-
-    An interval without width (seeds that agree to the last digit, as accuracies of few images may) shows no spread to
-    judge by and counts as none.
-    """
-    if difference.low is None or difference.high is None or difference.low == difference.high:
-        return False
-    return difference.low > 0 or difference.high < 0
-
-
-def information_findings(table: Table) -> list[str]:
-    """A sentence for each of the paper's three VAE figures that the table has."""
-    present = [metric for metric in ("rate", "rate_reconstructed", "mse") if has_metric(table, metric)]
-    lines = [compare_with_baseline(select_rows(table, metric), metric_of(metric).label) for metric in present]
-    if "rate" in present:
-        lines[1:1] = compare_seed_by_seed(select_rows(table, "rate"), metric_of("rate").label)
+    lines, contrary = [], []
+    for metric in (metric for metric in metrics if has_metric(table, metric)):
+        rows, subject = select_rows(table, metric), _subject(metric, words)
+        own = [one for one in comparisons if one.subject == subject]
+        lines += [*why_not_compared(rows, subject), *describe_comparisons(own)]
+        if metric in ("rate", *HEADLINE_BOUNDS):
+            lines += compare_seed_by_seed(rows, subject)
+        contrary += _contrary_clauses(rows, own) if metric in _CLAIMED else []
+    if contrary:
+        lines.append(f"Pointing the other way than the paper's claim, before any correction: {'; '.join(contrary)}.")
     return lines
 
 
-def bound_findings(table: Table) -> list[str]:
-    """What the tightest upper bound says, between seeds and seed by seed."""
-    rows = select_rows(table, "fitted") if has_metric(table, "fitted") else None
-    if rows is None:
-        return []
-    label = metric_of("fitted").label
-    return [compare_with_baseline(rows, label), *compare_seed_by_seed(rows, label)]
+def headline_bound(table: Table) -> str | None:
+    """The tightest of HEADLINE_BOUNDS that was computed for every augmentation and seed; None where there is none."""
+    found = {
+        metric: set(zip(rows["augmentation"], rows["seed"], strict=True))
+        for metric in HEADLINE_BOUNDS
+        if has_metric(table, metric) and len(rows := select_rows(table, metric))
+    }
+    every = set().union(*found.values())
+    return next((metric for metric in HEADLINE_BOUNDS if metric in found and found[metric] == every), None)
+
+
+def bound_levels(table: Table, headline: str) -> list[str]:
+    """What the bounds leave room for: at least, at most, and how far the next looser upper bound lies above."""
+    upper, lower = _means(table, headline), _means(table, "info_nce")
+    clauses = [
+        f"{label_of(name)} {f'at least {lower[name]:.3g} and ' if name in lower else ''}at most {value:.3g} nats"
+        for name, value in upper.items()
+    ]
+    names = f"{metric_of('info_nce').label} and {metric_of(headline).label}" if lower else metric_of(headline).label
+    lines = [f"I(X; Z) by {names}, mean over seeds: {'; '.join(clauses)}."]
+    looser = [metric for metric in HEADLINE_BOUNDS[HEADLINE_BOUNDS.index(headline) + 1 :] if has_metric(table, metric)]
+    if not looser:
+        return [
+            *lines,
+            f"No upper bound tighter than {metric_of(headline).label} was computed, so how loose it is is unknown.",
+        ]
+    gaps = [value - upper[name] for name, value in _means(table, looser[0]).items() if name in upper]
+    return [
+        *lines,
+        f"{metric_of(looser[0]).label}, the next looser upper bound, lies {min(gaps):.2g} to {max(gaps):.2g} nats higher: "
+        "differences of that size may be the method's.",
+    ]  # fmt: skip
 
 
 def compare_seed_by_seed(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
-    """Where intervals over test images part company, training seed by training seed; [] without intervals.
+    """Where intervals over test images part company, training seed by training seed; [] without intervals or two seeds.
 
     Args:
         rows: rows of one metric, one per augmentation and seed, with their intervals over images.
         subject: what was measured, to open the sentence with.
         reference: augmentation to compare with.
     """
-    known = rows.dropna(subset=["low", "high", "seed"]).set_index(["augmentation", "seed"])[["low", "high"]]
-    clauses = []
-    for name in (name for name in augmentations_of(rows) if name != reference):
-        shared = [seed for other, seed in known.index if other == name and (reference, seed) in known.index]
-        below = sum(known.loc[(name, seed), "high"] < known.loc[(reference, seed), "low"] for seed in shared)
-        above = sum(known.loc[(name, seed), "low"] > known.loc[(reference, seed), "high"] for seed in shared)
-        if shared:
-            clauses.append(f"{label_of(name)} below in {below} and above in {above} of {len(shared)}")
+    counts = _count_seeds(rows, reference)
+    clauses = [f"{label_of(name)} below in {low} and above in {high} of {n}" for name, (low, high, n) in counts.items()]
     if not clauses:
         return []
     return [
@@ -118,13 +149,46 @@ def compare_seed_by_seed(rows: Table, subject: str, reference: str = "baseline")
     ]
 
 
-def _clause(name: str, difference: Estimate | None) -> str:
-    if difference is None:
-        return f"{label_of(name)} shares no seed with it"
-    size = describe_difference(difference)
-    if difference.low is None:
-        return f"{label_of(name)} {size} (one seed: no interval, so no claim)"
-    return f"{label_of(name)} {'lies' if excludes_zero(difference) else 'is not distinguishable,'} {size}"
+def _subject(metric: str, words: str) -> str:
+    kind = ", an upper bound on I(X; Z)" if metric in HEADLINE_BOUNDS else ""
+    return f"{metric_of(metric).label}{f' ({words})' if words else ''}{kind}"
+
+
+def _means(table: Table, metric: str) -> dict[str, float]:
+    if not has_metric(table, metric):
+        return {}
+    rows = select_rows(table, metric)
+    return {name: float(rows[rows["augmentation"] == name]["value"].mean()) for name in augmentations_of(rows)}
+
+
+def _count_seeds(rows: Table, reference: str) -> dict[str, tuple[int, int, int]]:
+    """By augmentation: seeds whose interval lies below, above the reference's, and shared seeds, of which two are needed."""
+    known = rows.dropna(subset=["low", "high", "seed"]).set_index(["augmentation", "seed"])[["low", "high"]]
+    counts = {}
+    for name in (name for name in augmentations_of(rows) if name != reference):
+        shared = [seed for other, seed in known.index if other == name and (reference, seed) in known.index]
+        below = sum(known.loc[(name, seed), "high"] < known.loc[(reference, seed), "low"] for seed in shared)
+        above = sum(known.loc[(name, seed), "low"] > known.loc[(reference, seed), "high"] for seed in shared)
+        if len(shared) > 1:
+            counts[name] = (int(below), int(above), len(shared))
+    return counts
+
+
+def _contrary_clauses(rows: Table, comparisons: Sequence[Comparison], reference: str = "baseline") -> list[str]:
+    """Masking families that lie below the reference, and MixUp above it, over seeds or in every seed."""
+    counts = _count_seeds(rows, reference)
+    clauses = []
+    for one in (one for one in comparisons if one.reference == reference and one.difference is not None):
+        name, difference = one.augmentation, one.difference
+        wrong = -1 if is_masking(name) else 1 if name == MIXUP else 0
+        assert difference is not None
+        if wrong and excludes_zero(difference) and difference.value * wrong > 0:
+            clauses.append(f"{one.subject}, {label_of(name)} {describe_difference(difference)}")
+        low, high, n = counts.get(name, (0, 0, 0))
+        if wrong and n and (low if wrong < 0 else high) == n:
+            side = "below" if wrong < 0 else "above"
+            clauses.append(f"{one.subject}, {label_of(name)} {side} in all {n} seeds by intervals over images")
+    return clauses
 
 
 def _axes_clause(row: dict) -> str:
@@ -134,17 +198,3 @@ def _axes_clause(row: dict) -> str:
     digits = interval_digits(value, (high - low) / 2)
     size = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{name} {size}, {'a preferred direction' if low > 1 or high < 1 else 'no preferred direction seen'}"
-
-
-def _join(clauses: Iterable[str], differences: Iterable[Estimate | None]) -> str:
-    """Clauses with the number of seeds: once at the end where all share it, else with each."""
-    counts = [difference.n if difference else 0 for difference in differences]
-    if len(set(counts)) == 1:
-        return "; ".join(clauses) + (f" ({counts[0]} seeds)" if counts[0] > 1 else "")
-    noted = [f"{text} ({count} seeds)" if count > 1 else text for text, count in zip(clauses, counts, strict=True)]
-    return "; ".join(noted)
-
-
-def _signed(text: str) -> str:
-    """Typographic minus signs."""
-    return text.replace("-", "\N{MINUS SIGN}")

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from msda_analysis.figures import captions, findings, layers, tables
-from msda_analysis.figures.metrics import Table, metric_of
+from msda_analysis.figures import captions, findings, layers
+from msda_analysis.figures.comparisons import comparisons_table, correct
+from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.section import FigureItem, Section, dot_figures, metric_tables, picture_grid, present
-from msda_analysis.figures.selection import select_rows, split_parts
+from msda_analysis.figures.selection import DIFFERENCE_OF_BOUNDS, select_rows, split_parts
+from msda_analysis.figures.tables import ResultTable
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
-_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
+_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce",
            "active_units")  # fmt: skip
 _BETWEEN = (
     "between_upper",
@@ -27,16 +29,14 @@ def information_section(table: Table, folder: Path) -> Section | None:
     if not shown and not grid:
         return None
     listed = metric_tables(table, shown, "information", f"Clean test images. {captions.MEANS}")
-    if shown and _is_cifar10(select_rows(table, shown)):
-        listed = (*listed, tables.published_information())
-    parts = [part for _, _, part in split_parts(select_rows(table, shown))] if shown else []
+    lines, compared = _compare(table, shown, "information")
     return Section(
         key="information",
         title="What a VAE encodes",
         text=(captions.INFORMATION,),
-        findings=tuple(line for part in parts for line in findings.information_findings(part)),
+        findings=tuple(lines),
         figures=(*dot_figures(table, shown, "information", "test images"), *grid),
-        tables=listed,
+        tables=(*listed, *compared),
         metrics=tuple(shown),
         limits=(captions.RATE_LIMIT,) if "rate" in shown else (),
     )
@@ -48,15 +48,18 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
     if not shown:
         return None
     every = [*present(table, ("rate",)), *shown]
+    headline = findings.headline_bound(table)
+    lines, compared = _compare(table, [headline] if headline else [], "bounds")
+    parts = [part for _, _, part in split_parts(select_rows(table, every))] if headline else []
     return Section(
         key="bounds",
         title="Tighter bounds on the information",
         text=(captions.BOUNDS,),
-        findings=tuple(findings.bound_findings(table)),
+        findings=(*(line for part in parts for line in findings.bound_levels(part, str(headline))), *lines),
         figures=dot_figures(table, every, "bounds", "test images"),
-        tables=metric_tables(table, every, "bounds", captions.MEANS),
+        tables=(*metric_tables(table, every, "bounds", captions.MEANS), *compared),
         metrics=tuple(every),
-        limits=(captions.CEILING_LIMIT,) if "info_nce" in shown else (),
+        limits=(captions.BOUNDS_LIMIT, *((captions.CEILING_LIMIT,) if "info_nce" in shown else ())),
     )
 
 
@@ -66,14 +69,14 @@ def between_section(table: Table, folder: Path) -> Section | None:
     if not shown:
         return None
     main = "between_difference"  # the bounds leave too wide a gap to tell augmentations apart
-    parts = [part for _, _, part in split_parts(select_rows(table, main))] if main in shown else []
+    lines, compared = _compare(table, [main] if main in shown else [], "between")
     return Section(
         key="between",
         title="What two VAEs share",
         text=(captions.BETWEEN,),
-        findings=tuple(findings.compare_with_baseline(part, metric_of(main).label) for part in parts),
+        findings=tuple(lines),
         figures=dot_figures(table, shown, "between", "test images"),
-        tables=metric_tables(table, shown, "between", captions.MEANS),
+        tables=(*metric_tables(table, shown, "between", captions.MEANS), *compared),
         metrics=tuple(shown),
         limits=(captions.CEILING_LIMIT,),
     )
@@ -97,7 +100,17 @@ def layers_section(table: Table, folder: Path) -> Section | None:
     )
 
 
-def _is_cifar10(rows: Table) -> bool:
-    """Whether the data set looks like CIFAR-10, the only one the paper reports VAEs on."""
-    names = set(rows["dataset"].str.lower().str.replace("-", ""))
-    return any("cifar10" in name and "cifar100" not in name for name in names)
+def _compare(table: Table, metrics: list[str], name: str) -> tuple[list[str], tuple[ResultTable, ...]]:
+    """Sentences and one table on these metrics, corrected over all data sets and models of the section."""
+    parts = (
+        [(words if suffix else "", part) for suffix, words, part in split_parts(select_rows(table, metrics))]
+        if metrics
+        else []
+    )
+    made = correct([one for words, part in parts for one in findings.compare_metrics(part, metrics, words)])
+    lines = [line for words, part in parts for line in findings.metric_findings(part, metrics, made, words)]
+    if not made:
+        return lines, ()
+    warned = any(DIFFERENCE_OF_BOUNDS in one.difference.warnings for one in made if one.difference)
+    caption = captions.sentence(captions.SEED_COMPARISONS, captions.BOUNDS_LIMIT if warned else "")
+    return lines, (comparisons_table(made, name=f"{name}_comparisons", caption=caption),)

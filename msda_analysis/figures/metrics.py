@@ -55,6 +55,10 @@ _METRICS = {
     "fitted_mixture": Metric(
         "Fitted mixture", "fitted mixture", "Upper bound on I(X; Z): the same with a mixture of Gaussians.",
     ),
+    "flow": Metric(
+        "Flow marginal", "flow marginal",
+        "Upper bound on I(X; Z): as the rate, with the prior replaced by a normalizing flow trained on other images' latents.",
+    ),
     "leave_one_out": Metric(
         "Leave-one-out", "leave-one-out",
         "Upper bound on I(X; Z) that takes the mixture of all other images' posteriors as the marginal.",
@@ -181,7 +185,8 @@ _METRICS |= {
     "ksg2": Metric("KSG 2", "KSG 2", "The same with a rectangle (equation 9)."),
     "mine": Metric(
         "MINE", "MINE",
-        "Donsker-Varadhan lower bound; the critic's gradient uses a moving average (Belghazi et al. 2018).",
+        "Donsker-Varadhan value, from samples an estimate and no bound; the critic's gradient uses a moving average "
+        "(Belghazi et al. 2018).",
     ),
     "nwj": Metric("NWJ", "NWJ", "Lower bound of Nguyen, Wainwright and Jordan."),
     "smile": Metric("SMILE", "SMILE", "Clipped Donsker-Varadhan value (Song and Ermon 2020); no bound."),

@@ -71,7 +71,8 @@ def draw_by_attack(table: Table, metrics: Sequence[str], *, columns: int = 3) ->
     rows = select_rows(table, metrics)
     present = [metric for metric in metrics if has_metric(rows, metric)]
     height = 0.5 + 0.22 * rows["attack"].nunique()
-    figure, axes = _grid(len(present), columns, height, share_y=True, legend=len(present) % columns == 0)
+    strip = _strip(augmentations_of(rows), len(present), columns)
+    figure, axes = _grid(len(present), columns, height, share_y=True, legend=strip)
     for ax, metric in zip(axes, present, strict=True):
         plot_by_attack(rows, ax, metric)
     _legend(figure, axes, augmentations_of(rows), columns, joined=False)
@@ -87,7 +88,8 @@ def draw_accuracy_curves(table: Table, metric: str = "robust_accuracy", *, colum
     """
     rows = with_norm(select_rows(table, metric))
     panels = attacks_of(rows)
-    figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=len(panels) % columns == 0)
+    strip = _strip(augmentations_of(rows), len(panels), columns)
+    figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=strip)
     for ax, (attack, norm) in zip(axes, panels, strict=True):
         plot_accuracy_curve(rows, ax, attack, norm, metric=metric)
     _label_outer(axes, columns)
@@ -106,7 +108,8 @@ def draw_curves_figure(
     """
     rows = select_rows(table, metrics)
     present = [metric for metric in metrics if has_metric(rows, metric)]
-    figure, axes = _grid(len(present), len(present), 2.0, share_y=share_y, width=_width(len(present)), legend=True)
+    strip = _legend_lines(augmentations_of(drawable(rows, log)), len(present))
+    figure, axes = _grid(len(present), len(present), 2.0, share_y=share_y, width=_width(len(present)), legend=strip)
     for ax, metric in zip(axes, present, strict=True):
         plot_curve(rows, ax, metric, log=log, x_label=x_label)
         if len(present) > 1:
@@ -152,9 +155,8 @@ def draw_training(table: Table) -> tuple[Figure, Table]:
         if has_metric(part, metric)
     ]
     columns = min(3, len(parts))
-    figure, axes = _grid(
-        len(parts), columns, 1.75, share_y=False, width=_width(len(parts)), legend=len(parts) % columns == 0
-    )
+    strip = _strip(augmentations_of(rows), len(parts), columns)
+    figure, axes = _grid(len(parts), columns, 1.75, share_y=False, width=_width(len(parts)), legend=strip)
     for ax, (metric, words, part) in zip(axes, parts, strict=True):
         plot_curve(part, ax, metric, x_label="epoch")
         ax.set_title(words)
@@ -183,12 +185,12 @@ def draw_histograms(table: Table, metric: str = "kept_fraction_histogram") -> tu
 
 
 def _grid(
-    n_panels: int, columns: int, height: float, *, share_y: bool, width: float = DOUBLE_COLUMN, legend: bool = False
+    n_panels: int, columns: int, height: float, *, share_y: bool, width: float = DOUBLE_COLUMN, legend: int = 0
 ) -> "tuple[Figure, list[Axes]]":
-    """A Figure with n panels in reading order; `legend` leaves a strip for one at the bottom."""
+    """A Figure with n panels in reading order; `legend` leaves a strip for one of that many lines at the bottom."""
     columns = min(columns, n_panels)
     n_rows = -(-n_panels // columns)
-    figure = Figure(figsize=(width, n_rows * height + (0.3 if legend else 0.0)), layout="constrained")
+    figure = Figure(figsize=(width, n_rows * height + (0.12 + 0.18 * legend if legend else 0.0)), layout="constrained")
     axes = figure.subplots(n_rows, columns, squeeze=False, sharey=share_y).ravel()
     for ax in axes[n_panels:]:
         ax.set_axis_off()
@@ -213,8 +215,18 @@ def _legend(figure: Figure, axes: "list[Axes]", names: list[str], columns: int, 
     if free:
         free[0].legend(handles=handles, loc="center left", handlelength=3.2, title="Training with", alignment="left")
     else:
-        rows = -(-len(handles) // min(5, 2 * columns))  # more than five labels do not fit side by side
+        rows = _legend_lines(names, columns)
         figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows), handlelength=3.2)
+
+
+def _legend_lines(names: list[str], columns: int) -> int:
+    """Lines of a legend below the panels; more than five labels do not fit side by side."""
+    return -(-len(names) // min(5, 2 * columns))
+
+
+def _strip(names: list[str], n_panels: int, columns: int) -> int:
+    """Lines that a legend needs below the panels; 0 where it goes into a free cell of the grid."""
+    return 0 if n_panels % columns else _legend_lines(names, columns)
 
 
 def _label_outer(axes: "list[Axes]", columns: int) -> None:

@@ -1,5 +1,6 @@
 """Single panels: each function takes the long table (or rows of it) and an Axes, draws, labels units, returns the Axes."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from msda_analysis.figures.style import label_of, looks_for, order_augmentations
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Room of the linear part of an epsilon axis, in decades of its logarithmic part.
+_LINEAR_DECADES = 0.4
 #: From this many seeds on a curve gets a band; with fewer, Student's interval is wider than most panels.
 SEEDS_FOR_BAND = 3
 
@@ -67,7 +70,7 @@ def plot_dots(table: Table, ax: "Axes", metric: str, *, order: Sequence[str] | N
     ax.set_yticks(range(len(looks)), [label_of(name) for name in looks])
     ax.set_ylim(len(looks) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(_ticks_that_fit(*ax.get_xlim()), steps=[1, 2, 5, 10]))
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
     return ax
@@ -136,7 +139,7 @@ def plot_accuracy_curve(
     ax.set_ylim(0, 1)
     shown = norm_label(str(rows["norm"].iloc[0]))
     ax.set_xlabel(f"$\\epsilon$ ({shown}, pixels in [0, 1])" if shown else "$\\epsilon$ (pixels in [0, 1])")
-    ax.set_ylabel("accuracy (fraction)" if metric == "robust_accuracy" else "share of images above $\\epsilon$")
+    ax.set_ylabel("accuracy (fraction)" if metric == "robust_accuracy" else "share above $\\epsilon$")
     ax.set_title(attack_label(attack))
     return ax
 
@@ -267,13 +270,30 @@ def _scale_epsilon(ax: "Axes", epsilons: list[float]) -> None:
     positive = [epsilon for epsilon in epsilons if epsilon > 0]
     if not positive:
         return
-    ax.set_xscale("symlog", linthresh=positive[0], linscale=0.4)
+    ax.set_xscale("symlog", linthresh=positive[0], linscale=_LINEAR_DECADES)
     ax.set_xlim(min(epsilons[0], 0.0), positive[-1])
-    decades = [10.0**k for k in range(-6, 3) if positive[0] <= 10.0**k <= positive[-1]]
+    decades = _decades_that_fit(positive[0], positive[-1])
     ax.set_xticks([0.0, *(decades or positive)])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xticks([epsilon for epsilon in positive if epsilon not in decades], minor=True)
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _decades_that_fit(first: float, last: float) -> list[float]:
+    """Powers of ten to label between two budgets: about four at most, and none so close to 0 that its label meets that one."""
+    length = math.log10(last / first) + _LINEAR_DECADES
+    powers = range(math.ceil(round(math.log10(first), 9)), math.floor(round(math.log10(last), 9)) + 1)
+    every = math.ceil(length / 4.5)
+    chosen = [k for k in powers if (powers[-1] - k) % every == 0]
+    return [10.0**k for k in chosen if (k - math.log10(first) + _LINEAR_DECADES) / length > 0.12]
+
+
+def _ticks_that_fit(low: float, high: float) -> int:
+    """How many labels a third of a page holds: long numbers that differ late need room."""
+    step = (high - low) / 5
+    decimals = max(0, math.ceil(-math.log10(step))) if step > 0 else 0
+    letters = len(f"{max(abs(low), abs(high)):.{decimals}f}")
+    return 5 if letters <= 5 else 3 if letters <= 7 else 2
 
 
 def _last_alive(rows: Table, epsilons: list[float]) -> float:

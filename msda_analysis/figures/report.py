@@ -129,7 +129,7 @@ def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]]
         # what training and attacks show comes before what the masks are
         findings=[line for section in sorted(made, key=lambda part: part.key == "masks") for line in section.findings],
         sections=shown,
-        runs=_describe_runs(table),
+        runs=_describe_runs(table, is_published=bool(manifest.get("settings", {}).get("weights"))),
         dataset=flatten(manifest.get("dataset", {})),
         settings=flatten(manifest.get("settings", {})),
         environment=flatten(manifest.get("environment", {})),
@@ -206,14 +206,18 @@ def find_missing(table: Table) -> list[str]:
     return missing
 
 
-def _describe_runs(table: Table) -> list[tuple[str, str, str, str]]:
-    """(what, augmentation, mask law, seeds that finished) for each model and augmentation."""
+def _describe_runs(table: Table, *, is_published: bool = False) -> list[tuple[str, str, str, str]]:
+    """(what, augmentation, mask law, seeds that finished) for each model and augmentation.
+
+    The law that published classifiers were trained with is not known.
+    """
     runs = []
     done = table[table["status"] == "ok"]
     for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
         for name in order_augmentations(name for name in rows["augmentation"] if name and " - " not in name):
             part = rows[rows["augmentation"] == name]
             laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
+            laws = {"not known"} if laws and is_published and model else laws
             seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
             what = ", ".join(word for word in (model or "masks", dataset) if word)
             runs.append((what, label_of(name), " and ".join(sorted(laws)), seeds))
@@ -229,7 +233,11 @@ def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     limits = [limit for section in made for limit in section.limits]
     if not table["augmentation"].any():
         return limits  # nothing was trained, and the limits below speak of training seeds
-    counts = table[table["status"] == "ok"].groupby(["model", "augmentation"])["seed"].nunique()
+    # masks are not trained, and a comparison of two augmentations is no run of its own
+    is_run = (
+        (table["status"] == "ok") & (table["model"] != "") & ~table["augmentation"].str.contains(" - ", regex=False)
+    )
+    counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
     few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])
     return [*limits, *few, captions.SEEDS_LIMIT]

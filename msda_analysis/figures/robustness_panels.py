@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from msda_analysis.figures.comparisons import is_one_run
 from msda_analysis.figures.metrics import Table, attack_label, axis_label, metric_of
 from msda_analysis.figures.selection import mean_rows, select_rows, summarize
 from msda_analysis.figures.style import DOUBLE_COLUMN, label_of, looks_for, order_augmentations, styled
@@ -29,6 +30,8 @@ LIKENESS = ("energy_share", "distance_to_mixup")
 @styled
 def draw_matrix(table: Table) -> tuple[Figure, Table]:
     """Differences between all pairs of augmentations in percentage points: row minus column, bold where significant.
+
+    Where a side had a single training run nothing is bold.
 
     Raises:
         ValueError: the table has no rows of MATRIX_METRICS.
@@ -102,7 +105,7 @@ def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None
     for row in part.to_dict("records"):
         i, j = names.index(row["a"]), names.index(row["b"])
         values[i, j], values[j, i] = 100 * row["value"], -100 * row["value"]
-        is_found = row["p_holm"] < SIGNIFICANT
+        is_found = row["p_holm"] < SIGNIFICANT and not is_one_run(row["note"])
         for place, value in (((j, i), values[i, j]), ((i, j), values[j, i])):
             text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
             look: dict[str, Any] = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}

@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from msda_analysis.figures import captions, claims, findings, panels, robustness_panels, tables
+from msda_analysis.figures import (
+    captions,
+    claims,
+    curve_findings,
+    findings,
+    pair_tables,
+    panels,
+    robustness_panels,
+    tables,
+)
+from msda_analysis.figures.comparisons import Comparison, compare_seeds, correct, describe_comparisons
 from msda_analysis.figures.metrics import Table, attack_label, norm_label
 from msda_analysis.figures.plots import with_norm
 from msda_analysis.figures.section import FigureItem, Section, dot_figures, in_brackets, present
@@ -37,7 +47,9 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     figures: list[FigureItem] = []
     listed: list[ResultTable] = []
     lines: list[str] = []
-    for suffix, words, part in split_parts(select_rows(table, shown)):
+    for suffix, words, part in split_parts(select_rows(table, [*shown, "accuracy_difference", "p_holm"])):
+        if not present(part, shown):
+            continue
         figures += _accuracy_figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
             epsilons = _summed_up(tables.half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
@@ -60,7 +72,7 @@ def comparison_section(table: Table, folder: Path) -> Section | None:
     """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
     if not has_metric(table, "accuracy_difference", *robustness_panels.MATRIX_METRICS):
         return None
-    items, listed = [], []
+    items, listed, lines = [], [], []
     metrics = ["accuracy_difference", "p_holm", "robust_accuracy", *robustness_panels.MATRIX_METRICS]
     metrics += [f"{metric}_p_holm" for metric in robustness_panels.MATRIX_METRICS]
     for suffix, words, part in split_parts(select_rows(table, metrics)):
@@ -69,16 +81,19 @@ def comparison_section(table: Table, folder: Path) -> Section | None:
             images = f"n = {int(pairs['n'].max())} test images ({words})."
             caption = captions.sentence(captions.MATRIX, images)
             items.append(FigureItem(f"who_is_more_robust{suffix}", figure, pairs, caption, captions.MATRIX))
-            shown = robustness_panels.shown_pairs(pairs)
             caption = f"{words}. {captions.CURVE_TABLE}"
-            listed.append(tables.curve_table(shown, name=f"who_is_more_robust{suffix}", caption=caption))
+            listed.append(pair_tables.curve_table(pairs, name=f"who_is_more_robust{suffix}", caption=caption))
+            lines += curve_findings.significant_findings(pairs)
+            attacks = list(dict.fromkeys(robustness_panels.shown_pairs(pairs)["attack"]))
+            lines += curve_findings.direct_curve_findings(part, attacks, robustness_panels.MATRIX_METRICS)
         elif has_metric(part, "accuracy_difference"):
             caption = f"{words}. {captions.COMPARISONS}"
-            listed.append(tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
+            listed.append(pair_tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
     named = present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference", "p_holm"))
     return Section(
-        "comparisons", "Who is more robust?", figures=tuple(items), tables=tuple(listed), metrics=tuple(named)
-    )
+        "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
+        metrics=tuple(named),
+    )  # fmt: skip
 
 
 def likeness_section(table: Table, folder: Path) -> Section | None:
@@ -151,16 +166,22 @@ def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
 
 
 def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
-    lines = []
+    """Sentences on clean accuracy and on each attack; all that the study did not test itself is corrected together."""
+    made: list[Comparison] = []
+    missing: list[str] = []
     if has_metric(part, "accuracy"):
-        lines.append(
-            findings.compare_with_baseline(select_rows(part, "accuracy"), f"Clean accuracy{in_brackets(words)}")
-        )
+        rows, subject = select_rows(part, "accuracy"), f"Clean accuracy{in_brackets(words)}"
+        missing += findings.why_not_compared(rows, subject)
+        made += compare_seeds(rows, subject)
+    tested: list[Comparison] = []
     for (attack, norm), epsilon in epsilons.items():
         rows = select_rows(with_norm(part), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
-        lines.append(findings.compare_with_baseline(rows, subject))
-    return lines
+        missing += findings.why_not_compared(rows, subject)
+        by_study = curve_findings.tested_accuracies(part, attack, epsilon, subject)
+        tested += [one for one in by_study if one.reference == "baseline"]  # whole curves tell of the other pairs
+        made += [] if by_study else compare_seeds(rows, subject)
+    return [*missing, *describe_comparisons([*correct(made), *tested])]
 
 
 def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:

@@ -8,6 +8,10 @@ from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.style import order_augmentations
 
+#: Warning of a difference whose sides are upper bounds.
+DIFFERENCE_OF_BOUNDS = (
+    "difference of two upper bounds: both err upwards, by amounts that may differ, so it bounds nothing"
+)
 _NEEDED = ("metric", "augmentation", "seed", "value", "unit", "low", "high", "n", "status")
 
 
@@ -105,19 +109,23 @@ def mean_rows(summary: Table, by: Sequence[str], *, over_samples: bool = False) 
 def paired_difference(rows: Table, augmentation: str, reference: str) -> Estimate | None:
     """Mean over shared seeds of (augmentation - reference), with Student's 95 % interval; None without a shared seed.
 
+    A difference of upper bounds is warned about.
+
     Args:
         rows: selected rows of one metric, one per augmentation and seed.
     """
-    values = {}
+    values, warnings = {}, []
     for name in (augmentation, reference):
         group = rows[rows["augmentation"] == name]
         _check_one_per_seed(group, ("augmentation",))
         values[name] = dict(zip(group["seed"], group["value"], strict=True))
+        if "bound" in group and (group["bound"] == "upper").any():
+            warnings = [DIFFERENCE_OF_BOUNDS]
     shared = [seed for seed in values[augmentation] if seed in values[reference]]
     if not shared:
         return None
     differences = [float(values[augmentation][seed] - values[reference][seed]) for seed in shared]
-    return mean_estimate(differences, str(rows["unit"].iloc[0]))
+    return mean_estimate(differences, str(rows["unit"].iloc[0]), warnings=warnings)
 
 
 def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
@@ -131,7 +139,7 @@ def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
 
 def setting_of(settings: str, name: str) -> list[Any]:
     """All values that a row's settings (JSON text) hold under a key, at any depth."""
-    return list(_find(json.loads(settings), name)) if settings else []
+    return list(_find(json.loads(settings), name)) if settings.startswith("{") else []  # a digest whose object is lost
 
 
 def _find(node: Any, name: str) -> Iterator[Any]:

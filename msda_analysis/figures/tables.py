@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.files import Provenance, write_bytes
+from msda_analysis.figures.files import Provenance, write_bytes, write_csv
 from msda_analysis.figures.metrics import Table, attack_label, metric_of
 from msda_analysis.figures.plots import attacks_of, with_norm
 from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations
-from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,8 +79,7 @@ class ResultTable:
         Raises:
             OSError: the disk is full or the folder cannot be written; older files are kept.
         """
-        with replace_file(folder / f"{self.name}.csv") as file:
-            self.frame().to_csv(file, index=False, lineterminator="\n")
+        write_csv(self.frame(), folder / f"{self.name}.csv")
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
 
 
@@ -131,78 +129,6 @@ def accuracy_table(
     return _by_augmentation(columns, name=name, caption=caption)
 
 
-def comparison_table(table: Table, *, name: str, caption: str) -> ResultTable:
-    """Tested differences in accuracy: pair, attack, epsilon, difference with its interval, Holm's p and the verdict.
-
-    Attacks are shown at `half_epsilons`, where the table has accuracies to choose by; else at all.
-
-    Raises:
-        ValueError: the table has no rows "accuracy_difference".
-    """
-    rows = select_rows(table, "accuracy_difference")
-    if has_metric(table, "robust_accuracy"):
-        shown = {(attack, epsilon) for (attack, _), epsilon in half_epsilons(table).items()}
-        rows = rows[[pair in shown for pair in zip(rows["attack"], rows["epsilon"], strict=True)]]
-    corrected = table[table["metric"] == "p_holm"]
-    keys = ["augmentation", "attack", "epsilon"]
-    p_values = corrected.set_index(keys)["value"].to_dict()
-    cells = []
-    for row in rows.to_dict("records"):
-        p = p_values.get(tuple(row[key] for key in keys))
-        verdict = row["note"].rpartition("more robust: ")[2]
-        pair = " \N{MINUS SIGN} ".join(label_of(part) for part in row["augmentation"].split(" - "))
-        winner = label_of(verdict) if verdict in row["augmentation"].split(" - ") else verdict
-        cells.append((pair, attack_label(row["attack"]), f"{row['epsilon']:g}", _estimate(row),
-                      "" if p is None else f"{p:.2g}", winner))  # fmt: skip
-    headers = ("Pair", "Attack", "epsilon", "Difference (fraction)", "Holm p", "More robust")
-    return ResultTable(name, caption, headers, tuple(cells))
-
-
-def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "baseline") -> ResultTable:
-    """Tested differences between whole curves: pair, attack, and for each reading the difference and Holm's p.
-
-    Pairs without the reference are listed only where they differ significantly.
-
-    Args:
-        pairs: from robustness_panels.matrix_pairs.
-        name, caption: of the table.
-        reference: augmentation whose pairs are all listed.
-    """
-    cells = []
-    for (a, b, attack), group in pairs.groupby(["a", "b", "attack"], sort=False):
-        if reference not in (a, b) and group["p_holm"].min() >= SIGNIFICANT:
-            continue
-        found = group.set_index("metric").to_dict("index")
-        row: list[Cell] = [f"{label_of(a)} \N{MINUS SIGN} {label_of(b)}", attack_label(attack)]
-        for metric in ("curve_accuracy", "curve_kept"):
-            known = found.get(metric)
-            row += [None, ""] if known is None else [_estimate({**known, "unit": "fraction"}), f"{known['p_holm']:.2g}"]
-        cells.append((*row, _who_wins(a, b, found)))
-    headers = (
-        "Pair",
-        "Attack",
-        "Accuracy (fraction)",
-        "Holm p",
-        "Share kept (fraction)",
-        "Holm p, kept",
-        "More robust",
-    )
-    return ResultTable(name, caption, headers, tuple(cells))
-
-
-def _who_wins(a: str, b: str, found: dict[str, dict]) -> str:
-    """The side that is ahead in each reading that decides; "undecided" where none does."""
-    words = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
-    said = {
-        words[metric]: label_of(a if row["value"] > 0 else b)
-        for metric, row in found.items()
-        if row["p_holm"] < SIGNIFICANT
-    }
-    if len(said) == 2 and len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{winner} ({reading})" for reading, winner in said.items()) or "undecided"
-
-
 def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:
     """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
 
@@ -221,22 +147,6 @@ def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, 
         if len(positive):
             chosen[attack, norm] = float((positive - means.iloc[0] / 2).abs().idxmin())
     return chosen
-
-
-def published_information() -> ResultTable:
-    """The paper's own mutual-information figures as recalled, NOT checked against its text (CIFAR-10, mean and std)."""
-    recalled = (
-        ("Baseline", "78.05 (0.53)", "74.40 (0.45)", "0.256 (0.002)"),
-        ("MixUp", "70.38 (0.90)", "68.58 (1.12)", "0.288 (0.003)"),
-        ("CutMix", "83.17 (0.72)", "79.46 (0.75)", "0.254 (0.003)"),
-    )
-    caption = (
-        "UNVERIFIED: figures of the FMix paper (arXiv 2002.12047, version 3) from memory, mean and standard deviation over "
-        "its repeats; its text could not be checked, so do not cite them. Training data and length differ from this study's: "
-        "compare the order of the rows, not the values."
-    )
-    headers = ("Training", "I(Z_A; X) (nats)", "I(Z_A; X-hat) (nats)", "MSE")
-    return ResultTable("published_unverified", caption, headers, recalled)
 
 
 def text_table(rows: Table, columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
@@ -266,7 +176,7 @@ def format_cell(cell: Cell) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text safe in LaTeX; the two mutual informations, epsilon and the plus-minus sign become math."""
+    """Text safe in LaTeX; the two mutual informations, epsilon, minus and other signs become math."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                **{letter: "\\" + letter for letter in "&%$#_{}"}}  # fmt: skip
     safe = "".join(special.get(letter, letter) for letter in text)
@@ -280,6 +190,14 @@ _MATH = {
     r"I(Z\_A; X)": r"$I(Z_A; X)$",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{EN DASH}": "--",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{GREEK SMALL LETTER EPSILON}": r"$\epsilon$",
+    "<": "$<$",
+    ">": "$>$",
+    "|": r"$|$",
 }
 
 
@@ -289,7 +207,7 @@ def _by_augmentation(
     """One row per augmentation, one column per (header, rows), and the number of seeds."""
     by = ("metric", "augmentation")
     chosen = [mean_rows(summarize(part, by), by, over_samples=over_samples) for _, part in columns]
-    cells = [{row["augmentation"]: _estimate(row) for row in part.to_dict("records")} for part in chosen]
+    cells = [{row["augmentation"]: estimate_of(row) for row in part.to_dict("records")} for part in chosen]
     n_seeds = [part.groupby("augmentation")["seed"].nunique(dropna=False).to_dict() for _, part in columns]
     rows = []
     for augmentation in order_augmentations(key for column in cells for key in column):
@@ -305,7 +223,8 @@ def _header(metric: str, unit: str) -> str:
     return f"{label} ({unit})" if unit and unit.lower() not in label.lower() else label
 
 
-def _estimate(row: dict) -> Estimate:
+def estimate_of(row: dict) -> Estimate:
+    """Value, interval and n of a row of the long table or of a summary."""
     low, high = (None if row[end] is None or math.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
     return Estimate(float(row["value"]), str(row["unit"]), low, high, int(row["n"]))
 
@@ -328,7 +247,7 @@ def _raw(header: str, cell: Cell, is_wide: bool) -> dict[str, object]:
 
 def _plain(row: dict, column: str) -> Cell:
     if column == "value":
-        return None if math.isnan(row["value"]) else _estimate({**row, "n": 1 if _is_empty(row["n"]) else row["n"]})
+        return None if math.isnan(row["value"]) else estimate_of({**row, "n": 1 if _is_empty(row["n"]) else row["n"]})
     if column == "augmentation":
         return label_of(row[column])
     return "" if _is_empty(row[column]) else f"{row[column]:g}" if isinstance(row[column], float) else str(row[column])
@@ -343,7 +262,8 @@ def _norm_word(norm: str) -> str:
 
 
 def _latex_line(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """One row; the line break before it would take a leading bracket or star for its own argument."""
+    return " & ".join(f"{{}}{cell}" if cell.startswith(("[", "*")) else cell for cell in cells) + r" \\"
 
 
 def _latex_cell(cell: Cell) -> str:

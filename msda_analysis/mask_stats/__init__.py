@@ -1,10 +1,11 @@
-"""Statistics of masks: shape, spectrum, coverage; and the audit of MSDA implementations (mask_stats.audit)."""
+"""Statistics of masks: shape, spectrum, coverage."""
 
 from msda_analysis.mask_stats.coverage import Coverage, measure_coverage
 from msda_analysis.mask_stats.describe import axis_power_ratio, describe, summarize
 from msda_analysis.mask_stats.fractal import box_counts, box_dimensions, edge_cells
 from msda_analysis.mask_stats.geometry import (
     chord_counts,
+    circular_runs,
     count_components,
     euler_numbers,
     mask_fields,
@@ -25,7 +26,7 @@ from msda_analysis.mask_stats.spectrum import (
 
 __all__ = [
     "Coverage", "anisotropies", "axis_power", "axis_power_ratio", "box_counts", "box_dimensions", "chord_counts",
-    "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "mask_fields", "mean_chords",
+    "circular_runs", "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "mask_fields", "mean_chords",
     "measure_coverage", "perimeters", "power_spectra", "pure_axis_power", "radial_power", "spectral_slopes", "summarize", "transitions",
     "two_point_correlation",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count
-from msda_analysis.estimate import Estimate, mean_estimate, wilson_interval
+from msda_analysis.estimate import Estimate, Measured, mean_estimate, wilson_interval
 from msda_analysis.mask_stats.fractal import box_dimensions
 from msda_analysis.mask_stats.geometry import count_components, euler_numbers, mask_fields, mean_chords, transitions
 from msda_analysis.mask_stats.spectrum import anisotropies, axis_power, fit_slope, pure_axis_power, radial_power
@@ -81,7 +81,7 @@ def _describe_chunk(fields: Tensor) -> dict[str, Tensor]:
     return columns
 
 
-def summarize(masks: Tensor, *, n_bins: int = 20) -> list[tuple[str, float | None, Estimate]]:
+def summarize(masks: Tensor, *, n_bins: int = 20) -> list[Measured]:
     """Means over masks with 95 % intervals, ready for the long table.
 
     Besides the columns of describe(): axis_power_ratio (mean power that varies along the last axis only, over that
@@ -94,7 +94,7 @@ def summarize(masks: Tensor, *, n_bins: int = 20) -> list[tuple[str, float | Non
         n_bins: bins of the histogram on [0, 1].
 
     Returns:
-        (metric, x or None, Estimate) triples.
+        One Measured per statistic, or per point of a curve.
 
     Raises:
         TypeError, ValueError: masks of a wrong type or shape, n_bins below 1.
@@ -104,7 +104,7 @@ def summarize(masks: Tensor, *, n_bins: int = 20) -> list[tuple[str, float | Non
     table = describe(fields)
     rows = [_column(name, None, torch.tensor(table[name].to_numpy()), unit_of(name)) for name in table.columns]
     if fields.ndim > 2:
-        rows.append(("axis_power_ratio", None, axis_power_ratio(fields)))
+        rows.append(Measured("axis_power_ratio", axis_power_ratio(fields)))
     frequency = radial_power(fields[:1])[0].tolist()
     power = _in_chunks(fields, lambda part: radial_power(part)[1])
     rows += [_column("radial_power", f, power[:, i], "squared mask units") for i, f in enumerate(frequency)]
@@ -141,23 +141,24 @@ def axis_power_ratio(masks: Tensor) -> Estimate:
     return Estimate(ratio, "ratio", ratio - half, ratio + half, n)
 
 
-def _column(metric: str, x: float | None, values: Tensor, unit: str) -> tuple[str, float | None, Estimate]:
+def _column(metric: str, x: float | None, values: Tensor, unit: str) -> Measured:
     values = values.to(torch.float64)
     defined = values[~values.isnan()]
     missing = len(values) - len(defined)
     if not len(defined):
-        return metric, x, Estimate(float("nan"), unit, n=0, warnings=(f"undefined for all {missing} masks",))
+        nothing = Estimate(float("nan"), unit, n=0, warnings=(f"undefined for all {missing} masks",))
+        return Measured(metric, nothing, x=x)
     warnings = (f"undefined for {missing} of {len(values)} masks, left out",) if missing else ()
-    return metric, x, mean_estimate(defined.tolist(), unit, warnings=warnings)
+    return Measured(metric, mean_estimate(defined.tolist(), unit, warnings=warnings), x=x)
 
 
-def _histogram(kept: Tensor, n_bins: int) -> list[tuple[str, float | None, Estimate]]:
+def _histogram(kept: Tensor, n_bins: int) -> list[Measured]:
     counts = torch.histc(kept, n_bins, 0.0, 1.0).to(torch.int64).tolist()
     rows = []
     for i, count in enumerate(counts):
         low, high = wilson_interval(count, len(kept))
         estimate = Estimate(count / len(kept), "share of masks", low, high, len(kept))
-        rows.append(("kept_fraction_histogram", (i + 0.5) / n_bins, estimate))
+        rows.append(Measured("kept_fraction_histogram", estimate, x=(i + 0.5) / n_bins))
     return rows
 
 

@@ -66,6 +66,21 @@ def transitions(masks: Tensor, axis: int) -> Tensor:
     return _count(changed)
 
 
+def circular_runs(masks: Tensor, axis: int) -> Tensor:
+    """Number of runs of kept cells on every line along an axis whose two ends are joined; 0 where all is kept.
+
+    Returns:
+        [n, lines] int64.
+
+    Raises:
+        ValueError: no such axis.
+    """
+    kept = kept_sets(masks)
+    _check_axis(axis, kept.ndim - 1)
+    lines = kept.movedim(axis + 1, -1).reshape(len(kept), -1, kept.shape[axis + 1])
+    return (lines & ~lines.roll(1, -1)).sum(-1)
+
+
 def perimeters(masks: Tensor) -> Tensor:
     """[n] int64: length of the edge between kept and other cells in cell sides; the image border does not count."""
     kept = kept_sets(masks)

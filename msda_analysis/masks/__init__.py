@@ -10,10 +10,11 @@ from msda_analysis.masks.families import (
     check_family,
     family_at,
     family_from_name,
+    family_settings,
 )
 from msda_analysis.masks.sampling import MaskBatch, sample_masks
 
 __all__ = [
     "AUGMENTATIONS", "Alternate", "CutMix", "FMix", "Family", "MaskBatch", "MixUp",
-    "check_family", "family_at", "family_from_name", "sample_masks",
+    "check_family", "family_at", "family_from_name", "family_settings", "sample_masks",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """The mask families: frozen settings, validated when made. MixUp, CutMix and FMix are laws over masks in [0, 1]."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from msda_analysis.checks import check_choice, check_in_range, check_positive
+from msda_analysis.rng import batch_number
 
 LAM_POLICIES = ("mask_mean", "nominal")
 GEOMETRIES = ("clipped", "inside")
@@ -16,8 +17,11 @@ class _Family:
     """Settings that all families share.
 
     Attributes:
-        per_batch: one lambda and one mask for the whole batch, as the paper's runs did.
-        reformulate: draw lambda from Beta(alpha + 1, alpha) and use only the first label (label weight 1).
+        per_batch: one lambda for the whole batch, as the paper's runs did, and one mask; for CutMix, as in the
+            released code, one size of box with a place for each image.
+        reformulate: use only the first label (label weight 1), with the same loss in expectation. For MixUp and FMix,
+            whose masks have complements of the same law, lambda comes from Beta(alpha + 1, alpha). A CutMix mask turns
+            into its complement with the probability that the second label would weigh.
         lam_policy: label weight of the first image: "mask_mean", what the mask really keeps, or "nominal", the drawn
             lambda, as the released code.
     """
@@ -70,7 +74,7 @@ class FMix(_Family):
 
     Attributes:
         alpha: lambda ~ Beta(alpha, alpha).
-        decay_power: delta of the 1 / f^delta amplitude decay.
+        decay_power: delta of the 1 / f^delta amplitude decay; any finite number above 0.
         max_soft: half-width of the soft edge, as a share of the pixels, in [0, 0.5]; 0 gives masks of zeros and ones.
         spectrum: "isotropic", Re(IFFT(f^-delta Z)) as the paper describes; or "released", what the released code
             samples: only the bins 0 and +-1 along the last axis.
@@ -96,7 +100,9 @@ Family = MixUp | CutMix | FMix
 class Alternate:
     """Switches between families every batch, the first listed first.
 
-    With a step number (training loops) it is a pure function of it; without one it counts its own uses.
+    With a step number (training loops) it is a pure function of it; without one it counts its own uses, and in the
+    workers of a torch DataLoader the batches of all of them. Workers start at 0 each epoch. With persistent_workers
+    they go on, and turns of later epochs may be uneven unless the number of workers divides that of the batches.
 
     Args:
         families: two or more mask families.
@@ -119,7 +125,7 @@ class Alternate:
     def at(self, step: int | None = None) -> Family:
         """The family of this step; without a step, the next one in turn."""
         if step is None:
-            step, self._uses = self._uses, self._uses + 1
+            step, self._uses = batch_number(self._uses), self._uses + 1
         return self.families[step % len(self.families)]
 
     def __repr__(self) -> str:
@@ -144,6 +150,16 @@ def family_at(family: "Family | Alternate", step: int | None = None) -> Family:
     """The plain family in use at a step."""
     check_family(family)
     return family.at(step) if isinstance(family, Alternate) else family
+
+
+def family_settings(family: "Family | Alternate | None") -> dict[str, Any] | None:
+    """The class and all settings of a family as plain JSON values, by which numbers are known; None is no mixing."""
+    if family is None:
+        return None
+    if isinstance(family, Alternate):
+        return {"kind": "Alternate", "families": [family_settings(part) for part in family.families]}
+    check_family(family)
+    return {"kind": type(family).__name__} | asdict(family)
 
 
 _NAMED: dict[str, Callable[[], Family | None]] = {

@@ -12,11 +12,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from msda_analysis.checks import check_choice, check_in_range, check_positive, check_size
+from msda_analysis.checks import check_choice, check_finite, check_in_range, check_positive, check_size
 from msda_analysis.masks.families import SPECTRA, FMix
 from msda_analysis.rng import Key, philox_normals
 
 SHORT_AXIS = 64
+_LARGEST_LOG2 = 64  # of an amplitude: leaves half of float32's exponents to the sums
 
 
 def grey_images(noise: Tensor, size: tuple[int, ...], decay_power: float, spectrum: str) -> Tensor:
@@ -32,7 +33,8 @@ def grey_images(noise: Tensor, size: tuple[int, ...], decay_power: float, spectr
         [n, *size] in [0, 1], of the noise's dtype. A constant image (all lengths 1) is all zeros.
 
     Raises:
-        ValueError: unknown spectrum, bad size or decay, or noise of another shape.
+        ValueError: unknown spectrum, bad size or decay, noise of another shape, or, on a CPU, fields that are not
+            finite (a GPU would have to wait for the look).
 
     Source: Harris et al. 2020 (arXiv 2002.12047), section 4.
     """
@@ -43,6 +45,7 @@ def grey_images(noise: Tensor, size: tuple[int, ...], decay_power: float, spectr
     if tuple(noise.shape[1:]) != expected:
         raise ValueError(f"noise: expected shape [n, {', '.join(map(str, expected))}], got {tuple(noise.shape)}")
     fields = (isotropic_fields if spectrum == "isotropic" else released_fields)(noise, tuple(size), decay_power)
+    check_fields("fields made from this noise", fields)
     flat = fields.flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     span = high - low
@@ -183,7 +186,10 @@ def table(make: Callable[..., Tensor], *arguments: Hashable, like: Tensor) -> Te
 @lru_cache(maxsize=256)
 def _remembered(make: Callable[..., Tensor], arguments: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
-        return make(*arguments).to(device=device, dtype=dtype)
+        made = make(*arguments).to(dtype)
+        # on the host and once: with finite amplitudes, fields on a GPU are finite and need no look
+        check_finite(f"{make.__name__}{arguments} in {dtype}", made)
+        return made.to(device)
 
 
 def _released_frequencies(size: tuple[int, ...]) -> Tensor:
@@ -202,7 +208,21 @@ def _magnitude(axes: list[Tensor]) -> Tensor:
 
 
 def _decay(frequency: Tensor, size: tuple[int, ...], decay_power: float) -> Tensor:
-    return frequency.clamp(min=1 / max(size)) ** -decay_power
+    """f^-delta, the zero frequency as the lowest; relative to the largest amplitude where this would leave float32.
+
+    Masks and grey images do not depend on a field's scale.
+    """
+    lowest = 1 / max(size)
+    frequency = frequency.clamp(min=lowest)
+    if decay_power * math.log2(max(size)) > _LARGEST_LOG2:
+        frequency = frequency / lowest  # exactly 1 at the lowest: any power of it is
+    return frequency**-decay_power
+
+
+def check_fields(name: str, fields: Tensor) -> None:
+    """Raise ValueError unless fields on a CPU are finite; see table for those on a GPU. Compilers trace past it."""
+    if not torch.compiler.is_compiling() and fields.device.type == "cpu":
+        check_finite(name, fields)
 
 
 def sample_masks(
@@ -302,13 +322,14 @@ def binarize(grey: Tensor, lam: Tensor, max_soft: float = 0.0, round_up: Tensor 
         [n, 1, *size] float32 in [0, 1]; with max_soft = 0 exactly keep_counts(...) ones.
 
     Raises:
-        ValueError: lam of another length, or max_soft out of range.
+        ValueError: lam of another length, max_soft out of range, or, on a CPU, grey images that are not finite.
 
     Source: Harris et al. 2020 (arXiv 2002.12047), section 4.
     """
     check_in_range("max_soft", max_soft, 0.0, 0.5)
     if lam.shape != grey.shape[:1]:
         raise ValueError(f"lam: expected shape ({grey.shape[0]},), one per image, got {tuple(lam.shape)}")
+    check_fields("grey", grey)
     cells = grey.flatten(1)
     counts = keep_counts(lam, cells.shape[1], round_up)
     order = torch.argsort(cells, dim=1, descending=True, stable=True)

@@ -151,6 +151,9 @@ def keep_brightest(fields: np.ndarray, counts: np.ndarray, masks: np.ndarray, wo
         fields: [n, cells] float32, finite as are their differences; left as they are.
         counts: [n] in 0..cells.
         masks: [n, cells] float32, overwritten.
+
+    Raises:
+        ValueError: fields, or differences of their values, that are not finite.
     """
     thresholds = _kth_largest(fields, counts, work)
     keep = np.greater_equal(fields, thresholds, out=work.array("keep", *fields.shape, dtype=np.bool_))
@@ -184,6 +187,9 @@ def _codes(fields: np.ndarray, work: Workspace) -> np.ndarray:
     scratch = work.array("noise", *fields.shape) if np.shares_memory(fields, spare) else spare
     low = fields.min(axis=1, keepdims=True)
     span = fields.max(axis=1, keepdims=True) - low
+    if not np.isfinite(span).all():  # NaN and infinity reach the span of their row
+        row = int(np.flatnonzero(~np.isfinite(span))[0])
+        raise ValueError(f"fields: expected finite values and differences, got a span of {span[row, 0]} in row {row}")
     is_flat = span < np.finfo(np.float32).tiny  # or as good as flat, so that the division would overflow
     np.subtract(fields, low, out=scratch)
     scratch *= np.where(is_flat, 0, 255 / np.where(is_flat, 1, span))

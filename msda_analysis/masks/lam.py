@@ -1,10 +1,13 @@
-"""The law of lambda, the share of the first image: Beta(alpha, alpha), or Beta(alpha + 1, alpha) if reformulated."""
+"""The law of lambda, the share of the first image: Beta(alpha, alpha), or Beta(alpha + 1, alpha) if reformulated.
+
+A reformulated CutMix keeps Beta(alpha, alpha), see sampling.swap_boxes.
+"""
 
 import torch
 from torch import Tensor
 
 from msda_analysis.masks.draws import draw_uniforms
-from msda_analysis.masks.families import Family
+from msda_analysis.masks.families import CutMix, Family
 from msda_analysis.rng import Key, numpy_from_key
 
 
@@ -16,7 +19,7 @@ def draw_lam(family: Family, n: int, key: int) -> Tensor:
     Returns:
         [n] float64 in [0, 1].
     """
-    first = family.alpha + 1 if family.reformulate else family.alpha
+    first = family.alpha + 1 if _is_shifted(family) else family.alpha
     return torch.from_numpy(numpy_from_key(key).beta(first, family.alpha, size=n))
 
 
@@ -32,10 +35,14 @@ def lam_on_device(family: Family, n: int, key: Key, device: torch.device) -> Ten
         return draw_lam(family, n, int(key))
     if family.alpha == 1:
         uniform = draw_uniforms(key, n, 1, device)[:, 0]
-        return torch.sqrt(uniform) if family.reformulate else uniform
+        return torch.sqrt(uniform) if _is_shifted(family) else uniform
     if isinstance(key, Tensor):
         raise ValueError(
             f"key: expected an integer, since lambda is drawn on the host at alpha = {family.alpha}; got a tensor"
         )
     lam = draw_lam(family, n, key)
     return lam.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else lam.to(device)
+
+
+def _is_shifted(family: Family) -> bool:
+    return family.reformulate and not isinstance(family, CutMix)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from msda_analysis.masks.lam import lam_on_device
 from msda_analysis.rng import Key, derive_key, numpy_from_key, split_key, take_key
 
 BACKENDS = ("auto", "torch", "triton")
-_PURPOSES = ("lam", "boxes", "rounding", "noise")
+_PURPOSES = ("lam", "boxes", "rounding", "noise", "swap")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class MaskBatch:
     Attributes:
         masks: [n, 1, *size] float32 in [0, 1]; 1 keeps the first image. MixUp's share one value per mask in memory.
         lam: [n] float32, label weight of the first image (see lam_policy; 1 where reformulated).
-        drawn_lam: [n] float32, the lambda that was drawn.
+        drawn_lam: [n] float32, the lambda that was drawn; 1 - lambda where a reformulated CutMix swapped its mask.
     """
 
     masks: Tensor
@@ -51,7 +52,7 @@ def sample_masks(
 
     Args:
         family: MixUp(), CutMix(), FMix() or Alternate(...).
-        n: number of masks, at least 1. With family.per_batch all n are the same mask.
+        n: number of masks, at least 1. With family.per_batch all n are the same mask, or boxes of one size.
         size: one, two or three lengths, for example (32, 32).
         generator: torch.Generator; its device need not be `device`.
         device: where the masks are made; the generator's device if None.
@@ -74,17 +75,34 @@ def sample_masks(
         raise TypeError(f"generator: expected a torch.Generator (see msda_analysis.rng.stream), got {generator!r}")
     plain = family_at(family, step)
     device = torch.device(device if device is not None else generator.device)
-    key, count = take_key(generator), 1 if plain.per_batch else n
+    is_one_mask = plain.per_batch and not isinstance(plain, CutMix)
+    key, count = take_key(generator), 1 if is_one_mask else n
     batch = masks_from_key(plain, count, tuple(size), key, device, backend=backend)
-    if not plain.per_batch:
+    if not is_one_mask:
         return batch
     return MaskBatch(batch.masks.expand(n, *batch.masks.shape[1:]), batch.lam.expand(n), batch.drawn_lam.expand(n))
 
 
+def _without_compiler(function: Callable[..., MaskBatch]) -> Callable[..., MaskBatch]:
+    """Between two graphs of a compiled caller, the function as it is: compilers take its NumPy for torch and fail.
+
+    torch.compiler.disable as a decorator would import the compiler, which takes seconds, for all others too.
+    """
+
+    @wraps(function)
+    def run(*arguments: object, **more: object) -> MaskBatch:
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(function)(*arguments, **more)
+        return function(*arguments, **more)
+
+    return run
+
+
+@_without_compiler
 def masks_from_key(
     family: Family, n: int, size: tuple[int, ...], key: Key, device: torch.device, *, backend: str = "auto"
 ) -> MaskBatch:
-    """Masks as a pure function of a key (see sample_masks); per_batch is the caller's business.
+    """Masks as a pure function of a key (see sample_masks); with per_batch one lambda, one mask is the caller's business.
 
     A CUDA graph that captures this with a tensor as key makes new masks at each replay, without waiting for the device,
     and the same as outside a graph. Call it once before the capture: kernels and tables are made then.
@@ -106,14 +124,16 @@ def masks_from_key(
     """
     sample_fourier = _fourier_backend(backend, device)
     keys = _sub_keys(key, device)
-    lam = lam_on_device(family, n, keys["lam"], device)  # float64
+    lam = lam_on_device(family, 1 if family.per_batch else n, keys["lam"], device).expand(n)  # float64
     drawn = lam.to(torch.float32)
     if isinstance(family, MixUp):
         masks = drawn.view(n, *[1] * (1 + len(size))).expand(n, 1, *size)
-        return MaskBatch(masks, _label_weights(family, drawn, drawn), drawn)
+        return _batch_of(family, masks, drawn, drawn)
     if isinstance(family, CutMix):
         starts, lengths = draw_boxes(lam, size, family.geometry, keys["boxes"])
         masks, kept = box_masks(starts, lengths, size), kept_shares(starts, lengths, size)
+        if family.reformulate:
+            masks, drawn = swap_boxes(masks, drawn, _label_weights(family, kept, drawn), keys["swap"])
     else:
         round_up = _round_up(family, n, keys["rounding"], device)
         masks = sample_fourier(family, lam, size=size, key=keys["noise"], round_up=round_up)
@@ -121,7 +141,7 @@ def masks_from_key(
             kept = masks.flatten(1).mean(1)
         else:  # exact by construction: no need to count again
             kept = (fourier.keep_counts(lam, math.prod(size), round_up) / math.prod(size)).to(torch.float32)
-    return MaskBatch(masks, _label_weights(family, kept, drawn), drawn)
+    return _batch_of(family, masks, kept, drawn)
 
 
 def _sub_keys(key: Key, device: torch.device) -> dict[str, Key]:
@@ -154,16 +174,33 @@ def _triton_backend(device: torch.device) -> Callable[..., Tensor]:
     return fourier_triton.sample_masks
 
 
+def swap_boxes(masks: Tensor, drawn: Tensor, weights: Tensor, key: Key) -> tuple[Tensor, Tensor]:
+    """Masks of a reformulated CutMix, and their lambdas: complements where a coin of the first label's weight fails.
+
+    A pair (a, b) under m is the pair (b, a) under 1 - m, and pairs come in both orders alike. So one label, kept with
+    its weight or left to its partner, gives the loss of two weighted labels in expectation, for any law of masks.
+    """
+    is_swapped = _uniforms(key, len(masks), masks.device) >= weights
+    shape = (-1, *[1] * (masks.ndim - 1))
+    return torch.where(is_swapped.view(shape), 1 - masks, masks), torch.where(is_swapped, 1 - drawn, drawn)
+
+
 def _label_weights(family: Family, kept: Tensor, drawn: Tensor) -> Tensor:
-    if family.reformulate:
-        return torch.ones_like(drawn)
     return kept if family.lam_policy == "mask_mean" else drawn
+
+
+def _batch_of(family: Family, masks: Tensor, kept: Tensor, drawn: Tensor) -> MaskBatch:
+    lam = torch.ones_like(drawn) if family.reformulate else _label_weights(family, kept, drawn)
+    return MaskBatch(masks, lam, drawn)
 
 
 def _round_up(family: FMix, n: int, key: Key, device: torch.device) -> Tensor | None:
     """The released code rounds lambda times the number of cells up or down by a coin; we round to the nearest."""
-    if family.spectrum == "isotropic":
-        return None
+    return None if family.spectrum == "isotropic" else _uniforms(key, n, device) < 0.5
+
+
+def _uniforms(key: Key, n: int, device: torch.device) -> Tensor:
+    """[n] float64 in [0, 1): a coin of chance p falls where they are below p."""
     if device.type == "cpu":
-        return torch.from_numpy(numpy_from_key(int(key)).random(n) < 0.5)
-    return draw_uniforms(key, n, 1, device)[:, 0] < 0.5
+        return torch.from_numpy(numpy_from_key(int(key)).random(n))
+    return draw_uniforms(key, n, 1, device)[:, 0]

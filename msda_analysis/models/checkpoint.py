@@ -3,7 +3,7 @@
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from msda_analysis.checks import check_finite, check_statistics
 from msda_analysis.files import replace_file
 from msda_analysis.models.normalized import Normalized
+from msda_analysis.models.vae import VAE
 from msda_analysis.models.zoo import create
 
 _FORMAT = "msda_analysis checkpoint"
-_VERSION = 1
+_VERSION = 2  # 2: a VAE keeps the normalization of its images
+_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
@@ -31,13 +34,14 @@ def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Ma
         metadata: anything JSON can hold, for example settings and history.
 
     Raises:
-        ValueError: the model was not made by models.create().
+        ValueError: the model was not made by models.create(), or a weight is NaN or infinite.
         TypeError: the metadata cannot be written as JSON.
         OSError: the file cannot be written, for example no such folder or a full disk.
     """
     model = getattr(model, "_orig_mod", model)  # the module under torch.compile
     header = _build_header(model, metadata or {})
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    _check_weights(tensors, "model")
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: expected a file in an existing folder, but {path.parent} is missing")
@@ -56,7 +60,7 @@ def load_checkpoint(
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a safetensors file, or cut short; not written by save_checkpoint; written by a newer version;
-            or its tensors do not fit the model it names.
+            its tensors do not fit the model it names; or a weight is NaN or infinite.
     """
     path = _existing(path)
     tensors, header = _read_safetensors(path)
@@ -80,7 +84,8 @@ def load_state(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not such a file, or names or shapes differ from the model's.
+        ValueError: not such a file, names, shapes or kinds of number differ from the model's, or a weight is NaN or
+            infinite.
     """
     path = _existing(path)
     network = model.network if isinstance(model, Normalized) else model
@@ -96,19 +101,27 @@ def _build_header(model: nn.Module, metadata: Mapping[str, Any]) -> dict[str, st
             f"model: expected one made by models.create(), alone or inside Normalized, got {type(model).__name__}; "
             "for other models save model.state_dict() with safetensors"
         )
+    mean, std = _normalization(model)
     values = {
         "version": _VERSION,
         "model": network.name,
         "options": network.options,
         "class": type(network).__name__,
-        "mean": model.mean.flatten().tolist() if isinstance(model, Normalized) else None,
-        "std": model.std.flatten().tolist() if isinstance(model, Normalized) else None,
+        "mean": mean,
+        "std": std,
         "metadata": dict(metadata),
     }
     try:
         return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: expected what JSON can hold (numbers, text, lists, dicts); {error}") from error
+
+
+def _normalization(model: nn.Module) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """Mean and std per channel that a model normalizes with, or that its images were normalized with."""
+    if isinstance(model, Normalized):
+        return model.mean.flatten().tolist(), model.std.flatten().tolist()
+    return getattr(model, "normalization", None) or (None, None)
 
 
 def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str, Any]]:
@@ -122,10 +135,20 @@ def _rebuild(path: Path, header: Mapping[str, str]) -> tuple[nn.Module, dict[str
             network = create(values["model"], **options)
         if type(network).__name__ != values["class"]:
             raise ValueError(f"it holds a {values['class']}, but {values['model']!r} is a {type(network).__name__}")
-        model = network if values["mean"] is None else Normalized(network, values["mean"], values["std"])
-        return model, values["metadata"]
+        return _with_normalization(network, values["mean"], values["std"]), values["metadata"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: the model cannot be rebuilt from the file's header: {error}") from error
+
+
+def _with_normalization(network: nn.Module, mean: list[float] | None, std: list[float] | None) -> nn.Module:
+    """A classifier that normalizes inside, or a VAE that knows how its images were normalized."""
+    if mean is None or std is None:
+        return network
+    if isinstance(network, VAE):
+        check_statistics(mean, std)
+        network.normalization = (tuple(mean), tuple(std))
+        return network
+    return Normalized(network, mean, std)
 
 
 def _as_tuple(value: Any) -> Any:
@@ -133,20 +156,33 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _check_fit(model: nn.Module, tensors: Mapping[str, Tensor], path: Path, shown: int = 3) -> None:
-    """Raise ValueError naming the first few tensors that are missing, unexpected or of another shape."""
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    """Raise ValueError naming the first few tensors that are missing, unexpected or of another shape or kind.
+
+    Then the values: a NaN or infinite one is an error, too.
+    """
+    state = model.state_dict()
+    expected = {name: list(tensor.shape) for name, tensor in state.items()}
     found = {name: list(tensor.shape) for name, tensor in tensors.items()}
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is unexpected" for name in found if name not in expected]
     for name, shape in expected.items():
         if found.get(name, shape) != shape:
             problems.append(f"{name} is {found[name]}, expected {shape}")
+        elif name in found and state[name].is_floating_point() and tensors[name].dtype not in _WEIGHTS:
+            problems.append(f"{name} holds {tensors[name].dtype}, expected float16, bfloat16, float32 or float64")
     if problems:
         more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
         raise ValueError(
             f"{path}: the weights do not fit the {type(model).__name__}: {'; '.join(problems[:shown])}{more}; "
             "was it created with the same num_classes, in_channels and options?"
         )
+    _check_weights(tensors, str(path))
+
+
+def _check_weights(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise ValueError naming the first tensor with a NaN or infinite value: every number from it would be wrong."""
+    for name, tensor in tensors.items():
+        check_finite(f"{where}: {name}", tensor)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

@@ -77,7 +77,12 @@ class DenseNetBC(nn.Module):
         initialize_fan_out(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [n, class] of images [n, channel, height, width], each side at least 4 pixels."""
+        """Logits [n, class] of images [n, channel, height, width], each side at least 4 pixels.
+
+        Raises:
+            ValueError: smaller images.
+        """
+        checks.check_sides(images, 4, model="densenet190")
         x = self.trans1(self.block1(self.conv1(images)))
         x = self.block3(self.trans2(self.block2(x)))
         return self.fc(F.relu(self.bn1(x)).mean(dim=(2, 3)))

@@ -25,11 +25,7 @@ class Normalized(nn.Module):
     def __init__(self, network: nn.Module, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> None:
         super().__init__()
         means, stds = [float(value) for value in mean], [float(value) for value in std]
-        if len(means) != len(stds) or not means:
-            raise ValueError(f"mean, std: expected one number per channel in each, got {len(means)} and {len(stds)}")
-        for value in stds:
-            checks.check_positive("std", value)
-        checks.check_finite("mean", torch.tensor(means, device="cpu"))
+        checks.check_statistics(means, stds)
         self.network = network
         self.register_buffer("mean", torch.tensor(means).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))

@@ -31,7 +31,12 @@ class SmallCNN(nn.Module):
         self.linear = nn.Linear(4 * width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [n, class] of images [n, channel, height, width], each side at least 8 pixels."""
+        """Logits [n, class] of images [n, channel, height, width], each side at least 7 pixels.
+
+        Raises:
+            ValueError: smaller images.
+        """
+        checks.check_sides(images, 7, model="small_cnn")
         return self.linear(self.features(images).mean(dim=(2, 3)))
 
 

@@ -76,6 +76,8 @@ class VAE(nn.Module):
         self.in_channels, self.latent = in_channels, latent
         self.image_size = _checked_size(image_size)
         self.output_std = float(output_std)
+        #: (mean, std) per channel, in [0, 1] pixel units, of the images it was trained on; None if not known.
+        self.normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         sizes = _level_sizes(self.image_size)
         self.encoder = _build_encoder(in_channels, sizes[-1])
         self.decoder = _build_decoder(in_channels, latent, sizes)

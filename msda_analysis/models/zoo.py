@@ -1,7 +1,7 @@
 """Models by name."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from msda_analysis import checks
 from msda_analysis.models.densenet import DenseNetBC
+from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.preact_resnet import PreActResNet18
 from msda_analysis.models.pyramidnet import PyramidNet
 from msda_analysis.models.small_cnn import SmallCNN
@@ -74,6 +75,23 @@ def create(
             model = _BUILDERS[name](**options)
     model.name, model.options = name, options  # type: ignore[assignment]
     return model
+
+
+def check_classes(model: nn.Module, classes: Sequence[str], name: str = "model") -> None:
+    """Raise ValueError unless a classifier made by create(), alone or inside Normalized, has one logit per class.
+
+    Args:
+        classes: of the dataset that the model meets.
+        name: what the error calls the model, for example its file.
+    """
+    network = model.network if isinstance(model, Normalized) else model
+    options: dict[str, Any] = network.options  # type: ignore[assignment]
+    if options["num_classes"] != len(classes):
+        shown = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
+        raise ValueError(
+            f"{name}: expected a classifier of {len(classes)} classes, those of the dataset ({shown}); "
+            f"got one of {options['num_classes']}; take the dataset that it was trained on"
+        )
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_dire
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.perturbation import NORMS
 from msda_analysis.robustness.released import RELEASED_ATTACKS, evaluate_released
-from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, paired_bootstrap, survival_curve
+from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, nested_difference, survival_curve
 
 __all__ = [
     "ATTACKS",
@@ -34,8 +34,8 @@ __all__ = [
     "measure_likeness",
     "median_norm",
     "mixup_direction_attack",
+    "nested_difference",
     "over_seeds",
-    "paired_bootstrap",
     "read_outcomes",
     "survival_curve",
     "working_budgets",

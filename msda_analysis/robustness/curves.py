@@ -15,7 +15,7 @@ import torch
 
 from msda_analysis.checks import check_choice, check_in_range
 from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
-from msda_analysis.robustness.statistics import check_outcomes, holm, nested_difference
+from msda_analysis.robustness.statistics import check_outcomes, judge_differences, nested_difference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def compare_curves(outcomes: Outcomes, reference: str = "baseline", *, level: fl
     """Who is more robust than whom over the working budgets: one row per pair, attack and reading.
 
     Columns: attack, reading, a, b, value (a minus b), low, high (95 %, uncorrected), n, unit, epsilons (the budgets), note,
-    p_value, p_holm (corrected over the whole table), verdict ("a", "b" or "undecided" at `level` after correction).
+    p_value, seeds_a, seeds_b, p_holm (corrected over the whole table), verdict (see judge_differences).
     "worst_case" is added when there are several attacks.
 
     Args:
@@ -113,11 +113,7 @@ def compare_curves(outcomes: Outcomes, reference: str = "baseline", *, level: fl
         for attack in attacks
         for reading in READINGS
     ]
-    table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p_value"].tolist())
-    decided = np.where(table["value"] > 0, "a", "b")
-    table["verdict"] = np.where(table["p_holm"] < level, decided, "undecided")
-    return table
+    return judge_differences(pd.DataFrame(rows), level)
 
 
 def check_claims(

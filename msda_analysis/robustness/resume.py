@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,12 @@ class BatchStore:
     fingerprint: str
 
     def load(self, name: str) -> tuple[Tensor, Tensor, int] | None:
-        """Success [epsilon, n], norms [n] and the passes of a finished batch, or None where there is none.
+        """Success [epsilon, n], norms [n] and the passes of a finished batch, or None where none can be read.
+
+        A damaged file is a batch that has to be computed again, and a warning names it.
 
         Raises:
-            ValueError: the file belongs to another evaluation, or cannot be read.
+            ValueError: the file belongs to another evaluation.
         """
         if self.folder is None or not (path := self._path(name)).exists():
             return None
@@ -40,9 +43,8 @@ class BatchStore:
                 found, success, norms = str(file["fingerprint"]), file["success"], file["norms"]
                 passes = int(file["passes"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise ValueError(
-                f"folder: {path} cannot be read ({error}); delete it to compute the batch again"
-            ) from error
+            warnings.warn(f"{path} cannot be read ({error}); its batch is computed again", stacklevel=2)
+            return None
         if found != self.fingerprint:
             raise ValueError(
                 f"folder: {path} was written for another model, other images or other settings; "

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
 from msda_analysis.estimate import Estimate
-from msda_analysis.rng import derive_key, numpy_from_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 #: What an interval from a single run leaves out.
 ONE_SEED = "one training seed: the interval leaves out variation between runs"
+#: The verdict where a side has a single training run, however small the p-value: runs differ, and nobody saw by how much.
+ONE_RUN = "undecided (one run)"
 #: bool [image] or [training seed, image]
 Survived = Tensor | np.ndarray
 
@@ -65,34 +66,6 @@ def mcnemar(survived_a: Survived, survived_b: Survived) -> Paired:
     return Paired((only_a - only_b) / a.shape[1], only_a, only_b, a.shape[1], p_value)
 
 
-def paired_bootstrap(survived_a: Survived, survived_b: Survived, *, seed: int = 0, resamples: int = 2000) -> Estimate:
-    """Accuracy of a minus accuracy of b under an attack, with a 95 % percentile interval.
-
-    Images are drawn again together for both, training seeds apart for each. Of s seeds s - 1 are drawn, which makes the
-    variance between seeds unbiased; with one seed per side the interval speaks of images only, and says so.
-
-    Args:
-        survived_a, survived_b: bool [training seed, image] or [image]; the same images, in the same order.
-        seed: seed of the resampling.
-        resamples: number of resamples.
-
-    Returns:
-        Estimate in accuracy; n is the number of images.
-
-    Source: Efron and Tibshirani 1993, section 8; Rao and Wu 1988 for the s - 1 draws.
-    """
-    a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
-    _check_same_images(a, b)
-    check_count("resamples", resamples, minimum=100)
-    generator = numpy_from_key(derive_key(seed, "paired bootstrap"))
-    differences = np.concatenate([
-        _resample(a, b, min(200, resamples - start), generator) for start in range(0, resamples, 200)
-    ])  # fmt: skip
-    low, high = np.quantile(differences, [0.025, 0.975])
-    warnings = () if min(len(a), len(b)) > 1 else (ONE_SEED,)
-    return Estimate(float(a.mean() - b.mean()), "accuracy", float(low), float(high), a.shape[1], warnings=warnings)
-
-
 def nested_test(survived_a: Survived, survived_b: Survived) -> float:
     """Two-sided p-value of equal accuracy when each side has at least two training seeds; see nested_difference.
 
@@ -116,16 +89,20 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
     on a side the variation between its runs is left out: the result speaks of those classifiers alone, and says so.
 
     Args:
-        values_a, values_b: numbers [training seed, image]; the same images in the same order.
+        values_a, values_b: numbers (or bool) [training seed, image]; the same images in the same order.
         level: chance that the interval misses the true difference.
 
     Raises:
-        ValueError: the images differ in number, or there are fewer than two.
+        ValueError: not two matrices, the images differ in number, or there are fewer than two.
     """
     from scipy.stats import t
 
     a, b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
-    _check_same_images(a, b)
+    for name, side in (("values_a", a), ("values_b", b)):
+        if side.ndim != 2:
+            raise ValueError(f"{name}: expected numbers [training seed, image], got shape {side.shape}")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"values_b: expected the same {a.shape[1]} images as values_a, got {b.shape[1]}")
     check_count("images", a.shape[1], minimum=2)
     parts = [(side.mean(1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b) if len(side) > 1]
     parts.append(((a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1], a.shape[1] - 1))
@@ -156,18 +133,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def compare(
-    outcomes: Mapping[str, Sequence["Outcome"]], *, seed: int = 0, resamples: int = 2000, level: float = 0.05
-) -> "pd.DataFrame":
+def compare(outcomes: Mapping[str, Sequence["Outcome"]], *, level: float = 0.05) -> "pd.DataFrame":
     """Who is more robust than whom, at which budget, with what confidence: one row per pair, attack and budget.
 
-    Columns: attack, norm, epsilon, metric, a, b, value (accuracy of a minus that of b), low, high, n, unit, seeds_a, seeds_b,
-    test, p_value, p_holm (corrected over the whole table), verdict ("a", "b" or "undecided" at `level` after correction).
-    The attack "worst_case" (any attack succeeds) is added when there are several.
+    Columns: attack, norm, epsilon, metric, a, b, value (accuracy of a minus that of b), low, high (95 %, uncorrected; see
+    nested_difference), n, unit, seeds_a, seeds_b, test, p_value, p_holm (corrected over the whole table), verdict (see
+    judge_differences). The attack "worst_case" (any attack succeeds) is added when there are several.
 
     Args:
         outcomes: by augmentation, one Outcome per training seed, all on the same images, attacks, budgets and norm.
-        seed, resamples: of the bootstrap intervals.
         level: chance of any false finding in the table.
 
     Raises:
@@ -185,12 +159,25 @@ def compare(
             for k, epsilon in enumerate(first.epsilons):
                 a, b = (_survived(outcomes[name], attack, k) for name in (name_a, name_b))
                 where = {"attack": attack, "norm": first.norm, "epsilon": epsilon, "metric": "accuracy_difference"}
-                rows.append({**where, "a": name_a, "b": name_b, **_difference_row(a, b, seed, resamples)})
+                rows.append({**where, "a": name_a, "b": name_b, **_difference_row(a, b)})
     table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p_value"].tolist())
-    decided = np.where(table["value"] > 0, "a", "b")
-    table["verdict"] = np.where(table["p_holm"] < level, decided, "undecided")
-    return table
+    return judge_differences(table, level)
+
+
+def judge_differences(table: "pd.DataFrame", level: float = 0.05) -> "pd.DataFrame":
+    """Tested differences with two more columns: p_holm, corrected over the whole table, and verdict.
+
+    The verdict is "a" or "b" where the corrected p-value is below `level`, else "undecided"; ONE_RUN where a side has a
+    single training seed, whose p-value speaks of these very classifiers and not of their training.
+
+    Args:
+        table: columns value (a minus b), p_value, seeds_a, seeds_b.
+        level: chance of any false finding in the table.
+    """
+    p_holm = holm(table["p_value"].tolist())
+    decided = np.where(np.array(p_holm) < level, np.where(table["value"] > 0, "a", "b"), "undecided")
+    one_run = (table["seeds_a"] == 1) | (table["seeds_b"] == 1)
+    return table.assign(p_holm=p_holm, verdict=np.where(one_run, ONE_RUN, decided))
 
 
 def survival_curve(minimum_norms: Tensor, epsilons: Sequence[float], *, level: float = 0.05) -> "pd.DataFrame":
@@ -244,30 +231,12 @@ def _as_matrix(survived: Survived, name: str) -> np.ndarray:
     return array.reshape(-1, array.shape[-1])
 
 
-def _check_same_images(a: np.ndarray, b: np.ndarray) -> None:
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"survived_b: expected the same {a.shape[1]} images as survived_a, got {b.shape[1]}")
-
-
-def _resample(a: np.ndarray, b: np.ndarray, times: int, generator: np.random.Generator) -> np.ndarray:
-    """Differences [times] of accuracies weighted by how often each image and each seed was drawn."""
-    n = a.shape[1]
-    images = generator.multinomial(n, np.full(n, 1 / n), size=times) / n  # [times, image]
-    means = []
-    for side in (a, b):
-        draws = max(len(side) - 1, 1)
-        seeds = generator.multinomial(draws, np.full(len(side), 1 / len(side)), size=times) / draws
-        means.append((seeds * (images @ side.T.astype(float))).sum(1))
-    return means[0] - means[1]
-
-
-def _difference_row(a: np.ndarray, b: np.ndarray, seed: int, resamples: int) -> dict[str, object]:
-    estimate = paired_bootstrap(a, b, seed=seed, resamples=resamples)
+def _difference_row(a: np.ndarray, b: np.ndarray) -> dict[str, object]:
+    estimate, p_value = nested_difference(a, b)
+    test = "nested t"
     if len(a) == len(b) == 1:
         test, p_value = "McNemar exact", mcnemar(a[0], b[0]).p_value
-    elif min(len(a), len(b)) > 1:
-        test, p_value = "nested t", nested_test(a, b)
-    else:
+    elif min(len(a), len(b)) == 1:
         raise ValueError(f"outcomes: expected one training seed each or at least two each, got {len(a)} and {len(b)}")
     return {
         "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n, "unit": estimate.unit,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.audit import audit_rows, audit_table, known_subjects, released_versus_paper, subject_from_path
+from msda_analysis.environment import describe_environment
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
-from msda_analysis.mask_stats.audit import audit_rows, audit_table, known_subjects, subject_from_path
-from msda_analysis.mask_stats.released import released_versus_paper
-from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.results import Source, to_rows, write_table
 
 
 def write_audit(
@@ -30,7 +30,6 @@ def write_audit(
     """
     from msda_analysis.figures.audit_section import AUDIT_SECTIONS, FINDINGS_FILE, RELEASED_FILE
     from msda_analysis.figures.report import write_report
-    from msda_analysis.studies.run import environment
 
     subjects = [*known_subjects(), *(subject_from_path(path) for path in callables)]
     findings = audit_rows(subjects, progress=True, n_masks=n_masks, seed=seed)
@@ -41,7 +40,7 @@ def write_audit(
         "study": "audit", "title": "Audit of mixed-sample data augmentation", "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {"n_masks": n_masks, "seed": seed, "subjects": [subject.name for subject in subjects]},
-        "environment": environment("cpu", ("torch", "torchvision", "timm", "kornia")),
+        "environment": describe_environment("cpu", ("torch", "torchvision", "timm", "kornia")),
     }  # fmt: skip
     with replace_file(folder / "manifest.json") as file:
         pd.Series(manifest).to_json(file, indent=1)
@@ -55,8 +54,9 @@ def _long_rows(findings: list[dict], n_masks: int, seed: int) -> list[dict]:
     for finding in findings:
         source = Source("audit", finding["subject"], "probe images", "", finding["subject"], seed, {"n_masks": n_masks})
         value = float("nan") if finding["value"] is None else finding["value"]
-        words = (f"{finding['verdict']}: {finding['answer']}", *filter(None, (finding["fault"], finding["note"])))
-        rows.append(make_row(source, f"audit_{finding['check']}", Estimate(value, "", n=n_masks, warnings=words)))
+        words = tuple(filter(None, (finding["answer"], finding["fault"], finding["note"])))
+        estimate = Estimate(value, "", n=n_masks, warnings=words)
+        rows += to_rows(source, [Measured(f"audit_{finding['check']}", estimate, verdict=finding["verdict"])])
     return rows
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from msda_analysis.bench import timing
+from msda_analysis.environment import current_commit, device_name
 from msda_analysis.files import replace_file
-from msda_analysis.results import current_commit
-from msda_analysis.studies.workshop import device_name
 
 COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
 _SMOKE: dict[str, dict[str, Any]] = {

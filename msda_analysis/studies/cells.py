@@ -19,7 +19,7 @@ from msda_analysis.information import (
 from msda_analysis.masks import family_from_name, sample_masks
 from msda_analysis.models import VAE, Normalized, save_checkpoint
 from msda_analysis.models.vgg import VGG11
-from msda_analysis.results import Source, make_row
+from msda_analysis.results import Source, make_row, to_rows
 from msda_analysis.rng import stream
 from msda_analysis.studies import published
 from msda_analysis.studies.plan import Cell
@@ -35,7 +35,7 @@ def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.vae,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(vae, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(vae, folder / MODEL_FILE, cell.describe())
     return _history_rows(workshop.source(cell, "vae"), history)
 
 
@@ -46,7 +46,7 @@ def train_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         workshop.train, family, workshop.plan.classifier,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
     )  # fmt: skip
-    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
     return _history_rows(workshop.source(cell, workshop.plan.classifier.model), history)
 
 
@@ -54,7 +54,7 @@ def import_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Take a published classifier instead of training one."""
     assert workshop.plan.weights is not None
     classifier = published.load(workshop.plan.weights, cell.augmentation, cell.seed)
-    save_checkpoint(classifier, folder / MODEL_FILE, {"cell": cell.name, "settings": cell.settings})
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
     return []
 
 
@@ -100,8 +100,7 @@ def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     assert family is not None
     generator = stream(cell.seed, "described masks")
     masks = sample_masks(family, workshop.plan.n_masks, workshop.test.image_size, generator=generator).masks
-    source = workshop.source(cell, "")
-    return [make_row(source, metric, estimate, x=x) for metric, x, estimate in mask_stats.summarize(masks)]
+    return to_rows(workshop.source(cell, ""), mask_stats.summarize(masks))
 
 
 def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -109,7 +108,7 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     images, _ = sample_images("cifar10", 2 * _N_PICTURES)
     first, second = images[:_N_PICTURES].float() / 255, images[_N_PICTURES:].float() / 255
     masks, mixed = {}, {"image_a": first.numpy(), "image_b": second.numpy()}
-    for name in cell.settings["augmentations"]:
+    for name in cell.settings["families"]:
         if "+" in name:
             continue  # batches of an Alternate look like those of its parts
         family = family_from_name(name)

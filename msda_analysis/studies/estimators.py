@@ -1,5 +1,6 @@
 """Every estimator on every case with a known answer: resumable rows and one page."""
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from msda_analysis.checks import check_choice, check_count
+from msda_analysis.environment import describe_environment
 from msda_analysis.estimate import Estimate
 from msda_analysis.information import METHODS
 from msda_analysis.information.known_answers import (
@@ -20,9 +22,9 @@ from msda_analysis.information.known_answers import (
     answer_samples,
     known_cases,
 )
-from msda_analysis.results import Source, make_failure_row, make_row, read_rows
-from msda_analysis.studies.run import environment
-from msda_analysis.studies.store import Store
+from msda_analysis.results import Source, make_row, read_rows
+from msda_analysis.studies.runner import Runner
+from msda_analysis.studies.store import Store, find_damaged_cells
 
 #: Raise when a change makes old finished cells wrong.
 FORMAT = 1
@@ -47,6 +49,11 @@ class AnswerCell:
     def name(self) -> str:
         """Folder name."""
         return "-".join(filter(None, (self.check, self.case, self.method)))
+
+    @property
+    def needs(self) -> tuple["AnswerCell", ...]:
+        """None: no case builds on another."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -115,30 +122,29 @@ def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "
 
     store, cells = Store(folder, plan), plan.cells()
     store.claim()
-    with tqdm([cell for cell in cells if not store.is_done(cell)], "known answers", disable=None) as bar:
-        for cell in bar:
-            bar.set_postfix_str(cell.name)
-            _run_cell(plan, store, cell)
-    failed = sum(row["status"] == "failed" for row in read_rows(store.collect(cells)))
-    _write_manifest(plan, store, cells, failed, command)
-    return write_report(folder, ESTIMATOR_SECTIONS)
+    for line in find_damaged_cells(folder, [cell.name for cell in cells]):
+        tqdm.write(line, file=sys.stderr)
+    # a ValueError is a method that refuses the case; anything else is our own mistake
+    runner = Runner[AnswerCell](
+        store, lambda cell, _: _measure(plan, cell), lambda cell: _source(plan, cell, cell.method),
+        noted=ValueError, label="known answers",
+    )  # fmt: skip
+    runner.run(cells)
+    with store.hold("outputs", wait=True):
+        failed = sum(row["status"] == "failed" for row in read_rows(store.collect(cells)))
+        _write_manifest(plan, store, cells, failed, command)
+        return write_report(folder, ESTIMATOR_SECTIONS)
 
 
-def _run_cell(plan: EstimatorPlan, store: Store, cell: AnswerCell) -> None:
-    store.start(cell)
+def _measure(plan: EstimatorPlan, cell: AnswerCell) -> list[dict[str, Any]]:
     start = time.perf_counter()
-    try:
-        answers = _answer(plan, cell)
-    except ValueError as error:  # the method refuses the case; anything else is our own mistake
-        store.fail(cell, make_failure_row(_source(plan, cell, cell.method), error), str(error))
-        return
+    answers = _answer(plan, cell)
     seconds = time.perf_counter() - start
     rows = [
         make_row(_source(plan, cell, answer.method, answer), f"known_{cell.check}", answer.found, x=answer.truth)
         for answer in answers
     ]
-    time_row = make_row(_source(plan, cell, cell.method), "estimator_seconds", Estimate(seconds, "s"))
-    store.finish(cell, [*rows, time_row], seconds)
+    return [*rows, make_row(_source(plan, cell, cell.method), "estimator_seconds", Estimate(seconds, "s"))]
 
 
 def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
@@ -176,6 +182,6 @@ def _write_manifest(plan: EstimatorPlan, store: Store, cells: Sequence[AnswerCel
         "dataset": _describe_cases(plan),
         "settings": plan.identity(),
         "cells": {"total": len(cells), "done": done, "failed": failed},
-        "environment": environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
+        "environment": describe_environment("cpu", ("torch", "numpy", "scipy", "scikit-learn")),
         "cells_s": store.seconds(cells),
     })  # fmt: skip

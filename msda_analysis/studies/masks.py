@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from msda_analysis import mask_stats
+from msda_analysis.environment import device_name
+from msda_analysis.files import replace_file
 from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
-from msda_analysis.results import Source, make_row, write_table
+from msda_analysis.results import Source, to_rows, write_table
 from msda_analysis.rng import stream
 from msda_analysis.studies.store import refuse_study
-from msda_analysis.studies.workshop import device_name
+from msda_analysis.studies.workshop import save_arrays
 
 if TYPE_CHECKING:
-    from msda_analysis.cli import Masks
+    from msda_analysis.commands import Masks
 
 _SHOWN = 12
 
@@ -35,12 +37,12 @@ def write_masks(command: "Masks", device: str) -> Path:
     )
     folder = command.out
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "masks.npz", masks=batch.masks.cpu().numpy(), lam=batch.lam.cpu().numpy())
-    mask_stats.describe(batch.masks).to_csv(folder / "statistics.csv", index_label="mask")
+    save_arrays(folder / "masks.npz", {"masks": batch.masks.cpu().numpy(), "lam": batch.lam.cpu().numpy()})
+    with replace_file(folder / "statistics.csv") as file:
+        mask_stats.describe(batch.masks).to_csv(file, index_label="mask", lineterminator="\n")
     settings = {"family": {"name": command.family, **asdict(family)}, "size": list(command.size)}
     source = Source("masks", "masks", "", "", command.family, command.seed, settings, device_name(device))
-    summary = mask_stats.summarize(batch.masks)
-    write_table([make_row(source, metric, estimate, x=x) for metric, x, estimate in summary], folder / "results.csv")
+    write_table(to_rows(source, mask_stats.summarize(batch.masks)), folder / "results.csv")
     if len(command.size) == 2:
         _draw(batch.masks[:_SHOWN, 0].cpu().numpy(), command.family, folder / "masks")
     return folder
@@ -63,5 +65,6 @@ def _draw(masks: np.ndarray, name: str, path: Path) -> None:
     from msda_analysis.figures import pictures
 
     figure = pictures.draw_picture_grid({name: masks})
-    for suffix in (".png", ".pdf"):
-        figure.savefig(path.with_suffix(suffix))
+    for kind in ("png", "pdf"):
+        with replace_file(path.with_suffix(f".{kind}"), binary=True) as file:
+            figure.savefig(file, format=kind)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msda_analysis.checks import check_choice, check_count
-from msda_analysis.masks import family_from_name
+from msda_analysis.masks import family_from_name, family_settings
 from msda_analysis.results import to_settings
 from msda_analysis.robustness import MODES, NORMS, PAPER_EPSILONS, list_attacks
 from msda_analysis.robustness.evaluate import Mode
@@ -16,7 +16,7 @@ from msda_analysis.studies import published
 from msda_analysis.training import ClassifierFit, VaeFit
 
 #: Raise when a change makes old finished cells wrong.
-FORMAT = 1
+FORMAT = 2
 #: The same for cells that attack classifiers, so that trained models stay valid.
 ATTACK_FORMAT = 3
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
@@ -99,6 +99,10 @@ class Cell:
         digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
         return f"{self.kind}-{self.augmentation.replace('+', '-and-')}-{self.seed}-{digest}"
 
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint that the cell writes says of where it comes from."""
+        return {"cell": self.name, "augmentation": self.augmentation, "seed": self.seed, "settings": self.settings}
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -172,24 +176,33 @@ class StudyPlan:
     def _data(self) -> dict[str, Any]:
         return to_settings(replace(self.data, root=None))
 
+    def _cell(self, kind: str, name: str, seed: int, settings: dict[str, Any], *needs: Cell) -> Cell:
+        """A cell about one augmentation, whose family's settings are among what decides its numbers."""
+        per_batch = self.per_batch and kind != "masks"  # masks are described one by one
+        family = family_settings(family_from_name(name, per_batch=per_batch))
+        return Cell(kind, name, seed, settings | {"family": family}, needs)
+
     def _picture_cells(self) -> list[Cell]:
         mixing = dict.fromkeys(name for name in (*self.augmentations, *self.more_masks) if name != "baseline")
-        pictures = Cell("pictures", "all", self.first_seed, {"augmentations": list(mixing)})
+        families = {name: family_settings(family_from_name(name)) for name in mixing}
+        pictures = Cell("pictures", "all", self.first_seed, {"families": families})
         # an Alternate has no law of its own: its parts are described where they are listed
         described = [name for name in mixing if "+" not in name] if self.n_masks else []
         settings = {"data": {"name": self.data.name}, "n_masks": self.n_masks}
-        return [pictures, *(Cell("masks", name, self.first_seed, settings) for name in described)]
+        return [pictures, *(self._cell("masks", name, self.first_seed, settings) for name in described)]
 
     def _vae_cells(self) -> list[Cell]:
         if self.vae is None:
             return []
-        shared = {"data": self._data(), "fit": to_settings(self.vae), "per_batch": self.per_batch}
+        shared = {"data": self._data(), "fit": to_settings(self.vae)}
         trained = {
-            (name, seed): Cell("train_vae", name, seed, shared) for seed in self.seeds for name in self.augmentations
+            (name, seed): self._cell("train_vae", name, seed, shared)
+            for seed in self.seeds
+            for name in self.augmentations
         }
         settings = shared | {"between": self.between}
         measured = [
-            Cell("measure_vae", name, seed, settings, self._with_other_baseline(trained, name, seed))
+            self._cell("measure_vae", name, seed, settings, *self._with_other_baseline(trained, name, seed))
             for name, seed in trained
         ]
         return [*trained.values(), *measured]
@@ -205,12 +218,12 @@ class StudyPlan:
     def _classifier_cells(self) -> list[Cell]:
         if self.classifier is None:
             return []
-        shared = {"data": self._data(), "fit": to_settings(self.classifier), "per_batch": self.per_batch}
+        shared = {"data": self._data(), "fit": to_settings(self.classifier)}
         trained = [self._classifier_cell(name, seed, shared) for seed in self.seeds for name in self.augmentations]
         attacked = shared | {"attack": to_settings(self.attack), "attack_format": ATTACK_FORMAT}
-        measured = [Cell("measure_classifier", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
+        measured = [self._cell("measure_classifier", cell.augmentation, cell.seed, attacked, cell) for cell in trained]
         layers = shared | {"methods": list(self.layer_methods)}
-        by_depth = [Cell("measure_layers", cell.augmentation, cell.seed, layers, (cell,)) for cell in trained]
+        by_depth = [self._cell("measure_layers", cell.augmentation, cell.seed, layers, cell) for cell in trained]
         return [
             *trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured),
             *(by_depth if self.layer_methods else []),
@@ -218,14 +231,14 @@ class StudyPlan:
 
     def _classifier_cell(self, name: str, seed: int, shared: dict[str, Any]) -> Cell:
         if self.weights is None:
-            return Cell("train_classifier", name, seed, shared)
+            return self._cell("train_classifier", name, seed, shared)
         settings = {"data": self._data(), "weights": published.describe(self.weights, name, seed)}
         return Cell("import_classifier", name, seed, settings)
 
     def _likeness_cells(self, trained: list[Cell], attacked: dict[str, Any]) -> list[Cell]:
         if self.attack is None or not self.attack.likeness_images:
             return []
-        return [Cell("measure_likeness", cell.augmentation, cell.seed, attacked, (cell,)) for cell in trained]
+        return [self._cell("measure_likeness", cell.augmentation, cell.seed, attacked, cell) for cell in trained]
 
     def _comparison_cells(self, measured: list[Cell]) -> list[Cell]:
         if self.attack is None or len(self.augmentations) < 2:

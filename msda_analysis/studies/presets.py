@@ -8,7 +8,7 @@ from msda_analysis.studies.plan import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
 if TYPE_CHECKING:
-    from msda_analysis.cli import Study
+    from msda_analysis.commands import Study
 
 
 def quickstart(*, seed: int = 0, device: str = "cpu", smoke: bool = False) -> StudyPlan:

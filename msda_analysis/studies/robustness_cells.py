@@ -21,7 +21,7 @@ from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.store import PARTIAL, Store
-from msda_analysis.studies.workshop import Rows, Workshop
+from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop
 
 _OUTCOME = "outcome.npz"
 #: Of a study's folder: outcomes of all its classifiers by image; see robustness.archive.
@@ -44,8 +44,8 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     Where likeness to MixUp is asked for, steps along MixUp directions are among the attacks. What each image did is kept
     beside the rows.
     """
-    model, source = workshop.load_model(cell.needs[0]), _source(workshop, cell)
-    test = workshop.test
+    (trained,), test = cell.needs, workshop.test
+    model, source = workshop.load_model(trained), _source(workshop, cell)
     check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
     rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
     spec = workshop.plan.attack
@@ -59,9 +59,11 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
             seed=cell.seed, progress=workshop.progress,
         )  # fmt: skip
     else:
+        # batches of another model, one that was damaged and trained again elsewhere, are not even looked at
+        partial = folder / PARTIAL / workshop.store.checksum(trained, MODEL_FILE)
         outcome = robustness.evaluate(
             model, images, labels, _attacks(workshop), spec.epsilons, spec.norm, cell.seed,
-            progress=workshop.progress, mode=spec.mode, folder=folder / PARTIAL,
+            progress=workshop.progress, mode=spec.mode, folder=partial,
         )  # fmt: skip
     name = cell.augmentation
     archive.write_outcomes(folder / _OUTCOME, {name: [outcome]}, {name: [cell.seed]}, labels, places)
@@ -75,7 +77,7 @@ def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     for need in cell.needs:
         path = workshop.store.cell_folder(need) / _OUTCOME
         outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
-    table = robustness.compare(outcomes, seed=cell.seed)
+    table = robustness.compare(outcomes)
     rows = _curve_rows(workshop, cell, outcomes)
     for entry in table.to_dict("records"):
         source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
@@ -218,7 +220,7 @@ def _perturb(
 
 
 def _winner(entry: dict) -> str:
-    return "undecided" if entry["verdict"] == "undecided" else entry[entry["verdict"]]
+    return entry.get(entry["verdict"], entry["verdict"])
 
 
 def collect_outcomes(store: Store, cells: Sequence[Cell]) -> None:

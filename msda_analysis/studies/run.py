@@ -1,10 +1,8 @@
 """Run a study: every cell that is not done yet, then the table and the report."""
 
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,12 +10,15 @@ import numpy as np
 from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
-from msda_analysis.results import current_commit, make_failure_row, package_version, read_table
+from msda_analysis.environment import describe_environment
+from msda_analysis.files import replace_file
+from msda_analysis.results import read_table
 from msda_analysis.studies import cells as work
 from msda_analysis.studies import robustness_cells
 from msda_analysis.studies.plan import Cell, StudyPlan
-from msda_analysis.studies.store import Store
-from msda_analysis.studies.workshop import Rows, Workshop, device_name, save_arrays
+from msda_analysis.studies.runner import Runner
+from msda_analysis.studies.store import Store, find_damaged_cells
+from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
 
 RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
     "pictures": work.draw_pictures,
@@ -41,12 +42,14 @@ class Summary:
         n_cells, n_done: of the whole study, after this run.
         n_failed: in this run.
         report: the written report, or None while cells of other shards are missing.
+        missing: name of each cell that is not done -> why, a key of runner.REASONS.
     """
 
     n_cells: int
     n_done: int
     n_failed: int
     report: Path | None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_study(
@@ -55,7 +58,8 @@ def run_study(
     """Run all cells that are not done, then write results.csv, manifest.json, figures, tables and report.html.
 
     Killing it at any moment loses at most the cell that was running; the same call goes on where it stopped. A cell
-    that raises is noted and the others go on; the next run tries it again.
+    that raises is noted and the others go on; the next run tries it again. Processes that run the same study in one
+    folder share its cells, and each waits for the last ones of the others.
 
     Args:
         folder: new, empty, or holding this same study.
@@ -73,55 +77,31 @@ def run_study(
     workshop = Workshop(plan, store, progress)
     workshop.load_data()  # what is wrong with the data shows before the folder is taken
     store.claim()
-    todo = [cell for i, cell in enumerate(cells) if not store.is_done(cell) and i % shard[1] == shard[0] - 1]
-    failed = _run_cells(workshop, todo, may_wait=shard[1] > 1)
-    done = [cell for cell in cells if store.is_done(cell)]
-    report = None
-    if shard[1] == 1 or len(done) == len(cells):
-        report = _write_outputs(workshop, cells, len(done), failed, command)
-    return Summary(len(cells), len(done), failed, report)
-
-
-def _run_cells(workshop: Workshop, cells: Sequence[Cell], *, may_wait: bool) -> int:
-    """Run cells and count the failed ones; one that needs another machine's work is passed over where it may wait."""
-    failed = 0
-    with tqdm(cells, "study", unit="cell", disable=None if workshop.progress else True) as bar:
-        for cell in bar:
-            if may_wait and not all(workshop.store.is_done(need) for need in cell.needs):
-                continue
-            bar.set_postfix_str(f"{cell.kind} {cell.augmentation} seed {cell.seed}")
-            failed += not _run_cell(workshop, cell)
-    return failed
-
-
-def _run_cell(workshop: Workshop, cell: Cell) -> bool:
-    store = workshop.store
-    missing = [need.name for need in cell.needs if not store.is_done(need)]
-    folder, started = store.start(cell), time.perf_counter()
-    try:
-        if missing:
-            raise RuntimeError(f"needs {', '.join(missing)}, which did not finish")
-        rows = RUNNERS[cell.kind](workshop, cell, folder)
-        store.finish(cell, rows, time.perf_counter() - started)
-    except OSError:
-        raise  # a full disk or a lost folder: going on would fail everywhere
-    except Exception as error:  # one cell's fault must not take the others down; it is stored and counted
-        row = make_failure_row(workshop.source(cell, ""), error)
-        store.fail(cell, row, traceback.format_exc())
-        tqdm.write(f"{cell.name} failed: {error}", file=sys.stderr)
-        return False
-    return True
+    for line in find_damaged_cells(folder, [cell.name for cell in cells]):
+        tqdm.write(line, file=sys.stderr)
+    is_shard = shard[1] > 1
+    runner = Runner[Cell](
+        store, lambda cell, where: RUNNERS[cell.kind](workshop, cell, where), lambda cell: workshop.source(cell, ""),
+        waits=not is_shard, progress=progress,
+    )  # fmt: skip
+    known = runner.run(cells[shard[0] - 1 :: shard[1]])
+    otherwise = "shard" if is_shard else "damaged"
+    missing = {cell.name: known.get(cell.name, otherwise) for cell in cells if not store.is_done(cell)}
+    n_done, n_failed = len(cells) - len(missing), sum(why == "failed" for why in missing.values())
+    report = None if is_shard and missing else _write_outputs(workshop, cells, n_done, n_failed, command)
+    return Summary(len(cells), n_done, n_failed, report, missing)
 
 
 def _write_outputs(workshop, cells, n_done: int, n_failed: int, command: str) -> Path:
     from msda_analysis.figures.report import write_report  # matplotlib, needed only here
 
     store = workshop.store
-    table = read_table(store.collect(cells))
-    store.write_manifest(_manifest(workshop, table, cells, n_done, n_failed, command))
-    _collect_pictures(store, cells)
-    robustness_cells.collect_outcomes(store, cells)
-    return write_report(store.folder)
+    with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
+        table = read_table(store.collect(cells))
+        store.write_manifest(_manifest(workshop, table, cells, n_done, n_failed, command))
+        _collect_pictures(store, cells)
+        robustness_cells.collect_outcomes(store, cells)
+        return write_report(store.folder)
 
 
 def _manifest(workshop, table, cells, n_done: int, n_failed: int, command: str) -> dict:
@@ -139,24 +119,9 @@ def _manifest(workshop, table, cells, n_done: int, n_failed: int, command: str) 
         },
         "settings": plan.identity(),
         "cells": {"total": len(cells), "done": n_done, "failed": n_failed},
-        "environment": environment(plan.device),
+        "environment": describe_environment(plan.device),
         "cells_s": workshop.store.seconds(cells),
         "training_s": float(trained),
-    }  # fmt: skip
-
-
-def environment(
-    device: str, packages: Sequence[str] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
-) -> dict[str, str]:
-    """Versions of what ran, commit and device; packages that are not installed are left out."""
-    import platform
-    from importlib.metadata import version
-    from importlib.util import find_spec
-
-    packages = [name for name in packages if find_spec({"scikit-learn": "sklearn"}.get(name, name))]
-    return {
-        "msda-analysis": package_version(), "commit": current_commit(), "device": device_name(device),
-        "python": platform.python_version(), **{name: version(name) for name in packages},
     }  # fmt: skip
 
 
@@ -170,7 +135,8 @@ def _collect_pictures(store: Store, cells: Sequence[Cell]) -> None:
         folder = store.cell_folder(cell)
         if cell.kind == "pictures" and store.is_done(cell):
             for name in ("masks.npz", "mixed.npz"):
-                (target / name).write_bytes((folder / name).read_bytes())
+                with replace_file(target / name, binary=True) as file:
+                    file.write((folder / name).read_bytes())
         if cell.kind == "measure_vae" and cell.seed == first_seed and store.is_done(cell):
             with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
                 rebuilt |= {name: arrays[name] for name in arrays.files}

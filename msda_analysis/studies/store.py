@@ -3,14 +3,19 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from msda_analysis.files import replace_file
-from msda_analysis.results import read_rows, write_table
+from filelock import FileLock, Timeout
 
-_PLAN, _ROWS, _FAILURE, _TIMING = "study.json", "rows.csv", "failure.json", "timing.json"
+from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.results import read_rows, write_table
+from msda_analysis.studies.seal import ROWS, TIMING, find_damage, is_sealed, is_unsealed, read_seal, seal
+
+_PLAN, _FAILURE, _CELLS, _LOCKS = "study.json", "failure.json", "cells", "locks"
 #: Folder inside a cell's folder for what a cell can resume from.
 PARTIAL = "partial"
 
@@ -31,14 +36,19 @@ class NamedCell(Protocol):
         """Folder name, unique within the plan."""
         ...
 
+    @property
+    def needs(self) -> Sequence["NamedCell"]:
+        """Cells that must be done before."""
+        ...
+
 
 class Store:
-    """One study's folder: study.json, and cells/NAME/ with each cell's files.
+    """One study's folder: study.json, cells/NAME/ with each cell's files, and locks/ for runners that share it.
 
-    A cell is done when its rows.csv is there, which is written last and in one step.
+    A cell is done when its done.json is there, which is written last and in one step, and vouches for all its files.
 
     Args:
-        folder: an existing one must hold this same study, or be empty.
+        folder: an existing one must hold this same study, or be empty but for left-over temporary files.
 
     Raises:
         ValueError: the folder holds another study, or files that are not a study.
@@ -46,27 +56,58 @@ class Store:
 
     def __init__(self, folder: Path, plan: Plan):
         self.folder = Path(folder)
-        identity = plan.identity()
-        self._identity = identity
-        known = self._known_identity()
-        if known is not None and known != identity:
-            raise ValueError(
-                f"out: {self.folder} already holds another study, which differs in {_differences(known, identity)}; "
-                "choose another --out, or remove that folder"
-            )
+        self._identity = plan.identity()
+        self._refuse_other_study()
 
     def claim(self) -> None:
-        """Make the folder this study's; until then nothing is written."""
-        if not (self.folder / _PLAN).is_file():
-            self._write_json(self.folder / _PLAN, self._identity)
+        """Make the folder this study's; until then nothing is written.
+
+        Raises:
+            ValueError: another study came first.
+        """
+        with self.hold("study", wait=True):
+            self._refuse_other_study()
+            if not (self.folder / _PLAN).is_file():
+                self._write_json(self.folder / _PLAN, self._identity)
+
+    @contextmanager
+    def hold(self, name: str, *, wait: bool) -> Iterator[bool]:
+        """Keep other processes from a cell, or from another part of the folder, while the block runs.
+
+        Args:
+            name: of the cell or the part.
+            wait: until whoever holds it is done; else the block runs with False where it is held.
+        """
+        path = self.folder / _LOCKS / f"{name}.lock"  # not in the cell's folder, which start() empties
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            is_held = False
+        else:
+            is_held = True
+        try:
+            yield is_held
+        finally:
+            if is_held:
+                lock.release()
 
     def cell_folder(self, cell: NamedCell) -> Path:
         """Folder of a cell's files."""
-        return self.folder / "cells" / cell.name
+        return self.folder / _CELLS / cell.name
 
     def is_done(self, cell: NamedCell) -> bool:
-        """Whether a cell is finished."""
-        return (self.cell_folder(cell) / _ROWS).is_file()
+        """Whether a cell is finished and its files are as they were then."""
+        return is_sealed(self.cell_folder(cell))
+
+    def has_failed(self, cell: NamedCell) -> bool:
+        """Whether a cell's last run failed, here or in another process."""
+        return (self.cell_folder(cell) / _FAILURE).is_file()
+
+    def checksum(self, cell: NamedCell, name: str) -> str:
+        """Of a finished cell's file."""
+        return read_seal(self.cell_folder(cell))["files"][name]["blake2b"]
 
     def start(self, cell: NamedCell) -> Path:
         """A clean folder for a cell that is about to run; only its partial/, where it resumes from, is kept."""
@@ -78,10 +119,12 @@ class Store:
         return folder
 
     def finish(self, cell: NamedCell, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
-        """Mark a cell as done by writing its rows, and note how long it took."""
-        self._write_json(self.cell_folder(cell) / _TIMING, {"seconds": seconds})
-        write_table(rows, self.cell_folder(cell) / _ROWS)
-        shutil.rmtree(self.cell_folder(cell) / PARTIAL, ignore_errors=True)
+        """Note the rows of a cell and how long it took, and mark it as done."""
+        folder = self.cell_folder(cell)
+        self._write_json(folder / TIMING, {"seconds": seconds})
+        write_table(rows, folder / ROWS)
+        seal(folder, len(rows))
+        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
     def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str) -> None:
         """Note why a cell failed; it will be tried again by the next run."""
@@ -92,33 +135,44 @@ class Store:
         rows: list[Mapping[str, Any]] = []
         for cell in cells:
             if self.is_done(cell):
-                rows += read_rows(self.cell_folder(cell) / _ROWS)
-            elif (failure := self.cell_folder(cell) / _FAILURE).is_file():
-                rows.append(json.loads(failure.read_text(encoding="utf-8"))["row"])
+                rows += read_rows(self.cell_folder(cell) / ROWS)
+            elif self.has_failed(cell):
+                rows.append(_read_json(self.cell_folder(cell) / _FAILURE)["row"])
         path = self.folder / "results.csv"
         write_table(rows, path)
         return path
 
     def seconds(self, cells: Sequence[NamedCell]) -> float:
-        """What the done cells took, over all runs and machines."""
-        files = (self.cell_folder(cell) / _TIMING for cell in cells if self.is_done(cell))
-        return math.fsum(json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files if file.is_file())
+        """What the done cells took, over all runs and machines; one whose note of it is damaged counts as 0."""
+        return math.fsum(_read_seconds(self.cell_folder(cell) / TIMING) for cell in cells if self.is_done(cell))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write manifest.json: what ran, where, with which versions."""
         self._write_json(self.folder / "manifest.json", manifest)
 
+    def _refuse_other_study(self) -> None:
+        known = self._known_identity()
+        if known is not None and known != self._identity:
+            raise ValueError(
+                f"out: {self.folder} already holds another study, which differs in {_differences(known, self._identity)}; "
+                "choose another --out, or remove that folder"
+            )
+
     def _known_identity(self) -> Any:
         path = self.folder / _PLAN
         if path.is_file():
             try:
-                return json.loads(path.read_text(encoding="utf-8"))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"out: {path} is damaged ({error}); choose another --out") from error
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise ValueError(f"out: {self.folder} is not empty and holds no study; choose another --out")
+                return _read_json(path)
+            except ValueError as error:
+                raise ValueError(f"out: {error}; choose another --out") from error
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"out: {self.folder} is a file; choose another --out")
+        if self.folder.is_dir():
+            for entry in self.folder.iterdir():
+                if entry.name != _LOCKS and not is_leftover(entry):
+                    raise ValueError(
+                        f"out: {self.folder} is not empty and holds no study (it has {entry.name}); choose another --out"
+                    )
         return None
 
     @staticmethod
@@ -131,6 +185,55 @@ def refuse_study(folder: Path) -> None:
     """Raise ValueError when a folder holds a study, whose table another command would overwrite."""
     if (Path(folder) / _PLAN).exists():
         raise ValueError(f"out: {folder} holds a study; choose another --out")
+
+
+def find_damaged_cells(folder: Path, names: Sequence[str] | None = None) -> list[str]:
+    """What is wrong with finished cells of a study's folder, one line each; they count as not done.
+
+    Args:
+        names: cells to look at; None for all that have a folder, where the study is not known.
+    """
+    cells = Path(folder) / _CELLS
+    names = sorted(path.name for path in cells.glob("*") if path.is_dir()) if names is None else names
+    lines = [f"{damage}; the cell counts as not done" for name in names if (damage := find_damage(cells / name))]
+    if unsealed := [name for name in names if is_unsealed(cells / name)]:
+        lines.append(
+            f"{len(unsealed)} cells in {cells} have no done.json, which an earlier version did not write, and count as "
+            f"not done: {shorten(unsealed)}"
+        )
+    return lines
+
+
+def find_lost_rows(folder: Path) -> list[str]:
+    """Finished cells of which results.csv has some rows but not all, one line each."""
+    path, cells = Path(folder) / "results.csv", Path(folder) / _CELLS
+    counts = Counter(row["cell"] for row in read_rows(path) if row["status"] == "ok") if cells.is_dir() else Counter()
+    sealed = {name: read_seal(cells / name)["rows"] for name in counts if is_sealed(cells / name)}
+    return [
+        f"{path} has {counts[name]} of the {n_rows} rows of cell {name}; run the study again to collect them"
+        for name, n_rows in sealed.items() if counts[name] != n_rows
+    ]  # fmt: skip
+
+
+def shorten(names: Sequence[str], shown: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+
+
+def _read_seconds(path: Path) -> float:
+    try:
+        seconds = float(_read_json(path)["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+    return seconds if 0 <= seconds < math.inf else 0.0
 
 
 def _differences(known: Any, wanted: Any, prefix: str = "") -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from msda_analysis.data import Dataset, load_dataset
-from msda_analysis.models import VAE, load_checkpoint
+from msda_analysis.environment import device_name
+from msda_analysis.files import replace_file
+from msda_analysis.models import VAE, check_classes, load_checkpoint
 from msda_analysis.results import Source
 from msda_analysis.studies.plan import Cell, StudyPlan
 from msda_analysis.studies.store import Store
@@ -53,24 +55,32 @@ class Workshop:
         )  # fmt: skip
 
     def load_vae(self, cell: Cell) -> VAE:
-        """The trained VAE of a finished training cell."""
+        """The trained VAE of a finished training cell.
+
+        Raises:
+            ValueError: it was trained on images normalized otherwise than this study's.
+        """
         vae = self.load_model(cell)
         assert isinstance(vae, VAE)
+        if vae.normalization != (self.test.mean, self.test.std):
+            raise ValueError(
+                f"{cell.name}: its VAE was trained on images normalized by (mean, std) {vae.normalization}, but the "
+                f"study's are normalized by {(self.test.mean, self.test.std)}; was the data set changed? Remove the "
+                "cell's folder to train again"
+            )
         return vae
 
     def load_model(self, cell: Cell) -> torch.nn.Module:
         """The trained model of a finished training cell; a classifier in the memory layout that it was trained in."""
-        model = load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+        path = self.store.cell_folder(cell) / MODEL_FILE
+        model = load_checkpoint(path, self.plan.device)[0]
         if isinstance(model, VAE):
             return model
+        check_classes(model, self.test.classes, str(path))
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write plain arrays by name, compressed."""
-    np.savez_compressed(path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-
-
-def device_name(device: str) -> str:
-    """The device as results name it: "cpu", or the GPU's product name."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    """Write plain arrays by name, compressed, in one step."""
+    with replace_file(path, binary=True) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ class ClassifierFit(LoopSettings):
 
     Attributes:
         model: a name of models.NAMES other than "vae".
-        momentum, weight_decay: of SGD with Nesterov momentum.
+        momentum, weight_decay: of SGD.
+        nesterov: Nesterov momentum; the released code trains without.
     """
 
     model: str = "small_cnn"
@@ -30,6 +31,7 @@ class ClassifierFit(LoopSettings):
     schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    nesterov: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +43,7 @@ class ClassifierFit(LoopSettings):
 #: The released CIFAR settings of PreAct-ResNet18.
 PAPER_CLASSIFIER_FIT = ClassifierFit(
     model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
-    augment="crop_flip", weight_decay=1e-4,
+    augment="crop_flip", weight_decay=1e-4, nesterov=False,
 )  # fmt: skip
 
 
@@ -68,18 +70,22 @@ def fit_classifier(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
-        ValueError: labels that do not index dataset.classes, or fewer than two images.
+        ValueError: images without height and width, labels that do not index dataset.classes, or fewer than two images.
 
     Source: Harris et al. 2020 (arXiv 2002.12047).
     """
     settings = settings or ClassifierFit()
     device = torch.device(device)
+    if dataset.images.ndim != 4:
+        raise ValueError(
+            f"dataset: expected images [n, channel, height, width], as every model takes; got {list(dataset.images.shape)}"
+        )
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
-        momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True,
+        momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True,
     )  # fmt: skip
     history = train(
         network, optimizer, dataset.to(device), family,

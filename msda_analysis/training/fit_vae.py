@@ -59,7 +59,8 @@ def fit_vae(
         seed: of weights, order, augmentation, mixing and latent noise.
 
     Returns:
-        The VAE in evaluation mode on `device` (it takes dataset.normalize(images)), and the history.
+        The VAE in evaluation mode on `device` (it takes dataset.normalize(images), and keeps that normalization as
+        vae.normalization, in checkpoints too), and the history.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -75,6 +76,7 @@ def fit_vae(
     )  # fmt: skip
     vae = vae.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(vae, VAE)
+    vae.normalization = (dataset.mean, dataset.std)
     optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)
     history = train(
         vae, optimizer, dataset.to(device), family,

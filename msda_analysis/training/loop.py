@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from msda_analysis.checks import check_choice, check_count, check_positive
+from msda_analysis.checks import check_choice, check_count, check_finite, check_positive
 from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
 from msda_analysis.masks import Alternate, Family, check_family
 from msda_analysis.mixing import Mixed, mix
@@ -85,36 +85,40 @@ def train(
     settings: LoopSettings,
     compute_loss: LossFunction,
     seed: int,
+    rank: int = 0,
     progress: bool = True,
     label: str = "training",
 ) -> History:
     """Train a model in place; afterwards it is in evaluation mode.
 
-    Every random draw (order, augmentation, mixing, latent noise) is a function of (seed, purpose, epoch, step).
+    Every random draw (order, augmentation, mixing, latent noise) is a function of (seed, purpose, epoch, step, rank).
 
     Args:
         dataset: on the model's device.
         family: mask family, Alternate, or None for no mixing.
+        rank: of this process among several that train with one seed, which then draw different batches and masks.
         label: of the progress bar, which is silent when not a terminal.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
+        ValueError: images that hold NaN or infinite values.
     """
     if family is not None:
         check_family(family)
+    check_finite("dataset.images", dataset.images)
     model.train()
     history = History()
     n_steps = max(1, len(dataset) // settings.batch_size)
     bar = tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True)
-    with bar, _seeded_layers(dataset.images.device, seed):
+    with bar, _seeded_layers(dataset.images.device, seed, rank):
         for epoch in range(settings.epochs):
             started = time.perf_counter()
             meter = _Meter(epoch, check_every=1 if dataset.images.device.type == "cpu" else 50)
             for batch in iterate_batches(
-                dataset, settings.batch_size, seed=seed, epoch=epoch, augment=settings.augment
+                dataset, settings.batch_size, seed=seed, epoch=epoch, augment=settings.augment, rank=rank
             ):
                 _set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
-                meter.add(_step(model, optimizer, batch, family, settings, compute_loss, seed, epoch, n_steps))
+                meter.add(_step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps))
                 bar.update()
             means = meter.means()
             history.epochs.append({**means, "seconds": time.perf_counter() - started})
@@ -124,10 +128,10 @@ def train(
 
 
 @contextmanager
-def _seeded_layers(device: torch.device, seed: int) -> Iterator[None]:
+def _seeded_layers(device: torch.device, seed: int, rank: int) -> Iterator[None]:
     """Seed what layers such as dropout draw from torch's default generators, and put those back after."""
     is_cuda = device.type == "cuda"
-    key = derive_key(seed, "layers")
+    key = derive_key(seed, "layers", *((rank,) if rank else ()))
     with torch.random.fork_rng(devices=[device] if is_cuda else []):
         torch.default_generator.manual_seed(key)
         if is_cuda:
@@ -149,18 +153,19 @@ def lr_factor(settings: LoopSettings, epoch: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
-def _step(model, optimizer, batch, family, settings, compute_loss, seed, epoch, n_steps) -> dict[str, Tensor]:
+def _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps) -> dict[str, Tensor]:
     """One optimizer step; the parts of the loss, detached, without waiting for the device."""
     device = batch.images.device
     mixed = None
     if family is not None:
-        generator = stream(seed, "mix", epoch=epoch, step=batch.step)
+        generator = stream(seed, "mix", epoch=epoch, step=batch.step, rank=rank)
         # the count of all steps so far decides whose turn it is in an Alternate
         mixed = mix(
-            batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False
-        )
+            batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False,
+            spatial=batch.images.ndim - 2,
+        )  # fmt: skip
     images = (batch.images if mixed is None else mixed.images).contiguous(memory_format=torch.channels_last)
-    noise = stream(seed, "latent", epoch=epoch, step=batch.step, device=device)
+    noise = stream(seed, "latent", epoch=epoch, step=batch.step, rank=rank, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         loss, parts = compute_loss(model, images, batch, mixed, noise)
     optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,6 +133,103 @@ def test_constant_channels_get_a_divisor_of_one(length):
     for value in range(256):
         _, std = channel_statistics(torch.full((1, 1, 1, length), value, dtype=torch.uint8))
         assert std == (1.0,), value
+
+
+def floats(dataset):
+    return dataset.images.float() / 255
+
+
+@pytest.mark.parametrize(
+    "change, kind, words",
+    [
+        (lambda d: {"labels": d.labels[:5]}, ValueError, "labels: expected 12 labels, one per image, got 5"),
+        (lambda d: {"images": d.images[:5]}, ValueError, "labels: expected 5 labels, one per image, got 12"),
+        (lambda d: {"images": floats(d)}, TypeError, r"images: expected uint8 pixels in 0\.\.255, got torch.float32"),
+        (
+            lambda d: {"images": d.images.double()},
+            TypeError,
+            r"got torch.float64; convert with \(x \* 255\).round\(\).to\(",
+        ),
+        (lambda d: {"images": d.images.numpy()}, TypeError, "images: expected a uint8 torch.Tensor, got ndarray"),
+        (
+            lambda d: {"images": d.images[:, 0, 0]},
+            ValueError,
+            r"images: expected \[n, channel, \*size\] .*got \[12, 16\]",
+        ),
+        (lambda d: {"images": d.images[..., :0]}, ValueError, r"images: .* at least 1, got \[12, 1, 16, 0\]"),
+        (lambda d: {"images": d.images[:, 0]}, ValueError, r"mean, std: .* 16 as the images .* have, got 1 and 1"),
+        (lambda d: {"labels": d.labels + 1}, ValueError, r"labels: expected classes in 0\.\.2, got 1\.\.3"),
+        (lambda d: {"labels": d.labels - 1}, ValueError, r"labels: expected classes in 0\.\.2, got -1\.\.1"),
+        (
+            lambda d: {"labels": d.labels.int()},
+            TypeError,
+            r"labels: expected an int64 torch.Tensor \[n\], got torch.int32",
+        ),
+        (
+            lambda d: {"labels": d.labels.numpy()},
+            TypeError,
+            r"labels: expected an int64 torch.Tensor \[n\], got ndarray",
+        ),
+        (lambda d: {"labels": d.labels.tolist()}, TypeError, "labels: expected an int64 .* got list"),
+        (lambda d: {"labels": d.labels[:, None]}, TypeError, r"labels: .* of shape \(12, 1\)"),
+        (lambda d: {"classes": ("a", "b")}, ValueError, r"labels: expected classes in 0\.\.1, got 0\.\.2"),
+        (lambda d: {"std": (0.0,)}, ValueError, "std: expected a finite number > 0, got 0.0"),
+        (lambda d: {"std": (float("nan"),)}, ValueError, "std: expected a finite number > 0, got nan"),
+        (lambda d: {"mean": (float("nan"),)}, ValueError, "mean: expected finite values"),
+        (
+            lambda d: {"mean": d.mean * 3},
+            ValueError,
+            "mean, std: expected one number per channel in each, .*got 3 and 1",
+        ),
+        (lambda d: {"mean": d.mean * 3, "std": d.std * 3}, ValueError, "mean, std: .*, 1 as the images .*got 3 and 3"),
+    ],
+)
+def test_a_dataset_that_does_not_fit_together_is_refused(make_dataset, change, kind, words):
+    dataset = make_dataset(12)
+    with pytest.raises(kind, match=words):
+        replace(dataset, **change(dataset))
+
+
+@pytest.mark.parametrize("size", [(9,), (4, 5), (2, 3, 4)], ids=str)
+def test_one_to_three_spatial_axes_are_normalized_per_channel(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 2, *size), dtype=np.uint8)
+    dataset = Dataset("x", "train", torch.from_numpy(pixels), torch.tensor([0, 1]), ("a", "b"), (0.2, 0.7), (0.5, 0.1))
+    assert dataset.image_size == size and dataset.in_channels == 2
+    expected = np.stack([(pixels[:, i] / 255 - dataset.mean[i]) / dataset.std[i] for i in range(2)], axis=1)
+    for images in (dataset.images, dataset.unit_images()):
+        np.testing.assert_allclose(dataset.normalize(images).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "convert, kind, words",
+    [
+        (
+            lambda pixels: pixels.double(),
+            ValueError,
+            r"images: expected values in \[0, 1\], got \[.*; give raw pixels divid",
+        ),
+        (lambda pixels: pixels.long(), TypeError, r"images: expected a floating dtype, got torch.int64"),
+        (lambda pixels: (pixels / 255)[:, :1], ValueError, "images: expected 3 channels, those of tiny; got 1"),
+        (lambda pixels: pixels[:, :1], ValueError, "images: expected 3 channels, those of tiny; got 1"),
+        (lambda pixels: pixels.numpy(), TypeError, "images: expected a torch.Tensor, got ndarray"),
+        (lambda pixels: pixels / 255 * float("nan"), ValueError, "images: expected finite values"),
+    ],
+)
+def test_what_normalize_would_scale_wrongly_is_refused(make_dataset, convert, kind, words):
+    dataset = make_dataset(4, channels=3)
+    with pytest.raises(kind, match=words):
+        dataset.normalize(convert(dataset.images))
+
+
+def test_a_part_of_images_that_lie_class_after_class_is_balanced_and_drawn(make_dataset):
+    dataset = make_dataset(300)
+    order = dataset.labels.argsort(stable=True)
+    dataset = replace(dataset, images=dataset.images[order], labels=dataset.labels[order])
+    part = dataset.take(30, seed=1)
+    assert torch.bincount(part.labels).tolist() == [10, 10, 10]
+    places = [int((dataset.images == image).flatten(1).all(1).nonzero()[0]) for image in part.images]
+    assert max(places[:10]) > 30, "drawn from all of a class, not its first images"
+    assert not torch.equal(part.images, dataset.take(30, seed=2).images)
 
 
 # torchvision's own formats, written small

@@ -1,6 +1,8 @@
 """Image folders: decoded as PIL reads them, cached until a file changes, and clear about what is wrong."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -219,3 +221,236 @@ def test_a_class_without_test_images_is_fine_and_an_unknown_one_is_not(image_fol
 def test_train_size_of_a_folder_is_balanced(shared_image_folder, tmp_path):
     dataset = load_dataset(f"folder:{shared_image_folder}", root=tmp_path, train_size=10)
     assert torch.bincount(dataset.labels).tolist() == [5, 5]
+
+
+ORIENTATION = 0x0112
+#: What sets a picture upright that was stored in one of the eight EXIF orientations.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+def one_class(tmp_path, name="x.png"):
+    """Where the only image of a folder goes."""
+    place = tmp_path / "pictures" / "train" / "thing"
+    place.mkdir(parents=True, exist_ok=True)
+    return place / name
+
+
+def stored(seed=0, height=6, width=9):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
+def test_pictures_are_set_upright(tmp_path, orientation, suffix):
+    pixels = stored()
+    more = {"lossless": True} if suffix == ".webp" else {}
+    path = one_class(tmp_path, f"x{suffix}")
+    Image.fromarray(pixels).save(path, exif=turned(orientation), **more)
+    found = load(tmp_path / "pictures").images[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(found, UPRIGHT[orientation](pixels))
+
+
+def test_a_turned_photograph_has_the_size_of_the_upright_ones(tmp_path):
+    pixels = np.kron(stored(height=2, width=3), np.ones((8, 8, 1), np.uint8))  # flat blocks, so that JPEG keeps them
+    Image.fromarray(pixels).save(one_class(tmp_path, "a.jpg"), quality=95, subsampling=0)
+    Image.fromarray(np.rot90(pixels)).save(one_class(tmp_path, "b.jpg"), quality=95, subsampling=0, exif=turned(6))
+    first, second = load(tmp_path / "pictures").images.int()
+    assert first.shape == (3, 16, 24) and int((first - second).abs().max()) < 12
+    assert int((first - second.flip(2)).abs().max()) > 50
+
+
+def test_sizes_after_turning_are_compared_too(tmp_path):
+    Image.fromarray(stored()).save(one_class(tmp_path, "a.png"))
+    Image.fromarray(stored()).save(one_class(tmp_path, "b.png"))
+    Image.fromarray(stored()).save(one_class(tmp_path, "c.png"), exif=turned(6))
+    with pytest.raises(ValueError, match=r"c.png: expected all images to be 9x6 pixels like a.png, got 6x9"):
+        load(tmp_path / "pictures")
+
+
+def transparent(kind):
+    rgba = np.dstack([stored(), np.full((6, 9), 255, np.uint8)])
+    if kind == "half":
+        rgba[2, 3, 3] = 128
+    picture = Image.fromarray(rgba)
+    return picture.convert("LA") if kind == "grey" else picture
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_transparent_pixels_are_refused(tmp_path, suffix):
+    path = one_class(tmp_path, f"x{suffix}")
+    transparent("half").save(path)
+    with pytest.raises(
+        ValueError, match=rf"thing/x{suffix}: .*transparent pixels.*flatten it onto a background, for ex"
+    ):
+        load(tmp_path / "pictures")
+
+
+def test_an_opaque_alpha_channel_is_dropped(tmp_path):
+    transparent("opaque").save(one_class(tmp_path))
+    np.testing.assert_array_equal(load(tmp_path / "pictures").images[0].permute(1, 2, 0).numpy(), stored())
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_transparency_of_a_palette_counts_where_it_is_used(tmp_path, is_used):
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([255, 0, 0, 10, 200, 30])
+    if is_used:
+        picture.putpixel((2, 2), 0)
+    picture.save(one_class(tmp_path), transparency=0)
+    if is_used:
+        with pytest.raises(ValueError, match=r"x.png: .*transparent pixels"):
+            load(tmp_path / "pictures")
+    else:
+        assert load(tmp_path / "pictures").images[0, :, 2, 2].tolist() == [10, 200, 30]
+
+
+@pytest.mark.parametrize("name", ["x.gif", "photo.HEIC", "drawing.svg", "x.avif", "scan.jp2"])
+def test_pictures_of_other_kinds_are_refused_and_not_passed_over(image_folder, name):
+    (image_folder / "train" / "class_0" / name).write_bytes(b"whatever")
+    with pytest.raises(ValueError, match=rf"class_0/{name}: expected images \(.png, .*\); convert it to .png, or move"):
+        load(image_folder)
+
+
+def test_every_suffix_that_pil_reads_as_a_picture_is_either_read_or_refused():
+    assert not set(folder.SUFFIXES) & set(folder.UNREAD_SUFFIXES)
+    known = {".gif", ".ico", ".jp2", ".jfif", ".tga", ".avif", ".png", ".jpg", ".bmp", ".webp", ".tif", ".ppm"}
+    assert known <= {*folder.SUFFIXES, *folder.UNREAD_SUFFIXES}
+
+
+def test_a_gif_under_another_name_is_refused(tmp_path):
+    Image.fromarray(stored()).save(one_class(tmp_path), format="GIF")
+    with pytest.raises(ValueError, match=r"x.png: cannot be decoded as an image"):
+        load(tmp_path / "pictures")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_several_frames_are_refused(tmp_path, suffix):
+    first, second = (Image.fromarray(stored(seed)) for seed in (0, 1))
+    first.save(one_class(tmp_path, f"x{suffix}"), save_all=True, append_images=[second])
+    with pytest.raises(ValueError, match=rf"x{suffix}: .*expected one picture, got 2 frames"):
+        load(tmp_path / "pictures")
+
+
+def test_the_preview_that_cameras_add_is_no_second_frame(tmp_path):
+    first, second = (Image.new("RGB", (16, 16), colour) for colour in ("white", "black"))
+    first.save(one_class(tmp_path, "x.jpg"), format="MPO", save_all=True, append_images=[second])
+    assert (load(tmp_path / "pictures").images == 255).all()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_empty_class_is_refused(image_folder, split):
+    for path in (image_folder / split / "class_1").iterdir():
+        path.unlink()
+    (image_folder / split / "class_1" / "notes.txt").write_text("to do")
+    with pytest.raises(
+        ValueError, match=rf"{split}: expected images .* in its class folders, found none in class_1; put"
+    ):
+        load(image_folder, split)
+
+
+def png_header(width, height):
+    """A PNG that says how large it is and has no pixels: whoever decodes it fails."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("name", ["000.png", "zzz.png"], ids=["first", "last"])
+def test_a_huge_file_is_refused_by_its_header(image_folder, count_decoded, name):
+    (image_folder / "train" / "class_0" / name).write_bytes(png_header(10_000, 10_000))
+    with pytest.raises(
+        ValueError,
+        match=rf"class_0/{name}: expected all images to be 32x32 pixels like 00.\.png, got 10000x10000; resize",
+    ):
+        load(image_folder)
+    assert count_decoded == []
+
+
+def test_a_fifo_is_no_image_and_is_never_opened(image_folder):
+    fifo = image_folder / "train" / "class_0" / "x.png"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)  # so that a reader would find this instead of waiting for ever
+    try:
+        os.write(held, b"garbage" * 5)
+        with pytest.raises(
+            ValueError, match=r"class_0/x.png: expected an image file, got a folder, a broken link, a FIFO"
+        ):
+            load(image_folder)
+        assert os.read(held, 100) == b"garbage" * 5
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "nowhere", None], ids=["device", "broken link", "folder"])
+def test_what_is_no_file_is_no_image(image_folder, target):
+    path = image_folder / "train" / "class_0" / "x.png"
+    path.mkdir() if target is None else path.symlink_to(target)
+    with pytest.raises(ValueError, match=r"class_0/x.png: expected an image file, got .*; remove it"):
+        load(image_folder)
+
+
+def test_a_change_that_keeps_size_and_date_is_seen(tmp_path, count_decoded):
+    path = one_class(tmp_path, "0.pgm")
+    for value in (1, 2):
+        Image.fromarray(np.full((16, 16), value, np.uint8)).save(path)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        assert (load(tmp_path / "pictures").images == value).all()
+
+
+def test_a_moved_folder_is_not_decoded_again(image_folder, count_decoded):
+    images = load(image_folder).images
+    count_decoded.clear()
+    moved = image_folder.rename(image_folder.with_name("elsewhere"))
+    for path in moved.glob("*/*/*.png"):
+        os.utime(path, (1, 1))
+    assert torch.equal(load(moved).images, images) and count_decoded == []
+
+
+def test_one_wrong_byte_in_the_cache_is_noticed(image_folder, count_decoded):
+    good = load(image_folder)
+    (cached,) = (image_folder.parent / "cache" / "folders").iterdir()
+    content = bytearray(cached.read_bytes())
+    content[-1] ^= 1
+    cached.write_bytes(content)
+    count_decoded.clear()
+    assert torch.equal(load(image_folder).images, good.images) and len(count_decoded) == 24
+
+
+def test_what_changes_while_it_is_read_is_not_cached(image_folder, monkeypatch):
+    path, real = image_folder / "train" / "class_0" / "000.png", folder._decode
+
+    def decode(each):
+        if each == path:
+            Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
+        return real(each)
+
+    old = path.read_bytes()
+    monkeypatch.setattr(folder, "_decode", decode)
+    assert (load(image_folder).images[0] == 7).all()
+    monkeypatch.setattr(folder, "_decode", real)
+    path.write_bytes(old)
+    assert not (load(image_folder).images[0] == 7).all()
+
+
+def test_a_file_cut_short_in_its_header_is_named(image_folder):
+    path = image_folder / "train" / "class_1" / "003.png"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"class_1/003.png: cannot be decoded as an image \(.*\); remove or replace"):
+        load(image_folder)

@@ -14,7 +14,8 @@ def numbered(make_dataset):
     """Image i is filled with the value i, so that batches tell which images they hold."""
     dataset = make_dataset(50)
     images = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1).expand(50, 1, 16, 16).contiguous()
-    return replace(dataset, images=images, labels=torch.arange(50), mean=(0.0,), std=(1 / 255,))
+    classes = tuple(map(str, range(50)))
+    return replace(dataset, images=images, labels=torch.arange(50), classes=classes, mean=(0.0,), std=(1 / 255,))
 
 
 def order_of(dataset, batch_size=16, **more):
@@ -101,6 +102,17 @@ def test_too_few_images(numbered, n):
     few = replace(numbered, images=numbered.images[:n], labels=numbered.labels[:n])
     with pytest.raises(ValueError, match=f"dataset: expected at least 2 images to train on, got {n}"):
         next(iterate_batches(few, 8, seed=0))
+
+
+@pytest.mark.parametrize("size", [(16,), (4, 4, 4)], ids=str)
+def test_flips_and_crops_are_for_pictures(make_dataset, size):
+    images = torch.arange(8 * 16, dtype=torch.uint8).view(8, 1, 16).repeat(1, 1, 4)[..., : int(np.prod(size))]
+    dataset = replace(make_dataset(8), images=images.reshape(8, 1, *size))
+    (batch,) = iterate_batches(dataset, 8, seed=0)
+    assert batch.images.shape == (8, 1, *size)
+    for augment in AUGMENTS[1:]:
+        with pytest.raises(ValueError, match=rf"augment: expected 'none' for images that are not .*got '{augment}'"):
+            next(iterate_batches(dataset, 8, seed=0, augment=augment))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import math
 import pytest
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures import claims, robustness_panels, sections, tables
+from msda_analysis.figures import claims, curve_findings, pair_tables, robustness_panels, sections
 from msda_analysis.results import Source, make_row, read_table, write_table
+from msda_analysis.robustness.statistics import ONE_SEED
 
 FAMILIES = ("baseline", "mixup", "cutmix")
 
@@ -69,29 +70,46 @@ def as_table(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("attack, interval, word", [
-    ("deepfool", (0.01, 0.05), "supported"),
-    ("deepfool", (-0.03, 0.019), "refuted"),
-    ("deepfool", (-0.06, -0.02), "refuted"),
-    ("deepfool", (-0.01, 0.03), "undecided"),
-    ("strong_gradient", (0.01, 0.05), "refuted"),
-    ("strong_gradient", (0.001, 0.015), "refuted"),
-    ("strong_gradient", (-0.03, 0.019), "supported"),
-    ("strong_gradient", (-0.01, 0.03), "undecided"),
+@pytest.mark.parametrize("attack, interval, region, word", [
+    ("deepfool", (0.021, 0.05), "above the margin: an advantage", "supported"),
+    ("deepfool", (0.01, 0.05), "on both sides of the margin's upper end", "undecided"),
+    ("deepfool", (0.001, 0.015), "within the margin: no practical difference", "refuted"),
+    ("deepfool", (-0.02, 0.02), "within the margin: no practical difference", "refuted"),
+    ("deepfool", (-0.03, 0.019), "not above the margin: no practical advantage", "refuted"),
+    ("deepfool", (-0.06, -0.021), "below the margin: a disadvantage", "refuted"),
+    ("deepfool", (-0.03, 0.03), "on both sides of the margin's upper end", "undecided"),
+    ("strong_gradient", (0.03, 0.05), "above the margin: an advantage", "refuted"),
+    ("strong_gradient", (0.001, 0.015), "within the margin: no practical difference", "supported"),
+    ("strong_gradient", (-0.06, -0.03), "below the margin: a disadvantage", "supported"),
+    ("strong_gradient", (0.01, 0.05), "on both sides of the margin's upper end", "undecided"),
 ])  # fmt: skip
-def test_verdicts_follow_the_interval(as_table, attack, interval, word):
+def test_verdicts_follow_the_region_of_the_interval(as_table, attack, interval, region, word):
     number = (sum(interval) / 2, *interval)
     verdicts = claims.judge_claims(as_table(claim_rows(attack, number, number)))
-    assert [verdict.word for verdict in verdicts] == [word, word]
+    assert [(verdict.region, verdict.word) for verdict in verdicts] == [(region, word)] * 2
     (line,) = claims.claim_findings(verdicts)
     assert f": {word}. Accuracy " in line and line.endswith("(5 seeds; epsilon 0.004, 0.008).")
+    assert line.count(f", {region}, {word}") == 2
+    table = claims.claims_table(verdicts, name="claims", caption="")
+    assert table.rows[0][3:5] == (region, word.capitalize())
+
+
+def test_a_single_training_run_decides_no_claim(as_table):
+    number = (0.3, 0.25, 0.35)
+    rows = [{**row, "note": f"{ONE_SEED}; 1 seeds; epsilon 0.004"} for row in claim_rows("deepfool", number, number)]
+    verdicts = claims.judge_claims(as_table(rows))
+    assert {verdict.word for verdict in verdicts} == {"undecided (one run)"}
+    (line,) = claims.claim_findings(verdicts)
+    assert line.startswith("Claim (a) MixUp is more robust to DeepFool: undecided (one run). ")
+    assert "an advantage" not in line and "supported" not in line
 
 
 def test_readings_that_differ_leave_a_claim_undecided(as_table):
-    rows = claim_rows("uniform_noise", (-0.05, -0.08, -0.02), (0.03, 0.01, 0.05))
+    rows = claim_rows("uniform_noise", (-0.05, -0.075, -0.025), (0.04, 0.021, 0.059))
     (line,) = claims.claim_findings(claims.judge_claims(as_table(rows)))
     assert line.startswith("Claim (b) MixUp is more robust to uniform noise: undecided, as the readings differ. ")
-    assert "5.0 points less [2.0, 8.0], refuted" in line and "3.0 points more [1.0, 5.0], supported" in line
+    assert "5.0 points less [2.5, 7.5], below the margin: a disadvantage, refuted" in line
+    assert "4.0 points more [2.1, 5.9], above the margin: an advantage, supported" in line
 
 
 def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
@@ -107,6 +125,7 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     assert alike[0].number.low == pytest.approx(0.64 / 0.74 - 0.01), "seeds that agree leave the images' interval"
     wide = claims.judge_claims(as_table(likeness_rows(deepfool=0.7, half=0.5)))
     assert wide[0].word == "undecided", "the interval speaks of images too"
+    assert claims.judge_claims(as_table(likeness_rows(n_seeds=1)))[0].word == "undecided (one run)"
     assert claims.likeness_of(table, "pgd") == []
     faded = as_table(row for row in likeness_rows(deepfool=0.7) if row["metric"] != "mixup_likeness_beyond_fading")
     assert claims.judge_claims(faded)[0].word == "undecided", "fading alone may explain it"
@@ -125,15 +144,72 @@ def test_matrix_shows_each_pair_both_ways_and_marks_what_is_significant(as_table
 
 
 def test_table_of_curves_names_the_winner_and_the_reading(as_table):
-    pairs = robustness_panels.shown_pairs(robustness_panels.matrix_pairs(as_table(curve_rows())))
-    made = tables.curve_table(pairs, name="who", caption="")
-    assert {row[1] for row in made.rows} == {"DeepFool", "Worst case"}
+    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
+    made = pair_tables.curve_table(pairs, name="who", caption="")
+    assert [row[1] for row in made.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3 + ["PGD"] * 2
     assert [row[-1] for row in made.rows[:3]] == ["Baseline (accuracy)", "undecided", "CutMix (accuracy)"]
-    assert len(made.rows) == 6
-    undecided = pairs.assign(p_holm=1.0)
-    assert {row[0] for row in tables.curve_table(undecided, name="who", caption="").rows} == {
-        "Baseline \N{MINUS SIGN} MixUp", "Baseline \N{MINUS SIGN} CutMix",
+    assert [row[0] for row in made.rows[-2:]] == ["Baseline \N{MINUS SIGN} MixUp", "MixUp \N{MINUS SIGN} CutMix"], (
+        "under attacks outside the matrix: what differs significantly, and no more"
+    )
+    undecided = pair_tables.curve_table(pairs.assign(p_holm=1.0), name="who", caption="")
+    assert [row[1] for row in undecided.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3
+    assert {row[0] for row in undecided.rows} == {
+        f"{a} \N{MINUS SIGN} {b}" for a, b in (("Baseline", "MixUp"), ("Baseline", "CutMix"), ("MixUp", "CutMix"))
     }  # fmt: skip
+
+
+def test_every_significant_pair_is_in_the_findings(as_table):
+    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
+    (line,) = curve_findings.significant_findings(pairs)
+    assert line.startswith("Whole curves after Holm's correction over all 18 pairs, attacks and readings, 6 differ. ")
+    assert "PGD, accuracy: Baseline 5.0 points above MixUp [3.0, 7.0] (p = 0.001)" in line
+    assert "PGD, accuracy: MixUp 4.0 points below CutMix [2.0, 6.0] (p = 0.02)" in line
+    (calm,) = curve_findings.significant_findings(pairs.assign(p_holm=0.06))
+    assert calm.endswith("readings: no two augmentations differ.")
+
+
+def test_mixup_is_set_against_each_masking_family(as_table, tmp_path):
+    section = sections.comparison_section(as_table(curve_rows()), tmp_path)
+    told = [line for line in section.findings if "MixUp against each masking family" in line]
+    assert len(told) == 4, "DeepFool and worst case, two readings each"
+    assert told[0] == (
+        "Difference in accuracy under DeepFool, mean over budgets, MixUp against each masking family: "
+        "against CutMix it lies 4.0 points below [2.0, 6.0] (p = 0.02)."
+    )
+    assert "−2.0 points [−4.0, +0.0] (p = 1)" in told[1]
+
+
+def test_a_single_training_run_has_no_bold_winner(as_table, tmp_path):
+    table = as_table([{**row, "note": f"{ONE_SEED}; 1 seeds"} for row in curve_rows()])
+    figure, pairs = robustness_panels.draw_matrix(table)
+    assert {text.get_weight() for ax in figure.axes for text in ax.texts} == {"normal"}
+    made = pair_tables.curve_table(pairs, name="who", caption="")
+    assert {row[-1] for row in made.rows} == {"undecided (one run)"} and {row[1] for row in made.rows} == {
+        "DeepFool",
+        "Worst case",
+    }
+    assert "no two augmentations differ" in curve_findings.significant_findings(pairs)[0]
+    told = sections.comparison_section(table, tmp_path).findings[1]
+    assert told.endswith("against CutMix it −4 points, undecided (one run).")
+
+
+def test_accuracies_are_told_by_the_studys_own_tests(as_table, tmp_path):
+    """Student's interval over seeds on the same few images would decide; images within seeds do not."""
+    rows = []
+    for family, level in (("baseline", 0.5), ("cutmix", 0.47)):
+        for seed in range(3):
+            value = level + 0.001 * seed * (family == "cutmix")
+            estimate = Estimate(value, "accuracy", value - 0.07, value + 0.07, 200)
+            rows.append(make_row(source(family, seed), "robust_accuracy", estimate, attack="pgd", epsilon=0.01))
+    difference = Estimate(0.03, "accuracy", -0.02, 0.08, 200, warnings=("nested t; more robust: undecided",))
+    rows.append(make_row(source("baseline - cutmix"), "accuracy_difference", difference, attack="pgd", epsilon=0.01))
+    p_holm = Estimate(0.9, "probability", n=200)
+    rows.append(make_row(source("baseline - cutmix"), "p_holm", p_holm, attack="pgd", epsilon=0.01))
+    (line,) = sections.robustness_section(as_table(rows), tmp_path).findings
+    assert line.endswith("against Baseline: CutMix is not distinguishable, −3.0 points [−8.0, +2.0] (p = 0.9).")
+    untested = [row for row in rows if row["metric"] == "robust_accuracy"]
+    (line,) = sections.robustness_section(as_table(untested), tmp_path).findings
+    assert line.endswith("against Baseline: CutMix lies 2.90 points below [2.65, 3.15] (p = 0.0004) (3 seeds).")
 
 
 def test_likeness_figure_has_chance_and_a_mixup_step_in_each_panel(as_table):

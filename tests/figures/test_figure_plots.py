@@ -1,16 +1,19 @@
 """Figures, through their artists."""
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from msda_analysis.figures import panels
 from msda_analysis.figures.metrics import axis_label
 from msda_analysis.figures.plots import plot_accuracy_curve, plot_curve, plot_dots, plot_histogram
 from msda_analysis.figures.selection import select_rows
-from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, looks_for
+from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, looks_for, paper_style
 
 
 @pytest.fixture
@@ -214,3 +217,58 @@ def test_drawing_leaves_the_table_alone(full_table):
     panels.draw_dots(full_table, ("rate", "mse"))
     panels.draw_accuracy_curves(full_table)
     pd.testing.assert_frame_equal(full_table, before)
+
+
+def boxes(figure) -> dict[str, list]:
+    """Extents of the texts of a drawn figure, tick labels by axis and labels of axes and panels."""
+    with mpl.rc_context(paper_style()):
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    found = {"ticks": [], "labels": []}
+    for ax in (ax for ax in figure.axes if ax.axison):
+        for axis, at in ((ax.xaxis, 0), (ax.yaxis, 1)):
+            low, high = sorted(axis.get_view_interval())
+            shown = [
+                text for text in axis.get_ticklabels() if text.get_text() and low <= text.get_position()[at] <= high
+            ]
+            found["ticks"].append([text.get_window_extent(renderer) for text in shown])
+            found["labels"].append((ax.get_window_extent(renderer), axis.label.get_window_extent(renderer)))
+    return found
+
+
+def assert_ticks_are_apart(figure) -> None:
+    for ticks in boxes(figure)["ticks"]:
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(ticks, 2))
+
+
+@pytest.mark.parametrize("n_families", [4, 6])
+def test_survival_figure_has_room_for_its_label(full_table, n_families):
+    """Three panels in a row, and a legend of up to two lines below."""
+    rows = select_rows(full_table, "robust_accuracy").assign(metric="survival")
+    rows = rows[rows["attack"].isin(["pgd", "bim", "deepfool"])]
+    more = [rows[rows["augmentation"] == "fmix"].assign(augmentation=name) for name in ("fmix_released", "fmix+mixup")]
+    figure, _ = panels.draw_accuracy_curves(pd.concat([rows, *more[: n_families - 4]]), "survival")
+    panel, label = boxes(figure)["labels"][1]
+    assert label.y0 >= panel.y0 - 1 and label.y1 <= panel.y1 + 1 and panel.height / figure.dpi > 0.9
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.2, 0.001])
+def test_tick_labels_of_budgets_do_not_collide(full_table, scale):
+    """Budgets down to 5e-7, and a decade next to 0."""
+    rows = select_rows(full_table, "robust_accuracy")
+    figure, _ = panels.draw_accuracy_curves(
+        rows.assign(epsilon=rows["epsilon"].where(rows["epsilon"] > 0.1, scale * rows["epsilon"]))
+    )
+    assert_ticks_are_apart(figure)
+    assert all(len(ax.get_xticks()) > 2 for ax in figure.axes if ax.axison)
+
+
+def test_tick_labels_of_long_numbers_keep_apart(full_table):
+    """Values that differ late, as those of a bound at its ceiling."""
+    rows = select_rows(full_table, "rate")
+    values = np.linspace(8.5049, 8.5159, len(rows))
+    close = [rows.assign(metric=name, value=values, low=values, high=values) for name in ("rate", "mse", "info_nce")]
+    figure, _ = panels.draw_dots(pd.concat(close), ("rate", "mse", "info_nce"))
+    ticks = boxes(figure)["ticks"][0]
+    assert len(ticks) > 1 and all(right.x0 - left.x1 > 9 for left, right in itertools.pairwise(ticks))

@@ -10,9 +10,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from msda_analysis.figures import captions
 from msda_analysis.figures.files import Provenance, open_study, save_figure, write_bytes
 from msda_analysis.figures.panels import draw_dots
-from msda_analysis.figures.report import describe_duration, find_missing, flatten, mark_math, write_report
+from msda_analysis.figures.report import (
+    _describe_runs,
+    _limits,
+    describe_duration,
+    find_missing,
+    flatten,
+    mark_math,
+    write_report,
+)
 from msda_analysis.figures.section import Section
 from msda_analysis.figures.sections import SECTIONS
 from msda_analysis.results import read_table, write_table
@@ -87,7 +96,7 @@ def test_report_has_every_figure_in_three_files(report):
 
 def test_report_has_every_table_in_two_files(report):
     names = sorted(path.name for path in (report.parent / "tables").iterdir())
-    stems = {"accuracy", "flags", "information", "masks", "notes", "published_unverified", "training_time"}
+    stems = {"accuracy", "flags", "information", "information_comparisons", "masks", "notes", "training_time"}
     assert names == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "tex"))
 
 
@@ -113,12 +122,12 @@ def test_page_tells_the_whole_story(page):
     shown = text_of(page)
     for part in (
         "Synthetic study with made-up numbers", "35 of 36 cells done, 1 failed", "21 min",  # what happened
-        "MixUp lies 4.", "nats below", "Student's 95", "(3 seeds)",  # findings
+        "MixUp's upper bound lies lower by 4.", "bounds nothing", "Student's 95", "(3 seeds)",  # findings
         "RuntimeError: loss is not finite at step 12", "1 failed cell",  # failures
-        "FMix has two laws", "upper bound on the mutual information", "none is corrected",  # limits
+        "FMix has two laws", "upper bound on the mutual information", "corrected by Holm's method",  # limits
         "accuracy rises by 0.03 between epsilon 0.1 and 0.3", "undefined for all 2000 masks",  # flags
         "msda-analysis study --dataset cifar10 --train-size 10000", "msda-analysis report FOLDER",  # reproduction
-        "vae.epochs", "sha256", "2.15.0", "UNVERIFIED",
+        "vae.epochs", "sha256", "2.15.0",
     ):  # fmt: skip
         assert part in shown, part
 
@@ -178,10 +187,31 @@ def test_sections_appear_only_with_their_rows(small_study):
     assert "FMix has two laws" not in shown
 
 
-def test_published_figures_stand_only_beside_cifar10(small_study):
-    path = write_report(small_study(lambda table: table.assign(dataset="fashion_mnist")))
-    assert "UNVERIFIED" not in path.read_text()
-    assert not (path.parent / "tables" / "published_unverified.tex").exists()
+def test_nothing_stands_on_the_page_from_memory(page, report):
+    """Neither figures that nobody could check, nor a law of the published runs that nobody knows."""
+    shown = text_of(page).lower()
+    assert "unverified" not in shown and "from memory" not in shown and "78.05" not in shown
+    assert "which of the two the published fmix results were made with is not known" in shown
+    assert not list((report.parent / "tables").glob("published*"))
+
+
+def test_the_law_of_published_classifiers_is_not_guessed(full_table):
+    for is_published, law in ((False, "isotropic"), (True, "not known")):
+        runs = {run[:2]: run[2] for run in _describe_runs(full_table, is_published=is_published)}
+        assert runs["small_cnn, cifar10", "FMix (isotropic)"] == law and runs["small_cnn, cifar10", "MixUp"] == ""
+        assert runs["masks, cifar10", "FMix (isotropic)"] == "isotropic"
+
+
+def test_a_single_seed_of_masks_or_of_pairs_is_no_single_run(write_study, tmp_path):
+    folder = write_study(tmp_path, "classifier", "attacked", "masks", n_seeds=3)
+    table = read_table(folder / "results.csv")
+    once = table[(table["model"] != "") | (table["seed"] == 0)]
+    assert _few_seeds(once) == []
+    assert _few_seeds(once[once["seed"] == 0]) == [captions.ONE_SEED_LIMIT]
+
+
+def _few_seeds(table):
+    return [text for text in _limits(table, []) if text in (captions.ONE_SEED_LIMIT, captions.TWO_SEEDS_LIMIT)]
 
 
 def test_an_empty_study_says_that_nothing_was_measured(tmp_path):

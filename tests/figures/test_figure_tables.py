@@ -1,12 +1,14 @@
 """Tables: raw numbers for CSV, rounded ones for readers, escaped ones for LaTeX."""
 
 import math
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.files import Provenance
+from msda_analysis.figures.files import Provenance, write_csv
 from msda_analysis.figures.selection import select_rows
 from msda_analysis.figures.tables import (
     ResultTable,
@@ -16,7 +18,6 @@ from msda_analysis.figures.tables import (
     half_epsilons,
     interval_digits,
     metrics_table,
-    published_information,
     text_table,
 )
 
@@ -104,9 +105,60 @@ def test_latex_is_a_booktabs_tabular_with_its_provenance(information):
     ("~^\\", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
     ("PGD, epsilon = 0.01", r"PGD, $\epsilon$ = 0.01"),
     ("epsilons", "epsilons"),
+    ("Baseline \N{MINUS SIGN} MixUp", "Baseline $-$ MixUp"),
+    ("a < |b| \N{GREATER-THAN OR EQUAL TO} 2", r"a $<$ $|$b$|$ $\geq$ 2"),
 ])  # fmt: skip
 def test_latex_escapes(text, escaped):
     assert escape_latex(text) == escaped
+
+
+@pytest.fixture
+def hostile():
+    """What LaTeX or a spreadsheet would take for something else, in every place of a table."""
+    minus = Estimate(-0.25, "fraction", -0.5, 0.0, 3)
+    rows = (("[0, 1] pixels", minus, "=1+1"), ("* starred", None, "@SUM(A1)"),
+            ("Baseline \N{MINUS SIGN} MixUp", Estimate(-1.0, ""), "-0.5"), ("", minus, "-x 50 % & #1_a ^~\\{}"))  # fmt: skip
+    return ResultTable("hostile", "100 % [of] it", ("[Pair]", "Value < 1", "=Note"), rows)
+
+
+def test_latex_holds_no_character_and_no_bracket_that_breaks_it(hostile):
+    text = hostile.latex(Provenance(study="[s]"))
+    assert text.isascii(), "pdflatex knows no other characters unless told"
+    assert r"Baseline $-$ MixUp & $-1$ & -0.5 \\" in text
+    after_break = [line for line, before in zip(text.splitlines()[1:], text.splitlines(), strict=False)
+                   if before.endswith((r"\\", "rule"))]  # fmt: skip
+    assert len(after_break) == 8 and not any(line.startswith(("[", "*")) for line in after_break)
+    assert [line for line in after_break if line.startswith("{}")][1:] == [
+        r"{}[0, 1] pixels & $-0.25 \pm 0.25$ & =1+1 \\", r"{}* starred & -- & @SUM(A1) \\",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_latex_compiles(hostile, tmp_path):
+    document = (
+        f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}\n{hostile.latex()}\\end{{document}}\n"
+    )
+    (tmp_path / "t.tex").write_text(document)
+    made = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
+    assert made.returncode == 0, made.stdout[-2000:]
+
+
+def test_csv_text_is_no_formula_and_numbers_stay_numbers(hostile, tmp_path):
+    hostile.write(tmp_path, Provenance())
+    frame = pd.read_csv(tmp_path / "hostile.csv", dtype={"'=Note": str}, keep_default_na=False)
+    assert list(frame.columns) == ["[Pair]", "Value < 1", "Value < 1 low", "Value < 1 high", "Value < 1 n", "'=Note"]
+    assert frame["'=Note"].tolist() == ["'=1+1", "'@SUM(A1)", "-0.5", "'-x 50 % & #1_a ^~\\{}"]
+    assert frame["Value < 1"].tolist() == [-0.25, "", -1.0, -0.25] or frame["Value < 1"].tolist()[0] == "-0.25"
+
+
+def test_csv_of_a_figure_keeps_types_and_leaves_the_table_alone(tmp_path):
+    frame = pd.DataFrame(
+        {"augmentation": ["=cmd()", "mixup"], "value": [-1.5, 2.0], "seed": pd.array([None, 1], "Int64")}
+    )
+    before = frame.copy()
+    write_csv(frame, tmp_path / "f.csv")
+    assert (tmp_path / "f.csv").read_text() == "augmentation,value,seed\n'=cmd(),-1.5,\nmixup,2.0,1\n"
+    pd.testing.assert_frame_equal(frame, before)
 
 
 def test_undefined_numbers_are_words_in_latex():
@@ -139,13 +191,6 @@ def test_accuracy_table_has_clean_and_each_attack(full_table):
     assert table.headers == ("Augmentation", "Seeds", "Clean (fraction)", "PGD, epsilon = 0.01", "FGSM, epsilon = 0.03")
     rows = select_rows(full_table, "robust_accuracy", attack="fgsm", augmentation="mixup", epsilon=0.03)
     assert table.rows[1][4].value == pytest.approx(rows["value"].mean())
-
-
-def test_published_figures_say_that_they_are_unverified():
-    table = published_information()
-    assert table.caption.startswith("UNVERIFIED")
-    assert "unverified" in table.name
-    assert len(table.rows) == 3
 
 
 def test_text_table_leaves_empty_columns_out(full_table):

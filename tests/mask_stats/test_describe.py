@@ -60,31 +60,36 @@ def test_box_masks_have_known_numbers():
 def test_the_summary_has_every_metric_with_an_interval_that_covers_its_value():
     masks = draw(CutMix(), 300)
     rows = summarize(masks, n_bins=10)
-    metrics = {metric for metric, _, _ in rows}
+    metrics = {row.metric for row in rows}
     assert {"radial_power", "power_axis0", "power_axis1", "kept_fraction_histogram", "axis_power_ratio"} <= metrics
     assert set(describe(masks).columns) <= metrics
-    for metric, _, estimate in rows:
-        assert estimate.low is not None and estimate.high is not None, metric
-        assert estimate.low <= estimate.value <= estimate.high, metric
+    for row in rows:
+        estimate = row.estimate
+        assert estimate.low is not None and estimate.high is not None, row.metric
+        assert estimate.low <= estimate.value <= estimate.high, row.metric
         assert estimate.unit
 
 
 def test_histogram_and_power_shares_sum_to_one():
     rows = summarize(draw(FMix(), 100), n_bins=8)
     for metric in ("kept_fraction_histogram", "power_axis0", "power_axis1"):
-        values = [(x, estimate.value) for name, x, estimate in rows if name == metric]
+        values = [(row.x, row.estimate.value) for row in rows if row.metric == metric]
         assert math.fsum(value for _, value in values) == pytest.approx(1.0)
         assert all(x is not None for x, _ in values)
-    assert next(x for name, x, _ in rows if name == "kept_fraction_histogram") == pytest.approx(1 / 16)
+    assert next(row.x for row in rows if row.metric == "kept_fraction_histogram") == pytest.approx(1 / 16)
+
+
+def single_numbers(masks):
+    return {row.metric: row.estimate for row in summarize(masks) if row.x is None}
 
 
 def test_masks_without_a_value_are_left_out_and_counted():
     constant, boxes = draw(MixUp(), 4), draw(CutMix(geometry="inside"), 6)
     boxes[:, :, 0, 0], boxes[:, :, 1, 1] = 0.0, 1.0  # every one has an edge
-    rows = {metric: estimate for metric, x, estimate in summarize(torch.cat([constant, boxes])) if x is None}
+    rows = single_numbers(torch.cat([constant, boxes]))
     assert rows["box_dimension"].n == 6
     assert rows["box_dimension"].warnings == ("undefined for 4 of 10 masks, left out",)
-    nothing = {metric: estimate for metric, x, estimate in summarize(constant) if x is None}
+    nothing = single_numbers(constant)
     assert math.isnan(nothing["box_dimension"].value)
     assert nothing["box_dimension"].warnings == ("undefined for all 4 masks",)
     assert nothing["perimeter"].value == 0

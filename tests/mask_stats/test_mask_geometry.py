@@ -14,6 +14,7 @@ from msda_analysis.mask_stats import (
     box_counts,
     box_dimensions,
     chord_counts,
+    circular_runs,
     count_components,
     edge_cells,
     euler_numbers,
@@ -155,6 +156,15 @@ class TestAgreesWithReferences:
                 lengths = np.bincount(labels.ravel())[1:]
                 assert counts.tolist() == np.bincount(lengths, minlength=mask.shape[axis] + 1)[1:].tolist()
 
+    def test_circular_runs_with_scipy_labels_of_lines_rolled_to_start_in_a_gap(self, make):
+        masks = make()[:5]
+        for axis in (0, 1):
+            lines = masks.numpy().swapaxes(axis + 1, 2).reshape(len(masks), -1, masks.shape[axis + 1])
+            for mask, counts in zip(lines, circular_runs(masks, axis).tolist(), strict=True):
+                gaps = [int(np.argmin(line)) for line in mask]  # of a line without a gap: 0, and it has no run to count
+                runs = [ndimage.label(np.roll(line, -gap))[1] for line, gap in zip(mask, gaps, strict=True)]
+                assert counts == [0 if line.all() else run for line, run in zip(mask, runs, strict=True)]
+
     @staticmethod
     def count_holes(mask, order):
         padded = np.pad(~mask, 1, constant_values=True)
@@ -202,7 +212,7 @@ class TestInputs:
             mask_fields(torch.zeros(0, 1, 4, 4))
 
     def test_an_unknown_axis_or_connectivity_is_refused(self):
-        for measure in (transitions, chord_counts, mean_chords):
+        for measure in (transitions, chord_counts, circular_runs, mean_chords):
             with pytest.raises(ValueError, match=r"axis: expected a spatial axis in 0\.\.1, got 2"):
                 measure(torch.zeros(1, 4, 4), 2)
         for measure in (euler_numbers, count_components):

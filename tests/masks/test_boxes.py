@@ -122,3 +122,35 @@ def test_coverage_of_clipped_boxes_is_symmetric():
     coverage = cut.mean(0)
     for turned in (coverage.flip(0), coverage.flip(1), coverage.T):
         assert float((coverage - turned).abs().max()) < 5 * error
+
+
+@pytest.mark.parametrize("policy", ["mask_mean", "nominal"])
+@pytest.mark.parametrize("geometry", ["clipped", "inside"])
+def test_one_label_sees_the_cells_that_two_weighted_labels_see(geometry, policy):
+    """The identity behind reformulate: E[m] = E[w m + (1 - w)(1 - m)] in every cell, and so for every loss."""
+    n, size = 20_000, (5, 6)
+    settings = {"geometry": geometry, "lam_policy": policy}
+    plain = sample_masks(CutMix(**settings), n, size, generator=stream(1, "masks"))
+    single = sample_masks(CutMix(**settings, reformulate=True), n, size, generator=stream(2, "masks"))
+    weights = plain.lam.double().view(n, 1, 1, 1)
+    expected = weights * plain.masks + (1 - weights) * (1 - plain.masks)
+    error = ((single.masks.double().var(0) + expected.var(0)) / n).sqrt()
+    assert float(((single.masks.double().mean(0) - expected.mean(0)) / error).abs().max()) < 5
+    share = single.masks.double().mean((1, 2, 3))
+    gap = share.mean() - expected.mean((1, 2, 3)).mean()
+    assert abs(float(gap)) < 5 * float(share.std() + expected.mean((1, 2, 3)).std()) / n**0.5
+    assert torch.equal(single.lam, torch.ones(n)) and set(single.masks.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("geometry", ["clipped", "inside"])
+def test_per_batch_boxes_share_their_size_and_not_their_place(geometry):
+    """As the released code: one lambda a batch, one center an image; the first is that of a batch of one."""
+    family = CutMix(geometry=geometry, per_batch=True)
+    batch = sample_masks(family, 40, (64, 64), generator=stream(4, "masks"))
+    assert len(batch.drawn_lam.unique()) == 1 and batch.drawn_lam.shape == batch.lam.shape == (40,)
+    places = {tuple(cut.nonzero()[0].tolist()) for cut in (1 - batch.masks[:, 0])}
+    assert len(places) > 20
+    torch.testing.assert_close(batch.lam, batch.masks.mean((1, 2, 3)), rtol=0, atol=1e-6)
+    assert (len(batch.lam.unique()) > 10) == (geometry == "clipped")
+    one = sample_masks(family, 1, (64, 64), generator=stream(4, "masks"))
+    assert torch.equal(one.masks, batch.masks[:1]) and torch.equal(one.lam, batch.lam[:1])

@@ -50,7 +50,12 @@ def test_alternate_starts_with_the_first_and_counts_or_takes_a_step():
 def test_names():
     made = {name: family_from_name(name) for name in AUGMENTATIONS}
     assert made["baseline"] is None and made["fmix_released"] == FMix(spectrum="released")
+    assert made["cutmix_inside"] == CutMix(geometry="inside") and made["cutmix_nominal"] == CutMix(lam_policy="nominal")
+    assert [made[name] for name in ("mixup", "cutmix", "fmix")] == [MixUp(), CutMix(), FMix()]
     assert family_from_name("fmix+mixup") == Alternate(FMix(), MixUp())
+    shared = family_from_name("cutmix_inside+fmix_released", per_batch=True)
+    assert shared == Alternate(CutMix(geometry="inside", per_batch=True), FMix(spectrum="released", per_batch=True))
+    assert family_from_name("baseline", per_batch=True) is None
     for wrong in ("fmx", "fmix+baseline", ""):
         with pytest.raises(ValueError, match=r"augmentation: expected one of baseline, mixup"):
             family_from_name(wrong)

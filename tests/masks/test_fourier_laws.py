@@ -88,6 +88,66 @@ def test_power_of_every_bin_of_the_drawn_fields_follows_the_closed_form(size):
         assert np.abs((power.mean(0) / expected - 1) / error).max() < 5
 
 
+@pytest.mark.parametrize("size", [(9,), (7, 4), (64, 3), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize("decay_power", [10.0, 40.0, 300.0, 1e300])
+def test_covariance_keeps_its_form_at_any_decay(size, decay_power):
+    """Relative to the largest amplitude, which itself leaves every range of numbers; a field's scale is free."""
+    grids = np.meshgrid(*[np.fft.fftfreq(length) for length in size], indexing="ij")
+    frequency = np.maximum(np.sqrt(sum(grid**2 for grid in grids)), 1 / max(size))
+    amplitude = np.exp(-decay_power * np.log(frequency / frequency.min()))
+    units = np.eye(2 * math.prod(size)).reshape(-1, *size, 2)
+    spectrum = amplitude * (units[..., 0] + 1j * units[..., 1])
+    expected = covariance_of(np.fft.ifftn(spectrum, axes=range(1, len(size) + 1)).real)
+    cells = torch.eye(math.prod(size), dtype=torch.float64).view(-1, *size)
+    products = covariance_of(fourier.product_fields(cells, size, decay_power).numpy())
+    for found in (isotropic_covariance(size, decay_power), products):
+        np.testing.assert_allclose(found / found.max(), expected / expected.max(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("decay_power", [25.0, 35.0, 400.0, 1e300])
+@pytest.mark.parametrize("size", [(64,), (5,), (64, 64), (32, 32), (16, 16), (70, 9), (4, 16, 5)], ids=str)
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_masks_keep_lambda_at_any_decay(spectrum, size, decay_power):
+    family = FMix(spectrum=spectrum, decay_power=decay_power)
+    batch = sample_masks(family, 20, size, generator=stream(0, "masks"))
+    torch.testing.assert_close(batch.masks.flatten(1).mean(1), batch.lam, rtol=0, atol=1e-6)
+    assert float((batch.lam - batch.drawn_lam).abs().max()) < 1.001 / math.prod(size)
+    lam = torch.linspace(0, 1, 7, dtype=torch.float64)
+    for fields in (
+        torch.from_numpy(fourier_cpu.draw_fields(family, 7, size, key=5)),
+        fourier.draw_fields(family, 7, size=size, key=5, device=torch.device("cpu")),
+    ):
+        assert bool(fields.isfinite().all()) and bool((fields.flatten(1).std(1) > 0).all())
+    masks = fourier.sample_masks(family, lam, size=size, key=3)
+    torch.testing.assert_close(masks.flatten(1).mean(1), lam.float(), rtol=0, atol=0.5001 / math.prod(size))
+    noise = torch.randn(3, *fourier.noise_shape(size, spectrum), generator=stream(0, "noise"))
+    grey = fourier.grey_images(noise, size, decay_power, spectrum).flatten(1)
+    assert torch.equal(grey.amin(1), torch.zeros(3)) and torch.equal(grey.amax(1), torch.ones(3))
+
+
+def test_fields_that_are_not_finite_are_refused():
+    noise = torch.zeros(3, 8, 5, 2)
+    noise[2, 1, 1, 0] = float("nan")
+    with pytest.raises(
+        ValueError, match=r"fields made from this noise: expected finite values, got \d+ NaN .* \(2, 0, 0\)"
+    ):
+        fourier.grey_images(noise, (8, 8), 3.0, "isotropic")
+    grey = torch.tensor([[0.0, 1.0], [float("inf"), 0.0]])
+    with pytest.raises(ValueError, match=r"grey: expected finite values, got 1 NaN or infinite, the first at \(1, 0\)"):
+        fourier.binarize(grey, torch.zeros(2))
+    for bad in (float("nan"), float("inf")):
+        fields = np.array([[0.0, 1.0], [1.0, bad]], np.float32)
+        with pytest.raises(
+            ValueError, match=r"fields: expected finite values and differences, got a span of .* in row 1"
+        ):
+            fourier_cpu.keep_brightest(fields, np.array([1, 1]), np.empty_like(fields), fourier_cpu.Workspace())
+
+
+def test_amplitudes_that_a_dtype_cannot_hold_are_refused():
+    with pytest.raises(ValueError, match=r"product_scale\(\(64, 64\), 10.0\) in torch.float16: expected finite values"):
+        fourier.table(fourier.product_scale, (64, 64), 10.0, like=torch.empty(0, dtype=torch.float16))
+
+
 @pytest.mark.parametrize("size", [(4, 4), (5, 5), (4, 4, 4)], ids=str)
 def test_law_is_invariant_under_every_permutation_of_equal_axes(size):
     covariance = isotropic_covariance(size, 3.0).reshape(*size, *size)

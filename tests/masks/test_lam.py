@@ -5,8 +5,9 @@ import torch
 from scipy import stats
 
 from msda_analysis import CutMix, FMix, MixUp, sample_masks
+from msda_analysis.masks import lam
 from msda_analysis.masks.lam import draw_lam
-from msda_analysis.rng import stream
+from msda_analysis.rng import philox_uniforms, stream
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
@@ -33,7 +34,27 @@ def test_first_draws_do_not_depend_on_the_count():
 
 
 def test_reformulated_labels_are_the_first_image():
-    for family in (MixUp(reformulate=True), CutMix(reformulate=True), FMix(reformulate=True)):
+    for family in (MixUp(reformulate=True), CutMix(reformulate=True, lam_policy="nominal"), FMix(reformulate=True)):
         batch = sample_masks(family, 500, (8, 8), generator=stream(0, "masks"))
         assert torch.equal(batch.lam, torch.ones(500))
         assert abs(float(batch.drawn_lam.mean()) - 2 / 3) < 5 * (1 / 18 / 500) ** 0.5  # Beta(2, 1)
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+def test_a_reformulated_cutmix_with_nominal_weights_has_the_shifted_beta(alpha, per_batch):
+    family = CutMix(alpha, reformulate=True, lam_policy="nominal", per_batch=per_batch)
+    key = stream(0, "masks")
+    n = 1 if per_batch else 4000
+    drawn = torch.cat([sample_masks(family, n, (4, 4), generator=key).drawn_lam for _ in range(4000 // n)])
+    assert stats.kstest(drawn.double().numpy(), stats.beta(alpha + 1, alpha).cdf).pvalue > 1e-4
+    assert stats.kstest(drawn.double().numpy(), stats.beta(alpha, alpha).cdf).pvalue < 1e-10
+
+
+@pytest.mark.parametrize("family", [FMix(), FMix(reformulate=True), CutMix(reformulate=True)], ids=repr)
+def test_lambda_of_a_device_has_the_law_of_the_host(family, monkeypatch):
+    """At alpha = 1 a GPU makes lambda from uniform numbers of its own."""
+    monkeypatch.setattr(lam, "draw_uniforms", lambda key, n, count, device: philox_uniforms(key, n, count))
+    drawn = lam.lam_on_device(family, 20_000, 3, torch.device("meta")).numpy()
+    first = 2 if family == FMix(reformulate=True) else 1
+    assert stats.kstest(drawn, stats.beta(first, 1).cdf).pvalue > 1e-4

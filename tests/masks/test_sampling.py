@@ -88,7 +88,48 @@ def test_no_global_generator_is_touched():
     assert random.getstate() == before[2]
 
 
-@pytest.mark.parametrize("family", [MixUp, CutMix, FMix])
+@pytest.mark.parametrize("max_soft", [0.0, 0.2])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_isotropic_masks_keep_the_nearest_count(device, max_soft):
+    family = FMix(max_soft=max_soft)
+    if device == "meta":  # stands for a GPU: no coins are made there either
+        assert sampling._round_up(family, 4, 3, torch.device(device)) is None
+        return
+    batch = draw(family, 2000, (7, 7))
+    for kept in (batch.masks.double().sum((1, 2, 3)), batch.lam.double() * 49):
+        assert float((kept - batch.drawn_lam.double() * 49).abs().max()) < 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("spectrum", ["isotropic", "released"])
+def test_no_two_masks_of_a_batch_are_equal_across_blocks(spectrum, monkeypatch):
+    monkeypatch.setattr(fourier_cpu, "_BLOCK_CELLS", 3 * 144)  # three masks a block
+    family = FMix(spectrum=spectrum)
+    fields = fourier_cpu.sample_masks(family, torch.full((12,), 0.5, dtype=torch.float64), size=(12, 12), key=1)
+    assert len({mask.numpy().tobytes() for mask in fields}) == 12
+
+
+def test_soft_masks_are_rounded_by_the_coins_they_are_given(monkeypatch):
+    monkeypatch.setattr(fourier_cpu, "_BLOCK_CELLS", 2 * 49)  # several blocks, each with its own coins
+    coins, lam = torch.tensor([True, False, False, True, True]), torch.full((5,), 0.45, dtype=torch.float64)
+    family = FMix(spectrum="released", max_soft=0.2)
+    for sample in (fourier_cpu.sample_masks, fourier.sample_masks):
+        masks = sample(family, lam, size=(7, 7), key=2, round_up=coins)
+        torch.testing.assert_close(masks.sum((1, 2, 3)), 22.0 + coins)
+
+
+def test_coins_do_not_follow_lambda():
+    batch = draw(FMix(spectrum="released"), 4000, (7, 7))
+    is_up = (batch.masks.double().sum((1, 2, 3)) > batch.drawn_lam.double() * 49).double()
+    low, high = (is_up[batch.drawn_lam < 0.5], is_up[batch.drawn_lam >= 0.5])
+    assert abs(float(low.mean() - high.mean())) < 5 * (0.25 / len(low) + 0.25 / len(high)) ** 0.5
+
+
+def test_every_purpose_has_its_own_key():
+    for device in ("cpu", "meta"):  # the second stands for a GPU
+        assert len(set(sampling._sub_keys(7, torch.device(device)).values())) == len(sampling._PURPOSES)
+
+
+@pytest.mark.parametrize("family", [MixUp, FMix])
 def test_per_batch_gives_one_mask_and_one_lambda(family):
     batch = draw(family(per_batch=True), 5)
     assert batch.masks.shape == (5, 1, 8, 8)

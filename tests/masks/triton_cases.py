@@ -92,6 +92,18 @@ def test_masks_agree_but_where_two_cells_are_as_good_as_equal(size, spectrum, so
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("size", [(7,), (31, 33), (70,)], ids=str)
+def test_masks_keep_lambda_at_any_decay(size, spectrum):
+    lam = torch.tensor([0.0, 0.31, 0.5, 1.0], dtype=torch.float64, device=DEVICE)
+    for decay_power in (40.0, 1e300):
+        family = FMix(spectrum=spectrum, decay_power=decay_power)
+        fields = fourier_triton.draw_fields(family, 4, size=size, key=KEY, device=DEVICE).flatten(1)
+        assert bool(fields.isfinite().all()) and bool((fields.std(1) > 0).all())
+        kept = fourier_triton.sample_masks(family, lam, size=size, key=KEY).flatten(1).sum(1)
+        assert torch.equal(kept.long(), fourier.keep_counts(lam, fields.shape[1]))
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("size", [(31, 33), (70,)], ids=str)
 def test_the_first_masks_do_not_depend_on_the_batch_nor_on_the_block(size, spectrum):
     family = FMix(spectrum=spectrum)

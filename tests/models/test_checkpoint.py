@@ -54,6 +54,15 @@ def test_a_bare_vae_comes_back(tmp_path):
     assert torch.equal(loaded.encode(images).loc, vae.encode(images).loc)
     assert (loaded.output_std, loaded.image_size, metadata) == (0.1, (28, 28), {})
     assert loaded.options == vae.options
+    assert loaded.normalization is None, "nothing is made up where nothing is known"
+
+
+def test_a_vae_keeps_how_its_images_were_normalized(tmp_path):
+    vae = models.create("vae", in_channels=3, seed=0)
+    vae.normalization = ((0.1, 0.2, 0.3), (0.4, 0.5, 1 / 3))
+    save_checkpoint(vae, tmp_path / "vae.safetensors")
+    loaded, _ = load_checkpoint(tmp_path / "vae.safetensors")
+    assert type(loaded) is type(vae) and loaded.normalization == vae.normalization
 
 
 def test_a_loaded_model_can_be_trained_and_saved_again(saved):
@@ -93,7 +102,7 @@ def test_the_header_says_how_to_rebuild(saved):
     assert header["format"] == "msda_analysis checkpoint"
     values = {name: json.loads(text) for name, text in header.items() if name != "format"}
     assert values["options"] == {"num_classes": 4, "in_channels": 1, "width": 4}
-    assert (values["version"], values["model"], values["class"]) == (1, "small_cnn", "SmallCNN")
+    assert (values["version"], values["model"], values["class"]) == (2, "small_cnn", "SmallCNN")
     assert (values["mean"], values["std"]) == ([pytest.approx(0.3)], [pytest.approx(0.2)])
     assert values["metadata"] == {"seed": 3}
 
@@ -168,7 +177,7 @@ def test_foreign_safetensors_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": "2"}, "it has format version 2, this library reads up to 1"),
+        ({"version": "3"}, "it has format version 3, this library reads up to 2"),
         ({"model": '"resnet"'}, "name: expected one of .*; got 'resnet'"),
         ({"model": '"vae"', "options": "{}"}, "it holds a SmallCNN, but 'vae' is a VAE"),
         ({"options": '{"depth": 3}'}, "options: model 'small_cnn' takes width; got depth"),
@@ -266,3 +275,59 @@ def test_a_file_that_torch_did_not_write_is_refused(tmp_path, content):
     (tmp_path / "a.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"a.pt: not a file of torch.save"):
         load_state(make_model(), tmp_path / "a.pt")
+
+
+def spoil(path, name, value, dtype=None):
+    """Set the last number of a tensor in a file, or change its kind."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    tensors[name] = tensors[name].to(dtype or tensors[name].dtype)
+    tensors[name].view(-1)[-1] = value
+    save_file(tensors, path, header)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["network.linear.weight", "network.features.1.running_var", "mean"])
+def test_weights_that_are_no_numbers_are_refused(saved, name, value):
+    spoil(saved, name, value)
+    with pytest.raises(ValueError, match=rf"model.safetensors: {name}: expected finite values, got 1 NaN or infinite"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_published_weights_that_are_no_numbers_are_refused_and_the_model_stays(tmp_path, suffix):
+    state, path = make_model().state_dict(), tmp_path / f"published{suffix}"
+    state["linear.bias"] = torch.tensor([0.0, float("nan"), 0.0, float("inf")])
+    torch.save(state, path) if suffix == ".pt" else save_file(state, path)
+    model = make_model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=rf"published{suffix}: linear.bias: expected finite values, got 2 NaN or infinite"
+    ):
+        load_state(model, path)
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in before.items())
+
+
+def test_a_model_without_numbers_is_not_saved(tmp_path):
+    model = make_model()
+    model.linear.bias.data[2] = float("nan")
+    with pytest.raises(ValueError, match=r"model: linear\.bias: expected finite values, got 1 NaN or infinite"):
+        save_checkpoint(model, tmp_path / "a.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_weights_of_another_kind_are_refused(saved, dtype):
+    spoil(saved, "network.linear.weight", 1, dtype)
+    with pytest.raises(
+        ValueError, match=rf"network.linear.weight holds {dtype}, expected float16, bfloat16, float32 or"
+    ):
+        load_checkpoint(saved)
+
+
+def test_a_vae_whose_header_divides_by_zero_is_refused(tmp_path):
+    save_checkpoint(models.create("vae", in_channels=1, seed=0, latent=2), tmp_path / "vae.safetensors")
+    rewrite_header(tmp_path / "vae.safetensors", mean="[0.5]", std="[0.0]")
+    with pytest.raises(ValueError, match=r"header: std: expected a finite number > 0, got 0\.0"):
+        load_checkpoint(tmp_path / "vae.safetensors")

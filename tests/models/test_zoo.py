@@ -152,3 +152,28 @@ def test_the_recorder_sees_draws():
     with DrawRecorder() as recorder:
         models.create("vae", seed=0)
     assert len(recorder.draws) == 8  # one for each convolution
+
+
+@pytest.mark.parametrize("name, minimum", [("small_cnn", 7), ("densenet190", 4)])
+@torch.inference_mode()
+def test_images_that_are_too_small_are_named(name, minimum):
+    model = models.create(name, 7, seed=0, **SMALL[name]).eval()
+    assert model(torch.rand(2, 3, minimum, minimum, generator=stream(0, "images"))).shape == (2, 7)
+    for height, width in ((3, 3), (minimum - 1, 32), (32, minimum - 1)):
+        message = rf"images: {name} expects .* at least {minimum} pixels .*got \[2, 3, {height}, {width}\]; enlarge the images"
+        with pytest.raises(ValueError, match=message):
+            model(torch.zeros(2, 3, height, width))
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_a_classifier_of_other_classes_is_refused(wraps):
+    model = models.create("small_cnn", 4, 1, seed=0, width=4)
+    model = Normalized(model, [0.5], [0.5]) if wraps else model
+    models.check_classes(model, "abcd")
+    message = (
+        r"a.safetensors: expected a classifier of 10 classes, those of the dataset \(0, 1, 2, ...\); got one of 4; take"
+    )
+    with pytest.raises(ValueError, match=message):
+        models.check_classes(model, "0123456789", "a.safetensors")
+    with pytest.raises(ValueError, match=r"model: expected a classifier of 2 classes, .*\(a, b\); got one of 4"):
+        models.check_classes(model, "ab")

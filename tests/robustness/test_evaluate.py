@@ -248,14 +248,18 @@ def test_a_stale_file_is_refused(patterns, tmp_path, change, trained):
         )
 
 
-def test_an_unreadable_file_is_named_and_nothing_needs_pickle(trained, patterns, tmp_path):
-    evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
+@pytest.mark.parametrize("content", [b"PK\x03\x04 half a file", b"", b"text"])
+def test_an_unreadable_file_is_named_and_computed_again(trained, patterns, tmp_path, content):
+    """A batch that a full disk or a dying machine damaged must not stop every evaluation from then on."""
+    whole = evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
     (path,) = tmp_path.iterdir()
     with np.load(path, allow_pickle=False) as file:
         assert set(file) == {"fingerprint", "success", "norms", "passes"}
-    path.write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(ValueError, match=r"\.npz cannot be read .* delete it"):
-        evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=rf"{path.name} cannot be read .*computed again"):
+        again = evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)
+    assert torch.equal(again.success, whole.success) and torch.equal(again.minimum_norms, whole.minimum_norms)
+    evaluate(trained, *patterns, ["fgsm"], [0.02], folder=tmp_path, trust=NO_TRUST)  # read back without a warning
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

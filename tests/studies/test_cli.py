@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msda_analysis.cli import Command, Study, main, run_plan
+from msda_analysis.cli import Command, main, run_plan
+from msda_analysis.commands import Study
+from msda_analysis.figures.information_sections import information_section
+from msda_analysis.figures.robustness_sections import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table
 from msda_analysis.studies import presets, run
 from msda_analysis.training import PAPER_VAE_FIT
@@ -97,6 +100,37 @@ def test_another_study_in_the_folder_exits_with_2(finished, capsys):
     assert main(study_arguments(pictures, out, "--seed", "5")) == 2
     assert "already holds another study, which differs in first_seed (0, now 5)" in capsys.readouterr().err
     assert (out / "study.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("command, kind", [("information", "train_vae"), ("robustness", "train_classifier")])
+def test_no_checkpoint_exits_with_2(tmp_path, capsys, command, kind):
+    assert main([command, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    words = f"checkpoints: expected at least one file, such as STUDY/cells/{kind}-*/model.safetensors; got none"
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command, kind, section, metric",
+    [
+        ("information", "train_vae", information_section, "rate"),
+        ("robustness", "train_classifier", robustness_section, "robust_accuracy"),
+    ],
+)
+def test_measured_checkpoints_fill_a_report(finished, tmp_path, command, kind, section, metric):
+    """Augmentation and seed are those of the training, as the checkpoints tell them."""
+    pictures, out = finished
+    models = sorted(str(path) for path in out.glob(f"cells/{kind}-*/model.safetensors"))
+    words = [command, *models, "--dataset", f"folder:{pictures}", "--root", str(out.parent / "cache"), "--seed", "7"]
+    attacks = ["--attacks", "fgsm", "uniform_noise", "--epsilons", "0", "0.1"] if command == "robustness" else []
+    size = ["--test-size", "12"] if command == "robustness" else []
+    assert main([*words, *attacks, *size, "--out", str(tmp_path), "--device", "cpu"]) == 0
+    table = read_table(tmp_path / "results.csv")
+    assert set(table["augmentation"]) == {"baseline", "fmix"} and set(table["seed"]) == {0}
+    settings = json.loads(table.loc[table["augmentation"] == "fmix", "settings"].iloc[0])
+    assert settings["trained"]["family"]["kind"] == "FMix" and 7 in {part.get("seed") for part in settings.values()}
+    made = section(table, tmp_path)
+    assert made is not None and made.figures
+    assert set(made.figures[0].numbers["augmentation"]) == {"baseline", "fmix"}
 
 
 @pytest.mark.parametrize("command", ["masks", "information", "robustness"])

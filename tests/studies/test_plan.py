@@ -1,11 +1,13 @@
 """Plans: names stand for all that decides a result, and for nothing else."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from msda_analysis import ClassifierFit, VaeFit
+from msda_analysis import ClassifierFit, FMix, VaeFit
+from msda_analysis.masks import families, family_from_name, family_settings
 from msda_analysis.studies import AttackSpec, Cell, DataSpec, StudyPlan
 from msda_analysis.studies.run import RUNNERS
 
@@ -33,6 +35,32 @@ def test_names_are_distinct_readable_and_repeat():
     assert any(name.startswith("train_vae-fmix-1-") for name in listed)
     for name in listed:
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-"), "safe in every file system"
+
+
+def test_all_settings_of_the_family_decide_the_name(monkeypatch):
+    """A changed default must not show numbers of the old one."""
+    before = PLAN.cells()
+    monkeypatch.setitem(families._NAMED, "fmix", lambda: FMix(decay_power=2.5))
+    after = PLAN.cells()
+    changed = {(a.kind, a.augmentation) for a, b in zip(before, after, strict=True) if a.name != b.name}
+    kinds = {"masks", "train_vae", "measure_vae", "train_classifier", "measure_classifier", "measure_likeness"}
+    assert changed == {("pictures", "all"), ("compare_classifiers", "all")} | {(kind, "fmix") for kind in kinds}
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix_nominal", "fmix", "fmix+mixup", "baseline"])
+def test_the_family_is_among_the_settings(name):
+    plan = replace(PLAN, augmentations=(name,), per_batch=True)
+    expected = family_settings(family_from_name(name, per_batch=True))
+    for cell in plan.cells():
+        if cell.kind.startswith(("train", "measure")):
+            assert cell.settings["family"] == json.loads(json.dumps(expected))
+    if name == "fmix":
+        assert expected == {
+            "kind": "FMix", "per_batch": True, "reformulate": False, "lam_policy": "mask_mean", "alpha": 1.0,
+            "decay_power": 3.0, "max_soft": 0.0, "spectrum": "isotropic",
+        }  # fmt: skip
+    if name == "fmix+mixup":
+        assert [part["kind"] for part in expected["families"]] == ["FMix", "MixUp"]
 
 
 def test_needs_come_before():
@@ -93,6 +121,8 @@ def test_names_do_not_depend_on_what_decides_no_number(change):
 )
 def test_names_depend_on_what_decides_numbers(kind, change):
     before, after = names(PLAN, kind), names(replace(PLAN, **change), kind)
+    if "per_batch" in change:  # nothing is mixed in the baseline
+        before, after = ({name for name in some if "baseline" not in name} for some in (before, after))
     assert before and after and not before & after
 
 

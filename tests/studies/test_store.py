@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from msda_analysis import ClassifierFit
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import make_row, read_table
+from msda_analysis import ClassifierFit, VaeFit
+from msda_analysis.results import read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
 from msda_analysis.studies.workshop import Workshop
 
@@ -18,22 +17,6 @@ PLAN = StudyPlan(
     vae=None, classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=5,
 )  # fmt: skip
 N_CELLS = len(PLAN.cells())
-
-
-@pytest.fixture
-def ran(monkeypatch) -> list[str]:
-    """Cheap runners in place of the real ones, and no drawing; the names of the cells that ran, in order."""
-    log: list[str] = []
-
-    def work(workshop: Workshop, cell, folder: Path):
-        log.append(cell.name)
-        (folder / "model.safetensors").write_text(cell.name)
-        return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
-
-    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
-    monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
-    return log
 
 
 def break_at(monkeypatch, n: int, error: BaseException) -> None:
@@ -199,7 +182,9 @@ def test_the_place_of_the_data_does_not_matter(tmp_path):
 def test_foreign_folders_are_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(ValueError, match=r"thesis is not empty and holds no study; choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"thesis is not empty and holds no study \(it has chapter\.tex\); choose another --out"
+    ):
         run_study(PLAN, tmp_path / "thesis", progress=False)
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
     with pytest.raises(ValueError, match=r"chapter\.tex is a file; choose another --out"):
@@ -262,3 +247,17 @@ def test_bad_shards(tmp_path, shard):
     with pytest.raises(ValueError, match=rf"shard: expected a number in \[1, 2\], got {shard[0]}"):
         run_study(PLAN, tmp_path / "out", shard=shard)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_vae_trained_in_other_units_is_not_measured(tmp_path):
+    """Rates depend on the normalization: the same VAE measured under another one gives another number."""
+    plan = replace(PLAN, vae=VaeFit(epochs=1, batch_size=10), classifier=None, augmentations=("mixup",), n_seeds=1)
+    store = Store(tmp_path / "out", plan)
+    workshop = Workshop(plan, store, progress=False)
+    train = next(cell for cell in plan.cells() if cell.kind == "train_vae")
+    run.RUNNERS["train_vae"](workshop, train, store.start(train))
+    assert workshop.load_vae(train).normalization == (workshop.test.mean, workshop.test.std)
+    other = Workshop(plan, store, progress=False)
+    other.test = replace(workshop.test, std=(0.5,))
+    with pytest.raises(ValueError, match=r"trained on images normalized by .* but the study's .*0\.5"):
+        other.load_vae(train)

@@ -136,6 +136,24 @@ def test_labels_out_of_range(make_dataset):
             fit_classifier(replace(dataset, labels=labels), None, CLASSIFIER_FIT)
 
 
+def test_labels_that_were_changed_in_place_are_still_checked(make_dataset):
+    dataset = make_dataset(12)
+    dataset.labels[4] = 3
+    with pytest.raises(ValueError, match=r"labels: expected classes in 0\.\.2, got 0\.\.3"):
+        fit_classifier(dataset, None, CLASSIFIER_FIT)
+
+
+def test_images_that_are_no_pictures_are_named(make_dataset):
+    dataset = make_dataset(12)
+    with pytest.raises(ValueError, match=r"dataset: expected images \[n, channel, height, width\].*got \[12, 1, 256\]"):
+        fit_classifier(replace(dataset, images=dataset.images.reshape(12, 1, 256)), None, CLASSIFIER_FIT)
+
+
+def test_images_too_small_for_the_classifier(make_dataset):
+    with pytest.raises(ValueError, match=r"images: small_cnn expects .* at least 7 pixels on each side"):
+        fit_classifier(make_dataset(12, side=3), None, CLASSIFIER_FIT)
+
+
 def test_images_too_small_for_the_vae(make_dataset):
     with pytest.raises(ValueError, match="image_size"):
         fit_vae(make_dataset(12, side=8), None, VAE_FIT)

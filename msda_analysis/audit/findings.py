@@ -1,10 +1,10 @@
 """The form of an audit's results."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-#: Verdicts, from best to worst.
-VERDICTS = ("ok", "not applicable", "differs", "fault")
+#: From best to worst.
+Verdict = Literal["ok", "not applicable", "differs", "fault"]
 
 #: Known faults by the ids that findings carry.
 FAULTS = {
@@ -24,11 +24,9 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One check of one implementation.
+    """What one check found about one implementation.
 
     Attributes:
-        subject: name of the implementation.
-        check: name of the check.
         verdict: "ok", "differs" (from the papers' definition or from what the other implementations do, but consistent
             in itself), "fault" (images and labels, or name and law, contradict each other) or "not applicable".
         answer: what it does, in a few words.
@@ -38,15 +36,13 @@ class Finding:
         fault: id in FAULTS, or "".
     """
 
-    subject: str
-    check: str
-    verdict: str
+    verdict: Verdict
     answer: str
     value: float | None = None
     expected: float | None = None
     note: str = ""
     fault: str = ""
 
-    def row(self) -> dict[str, Any]:
-        """The finding as a dictionary, with the words of its fault under "fault_text"."""
-        return {**asdict(self), "fault_text": FAULTS.get(self.fault, "")}
+    def row(self, subject: str, check: str) -> dict[str, Any]:
+        """The finding as a dictionary under the names of its subject and check, with the words of its fault."""
+        return {"subject": subject, "check": check, **asdict(self), "fault_text": FAULTS.get(self.fault, "")}

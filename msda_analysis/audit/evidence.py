@@ -1,15 +1,17 @@
 """Collect what an implementation does over many batches: its masks, pairs and label weights."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from msda_analysis.mask_stats.audit_probe import UNKNOWN, Mixer, Observation, observe
-from msda_analysis.mask_stats.audit_seeds import global_seeds
+from msda_analysis.audit.probe import UNKNOWN, Observation, observe
+from msda_analysis.audit.seeds import global_seeds
+from msda_analysis.audit.subject import Trial
 
-_EVEN = 1e-3  # masks within this of constant, or of zero and one, count as such
+_SAME = 1e-3  # mask values this close count as equal
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,17 @@ class Evidence:
     Attributes:
         batches: what was observed, in order.
         size: lengths of the probe images.
+        alpha: lambda is meant to follow Beta(alpha, alpha), or None if nobody said so.
     """
 
     batches: tuple[Observation, ...]
     size: tuple[int, ...]
+    alpha: float | None = None
+
+    @property
+    def label_form(self) -> str:
+        """Form of the label information: "soft", "pair" or "number" (see probe.LabelInfo)."""
+        return self.batches[0].labels.form
 
     @cached_property
     def sharing(self) -> str:
@@ -33,7 +42,7 @@ class Evidence:
         return "pair" if mixed and all(_pairs_share(batch) for batch in mixed) else "sample"
 
     @cached_property
-    def chosen(self) -> list[tuple[int, int]]:
+    def independent(self) -> list[tuple[int, int]]:
         """(batch, row) of the rows that carry independent masks.
 
         Rows that cannot be told from self-paired ones are left out, unless the pairing has no fixed points.
@@ -41,7 +50,7 @@ class Evidence:
         rows = []
         for k, batch in enumerate(self.batches):
             usable = (batch.partner >= 0) | (batch.labels.partner >= 0)
-            if self.pairs_fixed_points == 0 and not usable.any():
+            if self.n_self_paired == 0 and not usable.any():
                 usable = torch.ones_like(usable)  # the mask of a whole batch may keep everything
             allowed = usable.nonzero().flatten().tolist()
             if self.sharing == "batch":
@@ -54,7 +63,7 @@ class Evidence:
     @cached_property
     def masks(self) -> Tensor:
         """[k, *size] independent masks."""
-        picked = [self.batches[k].masks[i] for k, i in self.chosen]
+        picked = [self.batches[k].masks[i] for k, i in self.independent]
         return torch.stack(picked) if picked else torch.empty(0, *self.size, dtype=torch.float64)
 
     @cached_property
@@ -65,10 +74,10 @@ class Evidence:
     @cached_property
     def weights(self) -> Tensor:
         """[k] label weight of the first image for each independent mask."""
-        return torch.tensor([float(self.batches[k].labels.weight[i]) for k, i in self.chosen], dtype=torch.float64)
+        return torch.tensor([float(self.batches[k].labels.weight[i]) for k, i in self.independent], dtype=torch.float64)
 
     @cached_property
-    def pairs_fixed_points(self) -> int:
+    def n_self_paired(self) -> int:
         """How many images were mixed with themselves, as far as their labels tell; unchanged images count."""
         return sum(
             int(((b.partner < 0) & (b.labels.partner < 0)).sum()) for b in self.batches if (b.partner >= 0).any()
@@ -76,7 +85,7 @@ class Evidence:
 
     @cached_property
     def kind(self) -> str:
-        """Kind of mask: "constant", "box" (zero inside a box), "field" (zeros and ones), "soft", or "several"."""
+        """Kind of mask: "constant", "box" (zero inside a box), "field" (zeros and ones), "soft", "several" or "unknown"."""
         telling = [mask for mask in self.masks if not _is_hard_constant(mask)]
         if not telling:
             return "unknown"
@@ -86,23 +95,21 @@ class Evidence:
         return kinds.pop() if len(kinds) == 1 else "several"
 
 
-def collect(mixer: Mixer, *, n: int, size: tuple[int, ...], num_classes: int, n_masks: int, seed: int) -> Evidence:
-    """Observe batches until there are about n_masks independent masks.
+def collect(trial: Trial) -> Evidence:
+    """Observe batches until there are about as many independent masks as the trial asks for.
 
-    Args:
-        mixer: the implementation.
-        n: images per batch.
-        n_masks: masks wanted; the number of batches follows from how many masks a batch holds.
-        seed: seeds all global generators, whose states are put back.
+    The number of batches follows from how many independent masks the first ones hold.
 
     Raises:
         Undecodable: the results cannot be read. Errors of the implementation pass through.
     """
-    with global_seeds(seed, seed, seed):
-        first = [observe(mixer, n, size, num_classes) for _ in range(8)]
-        per_batch = max(1, len(Evidence(tuple(first), size).chosen) // len(first))
-        rest = range(max(0, -(-n_masks // per_batch) - len(first)))
-        return Evidence((*first, *(observe(mixer, n, size, num_classes) for _ in rest)), size)
+    mixer, n, size = trial.make(), trial.num_classes, trial.size
+    with global_seeds(trial.seed):
+        batches = [observe(mixer, n, size, n) for _ in range(8)]
+        per_batch = max(1, len(Evidence(tuple(batches), size).independent) // len(batches))
+        n_batches = -(-trial.n_masks // per_batch)
+        batches += [observe(mixer, n, size, n) for _ in range(n_batches - len(batches))]
+    return Evidence(tuple(batches), size, trial.subject.alpha)
 
 
 def box_of(mask: Tensor) -> list[tuple[int, int]] | None:
@@ -115,27 +122,24 @@ def box_of(mask: Tensor) -> list[tuple[int, int]] | None:
         if not len(index):
             return None
         spans.append((int(index[0]), int(index[-1] - index[0]) + 1))
-    volume = 1
-    for _, length in spans:
-        volume *= length
-    return spans if volume == int(cut.sum()) else None
+    return spans if math.prod(length for _, length in spans) == int(cut.sum()) else None
 
 
 def _kind_of(mask: Tensor) -> str:
-    if float(mask.max() - mask.min()) < _EVEN:
+    if float(mask.max() - mask.min()) < _SAME:
         return "constant"
-    if float(torch.minimum(mask.abs(), (1 - mask).abs()).max()) > _EVEN:
+    if float(torch.minimum(mask.abs(), (1 - mask).abs()).max()) > _SAME:
         return "soft"
     return "field" if box_of(mask) is None else "box"
 
 
 def _is_hard_constant(mask: Tensor) -> bool:
     """All ones or all zeros: any kind of mask can be that."""
-    return float((mask - mask.mean()).abs().max()) < _EVEN and float(min(mask.mean(), 1 - mask.mean())) < _EVEN
+    return float((mask - mask.mean()).abs().max()) < _SAME and float(min(mask.mean(), 1 - mask.mean())) < _SAME
 
 
 def _all_equal(masks: Tensor) -> bool:
-    return float((masks - masks[:1]).abs().max()) < _EVEN
+    return float((masks - masks[:1]).abs().max()) < _SAME
 
 
 def _pairs_share(batch: Observation) -> bool:
@@ -143,4 +147,4 @@ def _pairs_share(batch: Observation) -> bool:
     partners = batch.partner[rows]
     if not torch.equal(batch.partner[partners], rows) or bool((partners == UNKNOWN).any()):
         return False
-    return float((batch.masks[rows] - batch.masks[partners]).abs().max()) < _EVEN
+    return float((batch.masks[rows] - batch.masks[partners]).abs().max()) < _SAME

@@ -1,36 +1,16 @@
 """The implementations that the audit knows: ours, torchvision's, and timm's and kornia's where installed."""
 
-import importlib
 import importlib.util
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
-from msda_analysis.mask_stats.audit_probe import Mixer
-from msda_analysis.masks.families import CutMix, Family, FMix, MixUp
+from msda_analysis.audit.subject import Mixer, Subject
+from msda_analysis.masks import CutMix, Family, FMix, MixUp
 from msda_analysis.mixing import MixTransform
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An implementation to audit.
-
-    Attributes:
-        name: what to call it, with the version for a package.
-        make: builds a fresh mixer for a number of classes.
-        alpha: lambda is meant to follow Beta(alpha, alpha); None leaves such checks out.
-        make_half: builds one with apply probability 1/2, if there is such a setting.
-    """
-
-    name: str
-    make: Callable[[int], Mixer]
-    alpha: float | None = 1.0
-    make_half: Callable[[int], Mixer] | None = None
 
 
 class _Wrapped:
@@ -73,7 +53,7 @@ def torchvision_subjects() -> list[Subject]:
 
 
 def timm_subjects() -> list[Subject]:
-    """timm.data.Mixup in its three modes, and with its uncorrected label weights; without smoothing. None if missing."""
+    """timm.data.Mixup in its three modes, and with its uncorrected label weights; without smoothing. Empty if not installed."""
     if not _is_installed("timm"):
         return []
     subjects = []
@@ -87,7 +67,7 @@ def timm_subjects() -> list[Subject]:
 
 
 def kornia_subjects() -> list[Subject]:
-    """kornia's RandomMixUpV2 and RandomCutMixV2, the latter also with its corrected coefficient; none if not installed."""
+    """kornia's RandomMixUpV2 and RandomCutMixV2, the latter also with its corrected coefficient. Empty if not installed."""
     if not _is_installed("kornia"):
         return []
     release = _release("kornia")
@@ -104,27 +84,6 @@ def kornia_subjects() -> list[Subject]:
         )
         for name, (kind, settings) in kinds.items()
     ]
-
-
-def subject_from_path(path: str, *, alpha: float | None = None) -> Subject:
-    """A subject by dotted path, "package.module:function"; the function is (images, labels) -> (mixed, labels).
-
-    Raises:
-        ValueError: not of this form, or no such module or function.
-    """
-    module, colon, attribute = path.partition(":")
-    if not (module and colon and attribute):
-        raise ValueError(f"subject: expected a path such as package.module:function, got {path!r}")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"subject: cannot find {path!r} ({error}); check the path, and that it is importable"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"subject: expected {path!r} to be callable, got {type(found).__name__}")
-    mixer = cast(Mixer, found)
-    return Subject(path, lambda num_classes: mixer, alpha)
 
 
 def _own(name: str, family: Family) -> Subject:

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from msda_analysis.audit import Finding, released_versus_paper
 from msda_analysis.figures.audit_plots import plot_audit_matrix, plot_released_versus_paper
-from msda_analysis.mask_stats.audit import Finding
-from msda_analysis.mask_stats.released import released_versus_paper
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +18,11 @@ def comparison():
 def findings():
     return pd.DataFrame(
         [
-            Finding("ours", "label_weight", "ok", "kept share").row(),
-            Finding("ours", "box_sides", "not applicable", "no boxes").row(),
-            Finding("theirs", "label_weight", "fault", "not the kept share", 0.18, 0.0, "", "B1").row(),
-            Finding("theirs", "box_sides", "fault", "always even", 0.0, 0.5, "", "B4").row(),
-            Finding("theirs", "pairing", "differs", "roll by 1").row(),
+            Finding("ok", "kept share").row("ours", "label_weight"),
+            Finding("not applicable", "no boxes").row("ours", "box_sides"),
+            Finding("fault", "not the kept share", 0.18, 0.0, "", "B1").row("theirs", "label_weight"),
+            Finding("fault", "always even", 0.0, 0.5, "", "B4").row("theirs", "box_sides"),
+            Finding("differs", "roll by 1").row("theirs", "pairing"),
         ]
     )
 

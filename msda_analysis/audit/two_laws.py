@@ -13,9 +13,7 @@ from torch import Tensor
 
 from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate, wilson_interval
-from msda_analysis.mask_stats.audit_laws import circular_runs
-from msda_analysis.mask_stats.geometry import count_components, transitions
-from msda_analysis.mask_stats.spectrum import power_spectra
+from msda_analysis.mask_stats import circular_runs, count_components, power_spectra, transitions
 from msda_analysis.masks import fourier
 from msda_analysis.masks.families import SPECTRA
 from msda_analysis.rng import stream
@@ -52,12 +50,6 @@ def released_versus_paper(n: int = 400, seed: int = 0) -> list[dict[str, Any]]:
     return records
 
 
-def half_masks(law: str, size: tuple[int, ...], decay: float, n: int, seed: int) -> Tensor:
-    """[n, 1, *size] hard masks of lambda = 1/2."""
-    fields = _fields(law, size, decay, n, seed)
-    return fourier.binarize(fields, torch.full((n,), 0.5, dtype=torch.float64))
-
-
 def folded_power(fields: Tensor) -> Tensor:
     """[height // 2 + 1, width // 2 + 1] share of the mean power by absolute row and column frequency; 2-D."""
     power = power_spectra(fields).to(torch.float64).mean(0)
@@ -82,7 +74,7 @@ def _spectrum_records(law: str, n: int, seed: int) -> Iterator[dict[str, Any]]:
 
 def _run_records(law: str, n: int, seed: int) -> Iterator[dict[str, Any]]:
     for decay in DECAYS:
-        runs = circular_runs(half_masks(law, (64,), decay, n, seed)[:, 0], 0).flatten()
+        runs = circular_runs(_half_masks(law, (64,), decay, n, seed), 0).flatten()
         yield _record(law, "runs_mean", decay, mean_estimate(runs.tolist(), "runs"))
         for count, many in enumerate(torch.bincount(runs).tolist()):
             if many:
@@ -93,7 +85,7 @@ def _run_records(law: str, n: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _shape_records(law: str, decay: float, n: int, seed: int) -> Iterator[dict[str, Any]]:
-    masks = half_masks(law, (64, 64), decay, n, seed)
+    masks = _half_masks(law, (64, 64), decay, n, seed)
     regions = count_components(masks) + count_components(1 - masks)
     yield _record(law, "regions", decay, mean_estimate(regions.tolist(), "regions"))
     for axis in (0, 1):
@@ -102,6 +94,12 @@ def _shape_records(law: str, decay: float, n: int, seed: int) -> Iterator[dict[s
     for row, line in enumerate(masks[0, 0].tolist()):
         for column, value in enumerate(line):
             yield _record(law, "example_mask", decay, Estimate(value, "mask"), row=row, column=column)
+
+
+def _half_masks(law: str, size: tuple[int, ...], decay: float, n: int, seed: int) -> Tensor:
+    """[n, 1, *size] hard masks of lambda = 1/2."""
+    fields = _fields(law, size, decay, n, seed)
+    return fourier.binarize(fields, torch.full((n,), 0.5, dtype=torch.float64))
 
 
 def _fields(law: str, size: tuple[int, ...], decay: float, n: int, seed: int) -> Tensor:

@@ -9,13 +9,15 @@ import torch
 
 from msda_analysis.rng import derive_key, generator_from_key
 
-#: Global generators that mixing code was seen to draw from.
-STREAMS = ("torch", "numpy", "python")
+#: Global generators that mixing code was seen to draw from, in the order of the arguments of global_seeds().
+SOURCES = ("torch", "NumPy", "Python random")
 
 
 @contextmanager
-def global_seeds(torch_seed: int, numpy_seed: int, python_seed: int) -> Iterator[None]:
-    """Seed the three global CPU generators, and put their states back at the end."""
+def global_seeds(torch_seed: int, numpy_seed: int | None = None, python_seed: int | None = None) -> Iterator[None]:
+    """Seed the three global CPU generators, and put their states back at the end; None seeds as torch."""
+    numpy_seed = torch_seed if numpy_seed is None else numpy_seed
+    python_seed = torch_seed if python_seed is None else python_seed
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 - what others use
     try:
         torch.set_rng_state(generator_from_key(derive_key("audit torch", torch_seed)).get_state())

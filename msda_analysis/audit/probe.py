@@ -6,19 +6,17 @@ ratio is a_i + a_j, which names the partner, and the first then gives m pixel by
 the weights add up to one. What moves pixels around before mixing (resizing, shifting) is invisible to constant images.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-#: What an audited implementation is: (images [n, 3, *size], labels) -> (mixed images, label information).
-Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Any]]
+from msda_analysis.audit.subject import Mixer
+
+UNKNOWN = -1  #: partner that cannot be told, or that there is none of
 
 _EXACT = 2e-4  # how far a decoded float32 mask value may be off
-
-UNKNOWN = -1
 
 
 class Undecodable(ValueError):
@@ -57,6 +55,16 @@ class Observation:
     partner: Tensor
     is_mix: bool
     labels: LabelInfo
+
+    @property
+    def both_known(self) -> Tensor:
+        """[n] bool: both the image and its label name a partner."""
+        return (self.partner >= 0) & (self.labels.partner >= 0)
+
+    @property
+    def n_wrong_labels(self) -> int:
+        """How many labels are another image's than the one mixed in."""
+        return int((self.both_known & (self.partner != self.labels.partner)).sum())
 
 
 def probe_images(n: int, size: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,151 @@
+"""What a full disk, a dying machine or another version left behind is found, named and done again."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_sharing import NAMES, PLAN
+
+from msda_analysis.cli import main
+from msda_analysis.results import read_rows, write_table
+from msda_analysis.studies import AttackSpec, Store, run, run_study
+from msda_analysis.studies import robustness_cells as attacks
+from msda_analysis.studies.store import find_damaged_cells
+from msda_analysis.studies.workshop import MODEL_FILE, Workshop
+
+CELL = next(cell for cell in PLAN.cells() if cell.kind == "train_classifier")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
+    ("rows.csv", cut, r"rows\.csv has \d+ bytes instead of \d+"),
+    ("rows.csv", empty, r"rows\.csv has 0 bytes instead of \d+"),
+    ("rows.csv", flip, r"rows\.csv has another content than when it was finished"),
+    ("model.safetensors", flip, r"model\.safetensors has another content"),
+    ("model.safetensors", Path.unlink, r"model\.safetensors is missing"),
+    ("done.json", cut, r"done\.json cannot be read"),
+    ("done.json", lambda path: path.write_text("[]"), r"done\.json cannot be read"),
+]
+cases = pytest.mark.parametrize(
+    "name, damage, words", DAMAGE, ids=[f"{name} {words[-12:]}" for name, _, words in DAMAGE]
+)
+
+
+@cases
+def test_a_damaged_cell_is_named_and_done_again(tmp_path, ran, capsys, name, damage, words):
+    run_study(PLAN, tmp_path, progress=False)
+    whole = (tmp_path / "results.csv").read_bytes()
+    damage(tmp_path / "cells" / CELL.name / name)
+    ran.clear()
+    assert not Store(tmp_path, PLAN).is_done(CELL)
+    summary = run_study(PLAN, tmp_path, progress=False)
+    assert ran == [CELL.name] and summary.n_done == len(NAMES)
+    assert (tmp_path / "results.csv").read_bytes() == whole
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(words, line) and str(tmp_path / "cells" / CELL.name) in line
+
+
+def test_report_names_what_is_damaged(tmp_path, ran, capsys, monkeypatch):
+    run_study(PLAN, tmp_path, progress=False)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, _: folder / "report.html")
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+    cut(tmp_path / "cells" / CELL.name / "rows.csv")
+    assert main(["report", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{CELL.name}/rows.csv has" in line
+
+
+def test_report_names_a_table_that_lost_rows(tmp_path, ran, capsys, monkeypatch):
+    real = next(iter(run.RUNNERS.values()))
+    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, lambda *arguments: 3 * real(*arguments)))
+    run_study(PLAN, tmp_path, progress=False)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, _: folder / "report.html")
+    write_table(read_rows(tmp_path / "results.csv")[:-2], tmp_path / "results.csv")
+    assert main(["report", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"results.csv has 1 of the 3 rows of cell {NAMES[-1]}; run the study again" in line
+
+
+def test_cells_of_a_version_that_wrote_no_checksums_run_again_with_one_line(tmp_path, ran, capsys):
+    run_study(PLAN, tmp_path, progress=False)
+    for path in tmp_path.glob("cells/*/done.json"):
+        path.unlink()
+    ran.clear()
+    run_study(PLAN, tmp_path, progress=False)
+    assert ran == NAMES
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{len(NAMES)} cells in {tmp_path / 'cells'} have no done.json, which an earlier version")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"seconds": "long"}', '{"seconds": NaN}', "\udcff", None])
+def test_a_damaged_time_blocks_nothing_and_is_not_counted(tmp_path, ran, content):
+    run_study(PLAN, tmp_path, progress=False)
+    store, path = Store(tmp_path, PLAN), tmp_path / "cells" / CELL.name / "timing.json"
+    before = store.seconds(PLAN.cells())
+    own = store.seconds([CELL])
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.encode(errors="surrogateescape"))
+    ran.clear()
+    assert run_study(PLAN, tmp_path, progress=False).report is not None and ran == []
+    assert own > 0 and store.seconds(PLAN.cells()) == pytest.approx(before - own)
+
+
+def test_left_over_temporary_files_do_not_occupy_a_folder(tmp_path, ran):
+    (tmp_path / ".study.json.0a1b2c3d.part").write_text("{")
+    (tmp_path / ".DS_Store").touch()
+    assert run_study(PLAN, tmp_path, progress=False).n_done == len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["study.part", ".hidden", "results.csv", ".x.part"])
+def test_other_files_do(tmp_path, ran, name):
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=rf"is not empty and holds no study \(it has {name}\)"):
+        run_study(PLAN, tmp_path, progress=False)
+
+
+def test_a_study_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "study.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"^out: .*study\.json is damaged \(.*choose another --out"):
+        Store(tmp_path, PLAN)
+
+
+def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monkeypatch):
+    """A damaged model that another machine trains again may differ in its last bits: its batches would be refused."""
+    plan = replace(PLAN, attack=AttackSpec(("fgsm",), (0.1,), n_images=5))
+    trained, cell = next((c.needs[0], c) for c in plan.cells() if c.kind == "measure_classifier")
+    store = Store(tmp_path, plan)
+    workshop, folders = Workshop(plan, store, progress=False), []
+    monkeypatch.setattr(Workshop, "load_model", lambda *_: None)
+    monkeypatch.setattr(attacks, "_clean_accuracy", lambda *_: attacks.Estimate(1.0, ""))
+    monkeypatch.setattr(attacks, "_save_outcome", lambda *_: None)
+    monkeypatch.setattr(attacks, "outcome_rows", lambda *_: [])
+    monkeypatch.setattr(attacks.robustness, "evaluate", lambda *_, folder, **__: folders.append(folder))
+    for content in ("one", "one", "other"):
+        (store.start(trained) / MODEL_FILE).write_text(content)
+        store.finish(trained, [], 0.0)
+        attacks.measure_classifier(workshop, cell, store.start(cell))
+    assert folders[0] == folders[1] != folders[2]
+    assert all(folder.parent == store.cell_folder(cell) / "partial" for folder in folders)
+
+
+def test_a_folder_without_cells_has_no_damage(tmp_path):
+    assert find_damaged_cells(tmp_path) == []
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / ".DS_Store").touch()
+    assert find_damaged_cells(tmp_path) == []
