@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.comparisons import describe_difference, is_one_run
 from msda_analysis.figures.metrics import Table, attack_label
-from msda_analysis.figures.selection import has_metric, select_rows
+from msda_analysis.figures.selection import has_metric
 from msda_analysis.figures.tables import ResultTable
 from msda_analysis.robustness import over_seeds
 from msda_analysis.robustness.statistics import ONE_RUN
@@ -87,7 +87,8 @@ def likeness_of(
 
     Chance is the same perturbation handed to another image; see robustness.mixup_likeness.energy_rows.
     """
-    rows = select_rows(table, metric, attack=attack, augmentation=augmentation)
+    is_asked = (table["metric"] == metric) & (table["attack"] == attack) & (table["augmentation"] == augmentation)
+    rows = table[is_asked & (table["status"] == "ok")]
     return [
         Estimate(row["value"], row["unit"], row["low"], row["high"], int(row["n"])) for row in rows.to_dict("records")
     ]
