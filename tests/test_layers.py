@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"checks", "files", "rng"},
     "training": {"data", "masks", "mixing", "models", "checks", "rng"},
     "information": {*_MEASURED, "models"},
-    "robustness": _MEASURED,
+    "robustness": {*_MEASURED, "data"},
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "robustness"},

@@ -6,13 +6,11 @@ it, below it. An advantage is supported when its interval lies above the margin,
 
 from dataclasses import dataclass
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
 from msda_analysis.figures.comparisons import describe_difference, is_one_run
 from msda_analysis.figures.metrics import Table, attack_label
 from msda_analysis.figures.selection import has_metric
 from msda_analysis.figures.tables import ResultTable
-from msda_analysis.robustness import over_seeds
-from msda_analysis.robustness.statistics import ONE_RUN
 
 #: A difference of at most this share of images makes no practical difference.
 MARGIN = 0.02

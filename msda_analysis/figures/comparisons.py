@@ -7,12 +7,11 @@ a direction is claimed only where the corrected one is below SIGNIFICANT. A sing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import ONE_RUN, ONE_SEED, Estimate, holm
 from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.selection import paired_difference
 from msda_analysis.figures.style import label_of, order_augmentations
 from msda_analysis.figures.tables import SIGNIFICANT, ResultTable, interval_digits
-from msda_analysis.robustness.statistics import ONE_RUN, ONE_SEED, holm
 
 #: The augmentation that the paper sets apart from the masking families.
 MIXUP = "mixup"

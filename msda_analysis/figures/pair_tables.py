@@ -1,12 +1,12 @@
 """Tables of tested differences between augmentations under attack."""
 
+from msda_analysis.estimate import ONE_RUN
 from msda_analysis.figures.comparisons import MIXUP, is_masking, is_one_run
 from msda_analysis.figures.metrics import Table, attack_label
 from msda_analysis.figures.robustness_panels import shown_pairs
 from msda_analysis.figures.selection import has_metric, select_rows
 from msda_analysis.figures.style import label_of
 from msda_analysis.figures.tables import SIGNIFICANT, Cell, ResultTable, estimate_of, half_epsilons
-from msda_analysis.robustness.statistics import ONE_RUN
 
 _WORDS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
 

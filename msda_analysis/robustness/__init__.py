@@ -3,11 +3,10 @@
 from msda_analysis.robustness.archive import read_outcomes
 from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
 from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
-from msda_analysis.robustness.energy import over_seeds
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
-from msda_analysis.robustness.evidence import Flag, TrustSettings
+from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
-from msda_analysis.robustness.outcome import Outcome
+from msda_analysis.robustness.outcome import Flag, Outcome
 from msda_analysis.robustness.perturbation import NORMS
 from msda_analysis.robustness.released import RELEASED_ATTACKS, evaluate_released
 from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, nested_difference, survival_curve
@@ -35,7 +34,6 @@ __all__ = [
     "median_norm",
     "mixup_direction_attack",
     "nested_difference",
-    "over_seeds",
     "read_outcomes",
     "survival_curve",
     "working_budgets",

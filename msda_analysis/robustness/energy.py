@@ -4,8 +4,7 @@ Every MixUp direction x_b - x_a holds the fading of x_a, and after that little b
 alone therefore scores as a MixUp step does: a small share denies likeness, a large one shows it only beyond fading.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -55,37 +54,6 @@ def share_of_step(found: Tensor, chance: Tensor, step: Tensor) -> Estimate:
     reached, whole = found - chance, step - chance
     ratio = reached.mean() / whole.mean()
     return mean_estimate((ratio + (reached - ratio * whole) / whole.mean()).tolist(), STEP)
-
-
-def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
-    """Mean over training seeds of numbers measured on the same images, with a 95 % interval over seeds and images.
-
-    To the variance between seeds the mean variance over images is added: images are shared, so that seeds do not average
-    their part out. With one seed the interval speaks of images alone.
-
-    Args:
-        estimates: one per seed, each with Student's interval over its n images.
-
-    Raises:
-        ValueError: no estimate, or one without an interval.
-    """
-    from scipy.stats import t
-
-    if not estimates or any(each.low is None or each.high is None for each in estimates):
-        raise ValueError(f"estimates: expected at least one, each with an interval, got {list(map(str, estimates))}")
-    seeds = mean_estimate([each.value for each in estimates], estimates[0].unit)
-    n = min(each.n for each in estimates)
-    halves = [(each.high - each.low) / 2 / float(t.ppf(0.975, each.n - 1)) for each in estimates]  # type: ignore[operator]
-    parts = [(sum(half**2 for half in halves) / len(halves), n - 1)]
-    if len(estimates) > 1:
-        spread = torch.tensor([each.value for each in estimates], dtype=torch.float64).var().item()
-        parts.append((spread / len(estimates), len(estimates) - 1))
-    variance = sum(part for part, _ in parts)
-    if variance == 0:
-        return Estimate(seeds.value, seeds.unit, seeds.value, seeds.value, n)
-    degrees = variance**2 / sum(part**2 / freedom for part, freedom in parts)
-    half = float(t.ppf(0.975, degrees)) * math.sqrt(variance)
-    return Estimate(seeds.value, seeds.unit, seeds.value - half, seeds.value + half, n)
 
 
 def _fading_basis(images: Tensor) -> Tensor:

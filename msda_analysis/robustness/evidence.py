@@ -7,29 +7,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from msda_analysis.checks import check_count, check_in_range
+from msda_analysis.robustness.outcome import Outcome
 
 if TYPE_CHECKING:
     from msda_analysis.robustness.catalog import Attack
-    from msda_analysis.robustness.outcome import Outcome
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One reason for doubt.
-
-    Attributes:
-        name: which check, one of trust.CHECKS.
-        attack: attack it speaks of, "" for the model as a whole.
-        value: what was measured.
-        threshold: the flag is raised where the value lies above it and, for a share, chance does not explain that.
-        message: what it means for the reader.
-    """
-
-    name: str
-    attack: str
-    value: float
-    threshold: float
-    message: str
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,7 @@ class Evidence:
     labels: Tensor
     rows: Tensor
     attacks: Sequence["Attack"]
-    outcome: "Outcome"
+    outcome: Outcome
     settings: TrustSettings
     passes: int
 

@@ -9,10 +9,28 @@ from torch import Tensor
 
 from msda_analysis.estimate import wilson_interval
 from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
-from msda_analysis.robustness.evidence import Flag
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One reason for doubt.
+
+    Attributes:
+        name: which check, one of trust.CHECKS.
+        attack: attack it speaks of, "" for the model as a whole.
+        value: what was measured.
+        threshold: the flag is raised where the value lies above it and, for a share, chance does not explain that.
+        message: what it means for the reader.
+    """
+
+    name: str
+    attack: str
+    value: float
+    threshold: float
+    message: str
 
 
 @dataclass(frozen=True)

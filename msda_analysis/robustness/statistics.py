@@ -11,17 +11,13 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import ONE_RUN, ONE_SEED, Estimate, holm
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from msda_analysis.robustness.outcome import Outcome
 
-#: What an interval from a single run leaves out.
-ONE_SEED = "one training seed: the interval leaves out variation between runs"
-#: The verdict where a side has a single training run, however small the p-value: runs differ, and nobody saw by how much.
-ONE_RUN = "undecided (one run)"
 #: bool [image] or [training seed, image]
 Survived = Tensor | np.ndarray
 
@@ -115,22 +111,6 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
     half = float(t.ppf(1 - level / 2, degrees)) * math.sqrt(variance)
     estimate = Estimate(difference, "accuracy", difference - half, difference + half, a.shape[1], warnings=warnings)
     return estimate, float(2 * t.sf(abs(difference) / math.sqrt(variance), degrees))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected so that the chance of any false finding among them stays below the level.
-
-    Source: Holm 1979.
-
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        check_in_range(f"p_values[{i}]", p_values[i], 0.0, 1.0)
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
 
 
 def compare(outcomes: Mapping[str, Sequence["Outcome"]], *, level: float = 0.05) -> "pd.DataFrame":

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.rng import derive_key
-from msda_analysis.robustness.evidence import Evidence, Flag, TrustSettings
+from msda_analysis.robustness.evidence import Evidence, TrustSettings
 from msda_analysis.robustness.guard import NotFinite
+from msda_analysis.robustness.outcome import Flag, Outcome
 from msda_analysis.robustness.trust_attacks import longer_attack, short_square, success_falls
 
 if TYPE_CHECKING:
     from msda_analysis.robustness.catalog import Attack
-    from msda_analysis.robustness.outcome import Outcome
 
 #: Names of the checks, in the order in which they are made.
 CHECKS = (

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.apgd import ApgdSettings, apgd
-from msda_analysis.robustness.evidence import Evidence, Flag
+from msda_analysis.robustness.evidence import Evidence
 from msda_analysis.robustness.guard import CALL, check_perturbed
+from msda_analysis.robustness.outcome import Flag
 from msda_analysis.robustness.perturbation import clip_to_budget, is_misclassified
 from msda_analysis.robustness.square import SquareSettings, square_attack
 

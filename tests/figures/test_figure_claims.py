@@ -4,10 +4,9 @@ import math
 
 import pytest
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import ONE_SEED, Estimate
 from msda_analysis.figures import claims, curve_findings, pair_tables, robustness_panels, sections
 from msda_analysis.results import Source, make_row, read_table, write_table
-from msda_analysis.robustness.statistics import ONE_SEED
 
 FAMILIES = ("baseline", "mixup", "cutmix")
 

@@ -4,12 +4,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, holm
 from msda_analysis.figures import findings
 from msda_analysis.figures.comparisons import compare_seeds, correct, describe_difference, is_masking, pairs_of
 from msda_analysis.figures.findings import compare_axes, compare_seed_by_seed, compare_with_baseline
 from msda_analysis.figures.information_sections import bounds_section, information_section
-from msda_analysis.robustness.statistics import holm
 
 
 def rows(values: dict[str, list[float]], unit: str = "nats") -> pd.DataFrame:

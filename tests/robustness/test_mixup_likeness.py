@@ -5,8 +5,8 @@ import torch
 from robustness_cases import make_patterns
 from scipy.stats import t as student
 
-from msda_analysis.estimate import Estimate
-from msda_analysis.robustness import TrustSettings, evaluate, measure_likeness, mixup_direction_attack, over_seeds
+from msda_analysis.estimate import Estimate, over_seeds
+from msda_analysis.robustness import TrustSettings, evaluate, measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.energy import share_of_step
 from msda_analysis.robustness.mixup_likeness import cosine_rows, distance_rows, radial_power
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from msda_analysis.estimate import ONE_RUN, holm
 from msda_analysis.robustness import (
     Outcome,
     check_claims,
@@ -15,7 +16,7 @@ from msda_analysis.robustness import (
     nested_difference,
     survival_curve,
 )
-from msda_analysis.robustness.statistics import ONE_RUN, holm, nested_test
+from msda_analysis.robustness.statistics import nested_test
 
 
 def bits(n, share, seed):
