@@ -8,7 +8,7 @@ from msda_analysis.figures.section import FigureItem, Section, dot_figures, metr
 from msda_analysis.figures.selection import select_rows, split_parts
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
-_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "leave_one_out", "info_nce",
+_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce",
            "active_units")  # fmt: skip
 _BETWEEN = (
     "between_upper",

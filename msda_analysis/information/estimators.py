@@ -38,8 +38,9 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
     Args:
         x, z: [n, dim_x] and [n, dim_z] (or [n] for one variable), n at least 64. Variables must vary; one whose values
             often repeat is not continuous, and the result warns of it.
-        method: one of METHODS. "ksg1", "ksg2": nearest neighbors. "mine", "nwj", "info_nce", "js": lower bounds by a
-            critic trained on one half and evaluated on the other. "smile": the same with clipping, no bound.
+        method: one of METHODS. "ksg1", "ksg2": nearest neighbors. "nwj", "info_nce", "js": lower bounds by a critic
+            trained on one half and evaluated on the other. "mine", "smile": the same by a Donsker-Varadhan value (with
+            clipping), an estimate that bounds nothing from samples.
             "gaussian", "gaussian_copula": from canonical correlations.
         seed: stream seed of halves, weights and batches.
         fit: training of the critics.
