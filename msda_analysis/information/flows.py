@@ -18,7 +18,7 @@ _LARGEST_LOG_SCALE = 1.0
 _DRAWS = 2  # codes drawn from every image's Gaussian to evaluate with
 
 #: How a flow is trained unless told otherwise.
-FLOW_FIT = CriticFit(hidden=64, learning_rate=2e-3, batch_size=256, max_steps=1500, check_every=50, patience=6)
+FLOW_FIT = CriticFit(hidden=64, learning_rate=4e-3, batch_size=512, max_steps=500, check_every=25, patience=8)
 
 
 class Flow(nn.Module):

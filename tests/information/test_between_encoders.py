@@ -32,7 +32,7 @@ def test_pairs_hold_what_they_say():
 @pytest.mark.parametrize("strength", [0.0, 1.0, 3.0, 20.0])
 def test_linear_pairs_are_bracketed_and_the_difference_follows(strength):
     base, augmented, truth = encoder_pair(strength)
-    found = between_encoders(base, augmented, fit=QUICK)
+    found = between_encoders(base, augmented, fit=QUICK, flow=None)
     upper, lower, info_nce, difference = (found[name] for name in ("upper", "lower", "info_nce", "difference"))
     assert upper.bound == "upper" and upper.high >= truth
     for bound in (lower, info_nce):
@@ -49,15 +49,15 @@ def test_network_finds_what_a_regression_misses():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3000, 1, generator=generator, dtype=torch.float64)
     base, augmented = (x, torch.full_like(x, -2.0)), (x.square(), torch.full_like(x, -1.0))
-    regression = between_encoders(base, augmented, fit=CriticFit(learning_rate=1e-12, max_steps=1))
-    network = between_encoders(base, augmented, fit=CriticFit(hidden=32, max_steps=600))
+    regression = between_encoders(base, augmented, fit=CriticFit(learning_rate=1e-12, max_steps=1), flow=None)
+    network = between_encoders(base, augmented, fit=CriticFit(hidden=32, max_steps=600), flow=None)
     assert regression["difference"].value < 0.1 and network["difference"].value > 0.6
     assert network["info_nce"].value > 0.6 and network["info_nce"].low < network["upper"].value
 
 
 def test_reconstruction_route_is_labelled_as_no_bound():
     base, augmented, _ = encoder_pair(1.0, n=400)
-    route = between_encoders(base, augmented, reconstructed=augmented, fit=QUICK)["through_reconstruction"]
+    route = between_encoders(base, augmented, reconstructed=augmented, fit=QUICK, flow=None)["through_reconstruction"]
     assert route.bound is None and "neither way" in route.warnings[0]
 
 
