@@ -49,7 +49,7 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
         details["ceiling_nats"].
 
     Raises:
-        TypeError: x or z is no tensor.
+        TypeError: x or z is no tensor, or complex.
         ValueError: unknown method, samples that are too few, not finite, or not paired, a constant variable; for "auto"
             and the Gaussian methods also redundant variables, and a z that determines a direction of x.
     """
@@ -59,6 +59,9 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
     if method == "auto":
         found = estimate_auto(*arrays, seed, fit)
     elif method in ("gaussian", "gaussian_copula"):
+        if method == "gaussian":
+            for name, part in zip("xz", arrays, strict=True):
+                _check_squares(name, part)
         found = estimate_gaussian(*arrays, ranks=method == "gaussian_copula")
     elif method in ("ksg1", "ksg2"):
         found = estimate_ksg(*map(normal_scores, arrays), variant=int(method[-1]))
@@ -86,6 +89,10 @@ def _check_samples(name: str, part: Tensor) -> None:
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(part).__name__}; convert it with torch.as_tensor")
     if part.ndim not in (1, 2) or 0 in part.shape:
         raise ValueError(f"{name}: expected [n] or [n, dim], got shape {tuple(part.shape)}; flatten it first")
+    if part.is_complex():
+        raise TypeError(
+            f"{name}: expected real values, got {part.dtype}; give real and imaginary parts as two columns, torch.view_as_real"
+        )
     check_finite(name, part)
 
 
@@ -94,6 +101,18 @@ def _check_varied(name: str, part: Tensor) -> None:
     if constant:
         raise ValueError(
             f"{name}: expected variables that vary, got constant columns {constant}; drop them, they hold nothing"
+        )
+
+
+def _check_squares(name: str, part: np.ndarray) -> None:
+    """Moments are sums of squares: those of values this far from their mean overflow."""
+    with np.errstate(over="ignore"):
+        spread = np.square(part - part.mean(axis=0)).sum(axis=0)
+    for column in np.flatnonzero(~np.isfinite(spread)):
+        largest = np.abs(part[:, column]).max()
+        raise ValueError(
+            f"{name}: expected values whose squares are finite, got up to {largest:.3g} in column {column}; divide the column "
+            'by a constant, which changes no information, or use "gaussian_copula"'
         )
 
 

@@ -71,7 +71,7 @@ def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch):
     write_estimator_table(PLAN, tmp_path)
     rows = read_table(tmp_path / "results.csv")
     failed = rows[rows["status"] == "failed"]
-    assert list(failed["model"]) == ["ksg1"] * 2 and failed["note"].str.contains("too few for neighbors").all()
+    assert list(failed["model"]) == ["ksg1"] * 3 and failed["note"].str.contains("too few for neighbors").all()
     assert json.loads((tmp_path / "manifest.json").read_text())["cells"] == {"total": 7, "done": 4, "failed": 3}
 
 
