@@ -350,7 +350,7 @@ def test_errors_say_what_was_expected():
     with pytest.raises(TypeError, match=r"z: expected real values, got torch.complex128.*two columns"):
         estimate(x, z.to(torch.complex128), "ksg1")
     with pytest.raises(ValueError, match=r"x: expected values whose squares are finite, got up to 1e\+300 in column 0"):
-        estimate(torch.cat([x[:99], torch.full((1, 1), 1e300)]), z, "gaussian")
+        estimate(torch.cat([x[:99], torch.full((1, 1), 1e300, dtype=torch.float64)]), z, "gaussian")
     with pytest.raises(TypeError, match=r"z: expected a torch.Tensor, got ndarray; convert it with torch.as_tensor"):
         estimate(x, z.numpy(), "auto")
     for method in METHODS:
