@@ -56,8 +56,9 @@ _METRICS = {
         "Fitted mixture", "fitted mixture", "Upper bound on I(X; Z): the same with a mixture of Gaussians.",
     ),
     "flow": Metric(
-        "Flow marginal", "flow marginal",
-        "Upper bound on I(X; Z): as the rate, with the prior replaced by a normalizing flow trained on other images' latents.",
+        "Flow marginal", "flow",
+        "Upper bound on I(X; Z): as the fitted ones with a normalizing flow, which follows latents that are not normal; the "
+        "tightest upper bound here. How far it lies above the truth is not known.",
     ),
     "leave_one_out": Metric(
         "Leave-one-out", "leave-one-out",
@@ -73,8 +74,8 @@ _METRICS = {
     ),
     "between_difference": Metric(
         "Between VAEs (estimate)", "between VAEs, estimate",
-        "Estimate of the information that the latents of two VAEs share: a conditional density network against a fitted "
-        "marginal. It follows the truth but bounds nothing.",
+        "Estimate of the information that the latents of two VAEs share: a conditional density network against the "
+        "tightest marginal, both ways round and averaged. A difference of two upper bounds, it bounds nothing.",
     ),
     "between_through_reconstruction": Metric(
         "Between VAEs (paper's route)", "through reconstruction",
@@ -89,7 +90,7 @@ _METRICS = {
         "Barber-Agakov lower bound on the shared information, with the entropy bounded by InfoNCE; falls below zero once a "
         "latent holds much more than ln K.",
     ),
-    "layer_mine": Metric("MINE by depth", "MINE", "Information between image and layer that a MINE critic finds."),
+    "layer_mine": Metric("MINE by depth", "MINE", "Information between image and layer that a MINE critic finds; an estimate, no bound."),
     "layer_mine_tanh": Metric(
         "MINE by depth, capped", "MINE, tanh cap",
         "The same with scores through tanh, as the released script: no value can exceed 2 nats.",
@@ -185,8 +186,8 @@ _METRICS |= {
     "ksg2": Metric("KSG 2", "KSG 2", "The same with a rectangle (equation 9)."),
     "mine": Metric(
         "MINE", "MINE",
-        "Donsker-Varadhan value, from samples an estimate and no bound; the critic's gradient uses a moving average "
-        "(Belghazi et al. 2018).",
+        "Donsker-Varadhan value, from samples an estimate and no bound: it may exceed the information; the critic's gradient "
+        "uses a moving average (Belghazi et al. 2018).",
     ),
     "nwj": Metric("NWJ", "NWJ", "Lower bound of Nguyen, Wainwright and Jordan."),
     "smile": Metric("SMILE", "SMILE", "Clipped Donsker-Varadhan value (Song and Ermon 2020); no bound."),

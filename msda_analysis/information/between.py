@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from msda_analysis.checks import check_count
-from msda_analysis.estimate import Estimate, mean_estimate
-from msda_analysis.information.encoder_bounds import encoder_bounds, pairwise_values
+from msda_analysis.estimate import Bound, Estimate, mean_estimate
+from msda_analysis.information.encoder_bounds import DIFFERENCE_OF_UPPER_BOUNDS, cross_fit, pairwise_values, to_codes
 from msda_analysis.information.fitting import CriticFit, fit_best, make_mlp, one_thread
+from msda_analysis.information.flows import FLOW_FIT
 from msda_analysis.information.marginals import Codes, fit_full
 from msda_analysis.information.neural import info_nce_terms, split_validation
 from msda_analysis.information.vae import check_code
 from msda_analysis.rng import derive_key, numpy_from_key
 
-_NOT_A_BOUND = "difference of two fitted entropies: the first errs upwards, the second downwards, so it bounds nothing"
 _OTHER_CODE = "speaks of the code of the baseline's reconstructions, not of the code of the images; bounds neither way"
 _MINIMUM_IMAGES = 64
 
@@ -30,6 +30,7 @@ def between_encoders(
     *,
     reconstructed: Code | None = None,
     fit: CriticFit | None = None,
+    flow: CriticFit | None = FLOW_FIT,
 ) -> dict[str, Estimate]:
     """Bounds and estimates of the information between two Gaussian codes of the same images.
 
@@ -37,20 +38,24 @@ def between_encoders(
     q(z_aug | z_base), trained on one half of the images and judged on the other, gives an upper bound of the second
     term, E ln p(z_aug | x) - E ln q(z_aug | z_base). With a lower bound of the first (InfoNCE) the difference is a lower
     bound; with an upper bound of the first (a fitted marginal) it is an estimate that escapes ln K and bounds nothing.
+    The information is symmetric, these are not: everything is done both ways round and averaged, and what the ways
+    differ by is in details["gap_nats"]. Exchanging the codes changes no number.
 
     Args:
         base, augmented: (loc, log_std) of the two encoders, each [n, latent], row by row the same images.
         seed: stream seed.
         reconstructed: (loc, log_std) of the augmented encoder on the baseline's reconstructions, the paper's route.
-        fit: training of the conditional density.
+        fit: training of the conditional densities.
+        flow: training of the marginals' normalizing flows; None for fitted Gaussians alone.
 
     Returns:
         Estimates in nats by name.
-        "upper": the smaller of the two codes' fitted bounds on the information with the image (data processing).
+        "upper": the smallest of the two codes' bounds on the information with the image (data processing).
         "lower": Barber-Agakov bound with the InfoNCE bound for the entropy; below zero once the code holds much more
         than ln K. "info_nce": lower bound with the conditional density as critic, at most ln K.
-        "difference": Barber-Agakov value with a fitted marginal; no bound, warned about; the one that follows the truth.
-        "through_reconstruction": fitted bound of I(Z_aug(reconstruction); reconstruction); no bound, warned about.
+        "difference": Barber-Agakov value with the tightest marginal; no bound, warned about; the one that follows the
+        truth. "through_reconstruction": a fitted upper bound of I(Z_aug(reconstruction); reconstruction); no bound on what
+        the codes share, warned about.
 
     Raises:
         ValueError: codes of different numbers of images, fewer than 64, or not finite.
@@ -65,38 +70,52 @@ def between_encoders(
             f"base, augmented: expected codes of the same images, got {len(base[0])} and {len(augmented[0])}"
         )
     check_count("base: images", len(base[0]), _MINIMUM_IMAGES)
-    first, second = (_to_codes(code) for code in (base, augmented))
-    bounds = [encoder_bounds(*code, derive_key(seed, "between"), components=())["fitted"] for code in (base, augmented)]
-    values = _conditional_values(first, second, seed, fit or CriticFit())
-    image_values = pairwise_values(second, seed)["info_nce"]
-    ceiling = {"ceiling_nats": float(np.log(len(second)))}
-    lower = mean_estimate((image_values - values.conditional).tolist(), "nats", bound="lower")
-    found = {
-        "upper": min(bounds, key=lambda bound: bound.value),
-        "lower": replace(lower, details=ceiling),
-        "info_nce": replace(
-            mean_estimate(values.info_nce.tolist(), "nats", bound="lower"),
-            details={"ceiling_nats": float(np.log(len(second) // 2))},
-        ),
-        "difference": replace(
-            mean_estimate((values.marginal - values.conditional).tolist(), "nats", warnings=[_NOT_A_BOUND]),
-            details=values.notes,
-        ),
-    }
+    first, second = (to_codes(*code) for code in (base, augmented))
+    marginals = [_tightest(code, flow, derive_key(seed, "between")) for code in (first, second)]
+    fit = fit or CriticFit()
+    # both ways with one seed: exchanging the two codes exchanges the two ways, and changes no number
+    forward = _one_way(first, second, marginals[1], seed, fit)
+    backward = _one_way(second, first, marginals[0], seed, fit)
+    found = {"upper": mean_estimate(min(marginals, key=np.mean).tolist(), "nats", bound="upper")}
+    for name in ("lower", "info_nce"):
+        found[name] = _average(getattr(forward, name), getattr(backward, name), bound="lower")
+    found["difference"] = _average(forward.difference, backward.difference, warnings=(DIFFERENCE_OF_UPPER_BOUNDS,))
+    ceilings = {"lower": len(first), "info_nce": len(first) // 2}
+    notes = {name: {"ceiling_nats": float(np.log(n))} for name, n in ceilings.items()}
+    notes["difference"] = {name: forward.notes[name] + backward.notes[name] for name in forward.notes}
+    found |= {name: replace(found[name], details=found[name].details | notes[name]) for name in notes}
     if reconstructed is not None:
-        route = encoder_bounds(*reconstructed, seed, components=())["fitted"]
-        found["through_reconstruction"] = replace(route, bound=None, warnings=(_OTHER_CODE,))
+        route = _tightest(to_codes(*reconstructed), None, seed)  # bounds nothing: not worth a flow
+        found["through_reconstruction"] = mean_estimate(route.tolist(), "nats", warnings=(_OTHER_CODE,))
     return found
 
 
 @dataclass(frozen=True)
 class _Values:
-    """Per image, nats: E ln p(z|x) - ln q(z|z_base), E ln p(z|x) - ln m(z), InfoNCE terms; and how q was trained."""
+    """Per image, nats: terms of the two lower bounds and of the estimate; and how the density was trained."""
 
-    conditional: np.ndarray
-    marginal: np.ndarray
+    lower: np.ndarray
     info_nce: np.ndarray
+    difference: np.ndarray
     notes: dict[str, float]
+
+
+def _tightest(codes: Codes, flow: CriticFit | None, seed: int) -> np.ndarray:
+    """Terms [n] of the tightest upper bound on the information with the images, E ln p(z|x) - E ln m(z)."""
+    values = cross_fit(codes, (), flow, seed)[0]
+    return min((values[name] for name in ("flow", "fitted") if name in values), key=np.mean)
+
+
+def _average(forward: np.ndarray, backward: np.ndarray, *, bound: Bound = None, warnings: tuple = ()) -> Estimate:
+    """Mean over images and both ways; what the ways differ by is the method's error, and no image's."""
+    gap = mean_estimate((forward - backward).tolist(), "nats")
+    assert gap.low is not None and gap.high is not None
+    if bound is None and (gap.low > 0 or gap.high < 0):
+        warnings += (
+            f"the two ways round differ by {abs(gap.value):.3g} nats: an error of the method that the interval leaves out",
+        )
+    found = mean_estimate(((forward + backward) / 2).tolist(), "nats", bound=bound, warnings=warnings)
+    return replace(found, details={"gap_nats": abs(gap.value)})
 
 
 class ConditionalDensity(nn.Module):
@@ -148,23 +167,23 @@ def _precision_factor(covariance: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(covariance)).T
 
 
-def _conditional_values(base: Codes, target: Codes, seed: int, fit: CriticFit) -> _Values:
+def _one_way(base: Codes, target: Codes, marginal: np.ndarray, seed: int, fit: CriticFit) -> _Values:
+    """Everything that a density of `target` given `base` says; `marginal` as from `_tightest(target)`."""
     order = numpy_from_key(derive_key(seed, "between/halves")).permutation(len(base))
     halves = np.array_split(order, 2)
     draws = {name: _draw(code, derive_key(seed, name)) for name, code in (("base", base), ("target", target))}
-    conditional, marginal, info_nce = np.empty((3, len(base)))
+    conditional, info_nce = np.empty((2, len(base)))
     notes = {"steps": 0.0, "seconds": 0.0}
     for number, (train, test) in enumerate((halves, halves[::-1])):
         with one_thread():
             density, fold = _fit_density(base[train], target[train], derive_key(seed, "between/fold", number), fit)
         notes = {name: notes[name] + fold[name] for name in notes}
         loc, var = (torch.as_tensor(part[test]) for part in (target.loc, target.var))
-        own = target[test].negative_entropy()
         with torch.no_grad():
-            conditional[test] = own - density.expected_log_density(draws["base"][test], loc, var).numpy()
+            expected = density.expected_log_density(draws["base"][test], loc, var).numpy()
             info_nce[test] = info_nce_terms(density.log_density(draws["base"][test], draws["target"][test]).T).numpy()
-        marginal[test] = own - fit_full(target[train]).expected_log_density(target[test])
-    return _Values(conditional, marginal, info_nce, notes)
+        conditional[test] = target[test].negative_entropy() - expected
+    return _Values(pairwise_values(target, seed)["info_nce"] - conditional, info_nce, marginal - conditional, notes)
 
 
 def _fit_density(base: Codes, target: Codes, seed: int, fit: CriticFit) -> tuple[ConditionalDensity, dict[str, float]]:
@@ -185,11 +204,6 @@ def _fit_density(base: Codes, target: Codes, seed: int, fit: CriticFit) -> tuple
     if notes["best_step"] == 0:  # the network found nothing: the regression may use the held-out rows too
         density = ConditionalDensity(base, target, fit.hidden, seed)
     return density, notes
-
-
-def _to_codes(code: Code) -> Codes:
-    loc, log_std = (part.detach().double().cpu() for part in code)
-    return Codes(loc.numpy(), (2 * log_std).exp().numpy())
 
 
 def _draw(codes: Codes, seed: int) -> Tensor:

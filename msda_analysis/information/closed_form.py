@@ -20,6 +20,7 @@ class Case:
         dim_x, dim_z: dimensions of the two variables.
         truth: mutual information, nats.
         sample: (n, generator) -> x [n, dim_x], z [n, dim_z] float64.
+        gaussian_copula: whether all variables together have one, by construction.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     dim_z: int
     truth: float
     sample: Sampler
+    gaussian_copula: bool = False
 
 
 def gaussian_information(covariance: np.ndarray, dim_x: int) -> float:
@@ -101,7 +103,7 @@ def gaussian_case(name: str, covariance: np.ndarray) -> Case:
         joint = torch.randn(n, 2 * dim, generator=generator, dtype=torch.float64) @ factor.T
         return joint[:, :dim], joint[:, dim:]
 
-    return Case(name, dim, dim, gaussian_information(covariance, dim), sample)
+    return Case(name, dim, dim, gaussian_information(covariance, dim), sample, gaussian_copula=True)
 
 
 def student_case(dim: int, degrees: int, covariance: np.ndarray) -> Case:
@@ -118,14 +120,15 @@ def student_case(dim: int, degrees: int, covariance: np.ndarray) -> Case:
 
 
 def mapped_case(name: str, case: Case, map_x: Callable[[Tensor], Tensor], map_z: Callable[[Tensor], Tensor]) -> Case:
-    """The same information seen through maps that can be undone."""
+    """The same information seen through maps that can be undone; maps of each variable by itself keep the copula."""
 
     def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x, z = case.sample(n, generator)
         return map_x(x), map_z(z)
 
     x, z = sample(2, torch.Generator().manual_seed(0))
-    return Case(name, x.shape[1], z.shape[1], case.truth, sample)
+    keeps = case.gaussian_copula and all(_is_monotone(*pair) for pair in ((map_x, case.dim_x), (map_z, case.dim_z)))
+    return Case(name, x.shape[1], z.shape[1], case.truth, sample, gaussian_copula=keeps)
 
 
 def uniform_noise_case(half_width: float) -> Case:
@@ -157,7 +160,8 @@ def stacked_case(name: str, *cases: Case) -> Case:
         return torch.cat(x, dim=1), torch.cat(z, dim=1)
 
     dims = sum(case.dim_x for case in cases), sum(case.dim_z for case in cases)
-    return Case(name, *dims, sum(case.truth for case in cases), sample)
+    gaussian = all(case.gaussian_copula for case in cases)
+    return Case(name, *dims, sum(case.truth for case in cases), sample, gaussian_copula=gaussian)
 
 
 def cube_root(values: Tensor) -> Tensor:
@@ -225,6 +229,13 @@ def cases() -> list[Case]:
         stacked_case("additivity_2x2", uniform, uniform),
         stacked_case("noise_added_3x3", uniform, gaussian_case("", np.eye(4))),
     ]
+
+
+def _is_monotone(one_to_one: Callable[[Tensor], Tensor], dim: int) -> bool:
+    """Whether each output increases with its own input and ignores the others, tried on a few points."""
+    points = torch.randn(50, dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mapped = one_to_one(points)
+    return mapped.shape == points.shape and torch.equal(mapped.argsort(dim=0), points.argsort(dim=0))
 
 
 def _student_entropy(dim: int, degrees: float) -> float:

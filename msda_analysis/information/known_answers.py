@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from functools import cache
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.information import closed_form, linear_encoders
+from msda_analysis.information import closed_form, linear_encoders, scoring_cases, shaped_encoders
 from msda_analysis.information.between import between_encoders
 from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.estimators import estimate
 from msda_analysis.rng import derive_key, stream
 
-#: What is checked: estimators from samples, bounds of one encoder, information between two encoders.
-CHECKS = ("samples", "encoder", "between")
+#: What is checked: estimators from samples, the same on cases that no threshold was chosen on, bounds of one encoder,
+#: information between two encoders.
+CHECKS = ("samples", "scored", "encoder", "between")
 
 Case = closed_form.Case | linear_encoders.EncoderCase | linear_encoders.PairCase
 
@@ -43,7 +44,8 @@ def known_cases(check: str) -> dict[str, Case]:
     """Cases of a check by name, in order."""
     lists = {
         "samples": closed_form.cases,
-        "encoder": linear_encoders.encoder_cases,
+        "scored": scoring_cases.scored_cases,
+        "encoder": lambda: [*linear_encoders.encoder_cases(), *shaped_encoders.shaped_cases()],
         "between": linear_encoders.pair_cases,
     }
     return {case.name: case for case in lists[check]()}
@@ -53,7 +55,7 @@ def answer_samples(case: closed_form.Case, method: str, n: int = 4000, seed: int
     """One estimator on one case; all methods see the same samples.
 
     Args:
-        case: one of `closed_form.cases()`, or your own.
+        case: one of `closed_form.cases()`, `scoring_cases.scored_cases()`, or your own.
         method: one of estimators.METHODS.
         n: samples.
         seed: stream seed of samples and estimator.

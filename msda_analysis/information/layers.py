@@ -74,7 +74,7 @@ def layer_information(
         epochs, batch_size, hidden, learning_rate: training of each critic; the released script's.
 
     Returns:
-        Estimate by layer, in the order given: lower bound except for "smile"; details["ceiling_nats"] is ln K for the
+        Estimate by layer, in the order given: lower bound except for "mine" and "smile"; details["ceiling_nats"] is ln K for the
         K images evaluated, or 2 with the cap.
 
     Raises:

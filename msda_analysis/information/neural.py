@@ -67,7 +67,8 @@ class Objective:
     Attributes:
         make_loss: gives a function (scores of pairs, scores of wrong pairs) -> loss; may keep a state of its own.
         terms: (scores [n], scores of wrong pairs [n, m]) -> [n] values whose mean is the estimate.
-        bound: direction of the estimate.
+        bound: direction of the estimate; None for Donsker-Varadhan values, which hold the logarithm of a mean over
+            samples: the samples' mean misses the rare large terms, so the value may lie above the information.
     """
 
     make_loss: Callable[[], Callable[[Tensor, Tensor], Tensor]]
@@ -86,7 +87,10 @@ def nwj_loss(joint: Tensor, product: Tensor) -> Tensor:
 
 
 def dv_terms(joint: Tensor, product: Tensor) -> Tensor:
-    """Linearized terms of the Donsker-Varadhan bound: their mean is the bound, their spread its standard error."""
+    """Linearized terms of the Donsker-Varadhan value: their mean is its value, their spread the standard error.
+
+    From samples it is an estimate, no lower bound: see Objective.
+    """
     log_mean = log_mean_exp(product)
     weight = (product - log_mean).exp().mean(dim=1)
     return joint - log_mean - (weight - 1)
@@ -104,7 +108,7 @@ def log_mean_exp(values: Tensor) -> Tensor:
 
 #: Objectives over wrong pairs; InfoNCE, whose wrong pairs are the batch itself, stands apart.
 OBJECTIVES = {
-    "mine": Objective(MovingAverageDv, dv_terms, "lower"),
+    "mine": Objective(MovingAverageDv, dv_terms, None),
     "nwj": Objective(lambda: nwj_loss, nwj_terms, "lower"),
     "js": Objective(lambda: js_loss, lambda joint, product: nwj_terms(joint + 1, product + 1), "lower"),
     "smile": Objective(lambda: js_loss, lambda j, p: dv_terms(j, p.clamp(-_SMILE_CLIP, _SMILE_CLIP)), None),
@@ -122,7 +126,7 @@ def estimate_neural(x: np.ndarray, z: np.ndarray, objective: str, seed: int, fit
         fit: training settings.
 
     Returns:
-        Estimate in nats, lower bound except for "smile" (none). Not clamped. details: "ceiling_nats" (ln K of the K
+        Estimate in nats, lower bound except for "mine" and "smile" (none). Not clamped. details: "ceiling_nats" (ln K of the K
         samples evaluated at a time), "steps", "seconds".
 
     Raises:

@@ -36,6 +36,12 @@ class NormalScores:
 def normal_scores(samples: np.ndarray) -> np.ndarray:
     """[n, dim] normal scores of samples among themselves; ties share their mean rank."""
     from scipy.special import ndtri
+
+    return ndtri(uniform_scores(samples))
+
+
+def uniform_scores(samples: np.ndarray) -> np.ndarray:
+    """[n, dim] ranks of samples among themselves, as shares inside (0, 1); ties share their mean rank."""
     from scipy.stats import rankdata
 
-    return ndtri((rankdata(samples, axis=0) - 0.5) / len(samples))
+    return (rankdata(samples, axis=0) - 0.5) / len(samples)

@@ -27,8 +27,11 @@ from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.store import Store, find_damaged_cells
 
 #: Raise when a change makes old finished cells wrong.
-FORMAT = 1
-_SMOKE_CASES = {"samples": 2, "encoder": 1, "between": 1}
+FORMAT = 2
+_SMOKE_CASES = {"samples": 2, "scored": 1, "encoder": 1, "between": 1}
+_FROM_SAMPLES = ("samples", "scored")
+#: Of the methods of a plan, those that are scored: the default, and what it is made of.
+_SCORED = ("auto", "ksg1", "gaussian_copula")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class EstimatorPlan:
     Attributes:
         methods: estimators from samples, out of information.METHODS.
         samples: of every case for them.
-        images: of every linear encoder.
+        images: of every encoder.
         seed: of samples and estimators.
         smoke: the first few cases only.
     """
@@ -92,9 +95,13 @@ class EstimatorPlan:
 
     def cells(self) -> list[AnswerCell]:
         """All pieces of work, in order: encoders, which take little time, then method by method, the default first."""
-        encoders = [AnswerCell(check, case) for check in CHECKS[1:] for case in self.cases(check)]
+        encoders = [
+            AnswerCell(check, case) for check in CHECKS if check not in _FROM_SAMPLES for case in self.cases(check)
+        ]
+        scored = [method for method in self.methods if method in _SCORED]
         return [
             *encoders,
+            *(AnswerCell("scored", case, method) for method in scored for case in self.cases("scored")),
             *(AnswerCell("samples", case, method) for method in self.methods for case in self.cases("samples")),
         ]
 
@@ -149,7 +156,7 @@ def _measure(plan: EstimatorPlan, cell: AnswerCell) -> list[dict[str, Any]]:
 
 def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
     case: Any = known_cases(cell.check)[cell.case]
-    if cell.check == "samples":
+    if cell.check in _FROM_SAMPLES:
         return [answer_samples(case, cell.method, plan.samples, plan.seed)]
     return (answer_encoder if cell.check == "encoder" else answer_between)(case, plan.images, plan.seed)
 
@@ -157,8 +164,9 @@ def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
 def _source(plan: EstimatorPlan, cell: AnswerCell, method: str, answer: Answer | None = None) -> Source:
     """Columns of a row: the case as its dataset, the method as its model; details such as the ceiling as settings."""
     case: Any = known_cases(cell.check)[cell.case]
-    if cell.check == "samples":
+    if cell.check in _FROM_SAMPLES:
         settings: dict[str, Any] = {"dim_x": case.dim_x, "dim_z": case.dim_z, "samples": plan.samples}
+        settings["gaussian_copula"] = case.gaussian_copula
     else:
         settings = {"latent": case.latent, "images": plan.images}
     details = {} if answer is None else {k: v for k, v in answer.found.details.items() if k != "seconds"}
@@ -168,8 +176,9 @@ def _source(plan: EstimatorPlan, cell: AnswerCell, method: str, answer: Answer |
 def _describe_cases(plan: EstimatorPlan) -> dict[str, Any]:
     return {
         "known distributions": f"{len(plan.cases('samples'))} cases, {plan.samples} samples each",
+        "distributions that no threshold was chosen on": f"{len(plan.cases('scored'))} cases, {plan.samples} samples each",
         "estimators": list(plan.methods),
-        "linear encoders": f"{len(plan.cases('encoder'))} cases, {plan.images} images each",
+        "encoders": f"{len(plan.cases('encoder'))} cases, {plan.images} images each",
         "pairs of linear encoders": f"{len(plan.cases('between'))} cases, {plan.images} images each",
     }
 

@@ -19,6 +19,8 @@ from msda_analysis.training import ClassifierFit, VaeFit
 FORMAT = 2
 #: The same for cells that attack classifiers, so that trained models stay valid.
 ATTACK_FORMAT = 3
+#: The same for cells that measure VAEs.
+INFORMATION_FORMAT = 2
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 
 
@@ -200,12 +202,19 @@ class StudyPlan:
             for seed in self.seeds
             for name in self.augmentations
         }
-        settings = shared | {"between": self.between}
+        settings = shared | {"information_format": INFORMATION_FORMAT}
         measured = [
-            self._cell("measure_vae", name, seed, settings, *self._with_other_baseline(trained, name, seed))
+            self._cell(
+                "measure_vae", name, seed, settings | {"between": self.between and not self._repeats_pair(name, seed)},
+                *self._with_other_baseline(trained, name, seed),
+            )
             for name, seed in trained
-        ]
+        ]  # fmt: skip
         return [*trained.values(), *measured]
+
+    def _repeats_pair(self, name: str, seed: int) -> bool:
+        """Whether the VAE and its other baseline are a pair that was met before, the other way round."""
+        return name == "baseline" and self.n_seeds == 2 and seed != self.first_seed
 
     def _with_other_baseline(self, trained: dict[tuple[str, int], Cell], name: str, seed: int) -> tuple[Cell, ...]:
         """The VAE to measure and the baseline VAE of the next seed, through which the paper's second figure goes."""

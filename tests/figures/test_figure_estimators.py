@@ -70,6 +70,39 @@ def test_findings_state_the_goal_plainly(table):
     assert "without a warning on far, big" in silent.findings[1]
 
 
+def test_split_counts_kinds_coverage_and_silent_misses(table):
+    answers = sections.read_answers(table, "samples")
+    answers = answers.assign(
+        gaussian=answers["case"] == "near", dim=[6 if case == "far" else 2 for case in answers["case"]]
+    )
+    (split,) = sections.split_tables(answers.assign(warned=False))
+    rows = {row[0]: row[1:] for row in split.rows}
+    number, good, covered, silent = rows["Gaussian copula by construction"]
+    assert (number.value, good.value, covered.value, silent.value) == (1, 1, 0, 0)
+    number, good, covered, silent = rows["other, up to four dimensions"]
+    assert (number.value, good.value, covered.value, silent.value) == (3, 1, 1 / 3, 1)
+    number, good, covered, silent = rows["other, more dimensions"]
+    assert (number.value, good.value, covered.value, silent.value) == (1, 0, 0, 1)
+
+
+def test_scored_findings_state_goal_coverage_and_silent_misses(table):
+    scored = table.assign(metric=table["metric"].replace("known_samples", "known_scored"))
+    (share, silent) = sections.scored_section(scored, None).findings
+    assert "on 4 of 5 cases (80%" in share and "80 % is met" in share and "holds the truth on 1 of 5" in share
+    # far carries a warning, big as well
+    assert "without a warning on 0 cases." in silent
+    quiet = to_table(row | {"metric": row["metric"].replace("samples", "scored")} for row in sample_rows(silent=True))
+    assert "without a warning on 2 cases: far, big." in sections.scored_section(quiet, None).findings[1]
+    assert sections.scored_section(table, None) is None
+
+
+def test_encoders_whose_code_is_not_normal_are_told_apart(table):
+    rows = table[table["metric"] == "known_encoder"]
+    shaped = rows.assign(dataset="shaped_" + rows["dataset"], value=rows["value"] + 1)
+    findings = sections.encoder_section(pd.concat([rows, shaped]), None).findings
+    assert "on 2 of 2 linear encoders" in findings[0] and "on 0 of 2 encoders whose code is not normal" in findings[1]
+
+
 def test_summary_counts_what_it_says(table):
     summary = sections.samples_section(table, None).tables[0].frame().set_index("Method (all 5 cases)")
     auto, mine = summary.loc["auto (default)"], summary.loc["MINE"]
@@ -81,7 +114,7 @@ def test_summary_counts_what_it_says(table):
 
 
 def test_misses_and_self_consistency(table):
-    _, misses, consistency, _ = sections.samples_section(table, None).tables
+    _, _, misses, consistency, _ = sections.samples_section(table, None).tables
     assert [row[0] for row in misses.rows] == ["far"] and misses.rows[0][-2:] == ("ksg1", "falls short")
     (exact, auto, _), law = consistency.frame().to_dict("records"), "additivity: a pair of copies less twice one"
     assert len(consistency.headers) == 2 and exact[law] == 0
@@ -90,11 +123,17 @@ def test_misses_and_self_consistency(table):
 
 
 def test_encoder_and_pair_sentences(table):
-    encoder, between = (make(table, None) for make in sections.ESTIMATOR_SECTIONS[1:])
-    assert "within 2 % or 0.3 nats of the truth on 2 of 2 encoders (+0.002 to +0.04 nats)" in encoder.findings[0]
+    encoder, between = (make(table, None) for make in sections.ESTIMATOR_SECTIONS[2:])
+    assert (
+        "the fitted marginal is within 2 % or 0.3 nats of the truth on 2 of 2 linear encoders (+0.002 to +0.04 nats)"
+        in encoder.findings[0]
+    )
     assert "Rate +40 nats at 40" in encoder.findings[1] and "InfoNCE \N{MINUS SIGN}32 nats at 40" in encoder.findings[1]
     # the made-up lower bound lies above the truth on both pairs
-    assert "2 of 4 bounds lie on their side" in between.findings[0] and "on 2 of 2 pairs" in between.findings[0]
+    assert (
+        "2 of 4 bounds lie on their side of the truth by value, 2 within" in between.findings[0]
+        and "on 2 of 2 pairs" in between.findings[0]
+    )
     assert between.tables[0].headers[2:] == ("Upper", "Estimate", "Lower")
 
 

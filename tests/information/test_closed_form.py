@@ -103,3 +103,12 @@ def test_stacked_information_adds_up_and_more_correlation_is_more():
     assert closed_form.stacked_case("two", pair, pair).truth == pytest.approx(2 * pair.truth)
     truths = [closed_form.gaussian_case("", closed_form.dense_covariance(3, rho)).truth for rho in (0, 0.2, 0.5, 0.9)]
     assert truths == sorted(truths) and truths[0] == pytest.approx(0)
+
+
+def test_cases_know_whether_their_copula_is_gaussian():
+    kinds = {case.name: case.gaussian_copula for case in closed_form.cases()}
+    assert sum(kinds.values()) == 26 and sum(not kind for kind in kinds.values()) == 17
+    for name in ("gaussian_dense_5x5", "cube_root_sparse_5x5", "wiggly_1x1", "independent_cubes_3x3"):
+        assert kinds[name], name
+    for name in ("spiral_2x2", "swiss_roll_2x1", "student_2x2_df2", "asinh_student_1x1_df1", "additivity_2x2"):
+        assert not kinds[name], name

@@ -32,7 +32,13 @@ def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
     rows = read_table(tmp_path / "results.csv")
     known = rows[rows["metric"] == "known_samples"]
     assert list(known["model"]) == ["gaussian"] * 2 + ["ksg1"] * 2 and len(set(known["dataset"])) == 2
-    assert set(rows["metric"]) == {"known_samples", "known_encoder", "known_between", "estimator_seconds"}
+    assert set(rows["metric"]) == {
+        "known_samples",
+        "known_scored",
+        "known_encoder",
+        "known_between",
+        "estimator_seconds",
+    }
     assert (rows["commit"] != "").any() and (rows["device"] == "cpu").all()
 
 
@@ -43,7 +49,7 @@ def test_rows_hold_what_the_function_gives(tmp_path):
     row = next(row for row in read_rows(tmp_path / "results.csv") if row["model"] == "ksg1")
     assert float(row["value"]) == answer.found.value and float(row["x"]) == case.truth == answer.truth
     assert answer.error == answer.found.value - case.truth
-    expected = {"dim_x": 1, "dim_z": 1, "samples": 100, "method": "ksg1", "n_neighbors": 3}
+    expected = {"dim_x": 1, "dim_z": 1, "gaussian_copula": True, "samples": 100, "method": "ksg1", "n_neighbors": 3}
     assert json.loads(row["settings"]) == expected | {"ceiling_nats": answer.found.details["ceiling_nats"]}
 
 
@@ -65,8 +71,8 @@ def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch):
     write_estimator_table(PLAN, tmp_path)
     rows = read_table(tmp_path / "results.csv")
     failed = rows[rows["status"] == "failed"]
-    assert list(failed["model"]) == ["ksg1"] * 2 and failed["note"].str.contains("too few for neighbors").all()
-    assert json.loads((tmp_path / "manifest.json").read_text())["cells"] == {"total": 6, "done": 4, "failed": 2}
+    assert list(failed["model"]) == ["ksg1"] * 3 and failed["note"].str.contains("too few for neighbors").all()
+    assert json.loads((tmp_path / "manifest.json").read_text())["cells"] == {"total": 7, "done": 4, "failed": 3}
 
 
 def test_errors_say_what_was_expected():

@@ -1,0 +1,85 @@
+"""The cell that measures a VAE: on normalized images, each encoder in its own role."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from msda_analysis.data import Dataset
+from msda_analysis.estimate import Estimate
+from msda_analysis.information import encode_images, encode_reconstructions
+from msda_analysis.results import Source
+from msda_analysis.studies import DataSpec, StudyPlan, cells
+
+
+class Scaled(nn.Module):
+    """Code = the first colour's pixels times a scale."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def encode(self, images):
+        loc = self.scale * images[:, 0].flatten(1)
+        return SimpleNamespace(loc=loc, log_std=torch.full_like(loc, -2.0))
+
+    def decode(self, z):
+        return (z / self.scale).unflatten(1, (1, 2, 2)).expand(-1, 3, -1, -1)
+
+
+@pytest.fixture
+def dataset():
+    images = torch.randint(0, 256, (70, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(70) % 2
+    return Dataset("made", "test", images, labels, ("a", "b"), (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+
+
+def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, monkeypatch, tmp_path):
+    vae, baseline, seen = Scaled(1.0), Scaled(3.0), {}
+
+    def spy(name):
+        def found(*args, **settings):
+            seen[name] = (args, settings)
+            return {name: Estimate(1.0, "nats")}
+
+        return found
+
+    for name in ("vae_information", "between_encoders", "encoder_bounds"):
+        monkeypatch.setattr(cells, name, spy(name))
+    monkeypatch.setattr(cells, "_save_reconstructions", lambda *args: None)
+    plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=2, between=True, classifier=None)
+    cell = next(c for c in plan.cells() if c.kind == "measure_vae" and c.augmentation == "mixup")
+    models = dict(zip([need.name for need in cell.needs], (vae, baseline), strict=True))
+    source = Source("made", cell.name, "made", "vae", "mixup", 0, {}, "cpu")
+    workshop = SimpleNamespace(test=dataset, load_vae=lambda need: models[need.name], source=lambda *_: source)
+    rows = cells.measure_vae(workshop, cell, tmp_path)
+
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (dataset.mean, dataset.std))
+    images = (dataset.images.float() / 255 - mean) / std
+    (measured, given, other), _ = seen["vae_information"]
+    torch.testing.assert_close(given, images, rtol=1e-5, atol=1e-5)
+    assert measured is vae and other is baseline
+    torch.testing.assert_close(seen["encoder_bounds"][0][0], encode_images(vae, images)[0], rtol=1e-5, atol=1e-5)
+    (base, augmented, seed), settings = seen["between_encoders"]
+    torch.testing.assert_close(base[0], encode_images(baseline, images)[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(augmented[0], encode_images(vae, images)[0], rtol=1e-5, atol=1e-5)
+    expected = encode_reconstructions(vae, baseline, images, seed=cell.seed)[0]
+    torch.testing.assert_close(settings["reconstructed"][0], expected, rtol=1e-5, atol=1e-5)
+    assert seed == cell.seed == 0 and {row["metric"] for row in rows} >= {"between_between_encoders"}
+
+
+@pytest.mark.parametrize(("n_seeds", "pairs"), [(1, 0), (2, 1), (3, 3), (4, 4)])
+def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
+    plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=n_seeds, between=True, classifier=None)
+    measured = [c for c in plan.cells() if c.kind == "measure_vae"]
+    assert all(c.settings["information_format"] == 2 for c in measured)
+    met = [frozenset(need.seed for need in c.needs) for c in measured
+           if c.augmentation == "baseline" and c.settings["between"] and len(c.needs) == 2]  # fmt: skip
+    assert len(met) == len(set(met)) == pairs
+    others = [c for c in measured if c.augmentation != "baseline"]
+    assert all(c.settings["between"] for c in others)
+    # the paper's second figure still goes through the other baseline
+    assert n_seeds == 1 or all(len(c.needs) == 2 for c in measured)
+    assert not any(c.settings["between"] for c in replace(plan, between=False).cells() if c.kind == "measure_vae")
