@@ -131,6 +131,7 @@ def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]]
         sections=shown,
         runs=_describe_runs(table, is_published=bool(manifest.get("settings", {}).get("weights"))),
         dataset=flatten(manifest.get("dataset", {})),
+        units=describe_units(manifest.get("dataset", {})),
         settings=flatten(manifest.get("settings", {})),
         environment=flatten(manifest.get("environment", {})),
         cells=manifest.get("cells", {}),
@@ -175,6 +176,19 @@ def describe_duration(seconds: Any) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def describe_units(dataset: Mapping[str, Any]) -> str:
+    """In which units VAEs see images, which their rates and errors depend on; "" when unknown."""
+    mean, std = dataset.get("mean"), dataset.get("std")
+    if not mean or not std:
+        return ""
+    words = (", ".join(f"{value:.4g}" for value in values) for values in (mean, std))
+    return (
+        "VAEs see pixels normalized per channel as (x - mean) / std, x in [0, 1], with mean {} and std {}: rates, bounds "
+        "and squared errors are in these units, and under another normalization they are other numbers. Budgets of "
+        "attacks are in [0, 1] pixel units."
+    ).format(*words)
 
 
 def find_absent(table: Table) -> list[str]:

@@ -17,6 +17,7 @@ from msda_analysis.figures.report import (
     _describe_runs,
     _limits,
     describe_duration,
+    describe_units,
     find_missing,
     flatten,
     mark_math,
@@ -345,3 +346,9 @@ def test_settings_are_flattened():
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (1234.5, "21 min"), (9000, "2.5 h"), (None, "")])
 def test_durations(seconds, words):
     assert describe_duration(seconds) == words
+
+
+def test_the_page_says_in_which_units_vaes_see_images():
+    text = describe_units({"mean": [0.5, 0.25], "std": [0.2, 1 / 3]})
+    assert "mean 0.5, 0.25 and std 0.2, 0.3333" in text and "[0, 1] pixel units" in text
+    assert describe_units({}) == ""
