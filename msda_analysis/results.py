@@ -121,6 +121,8 @@ def read_table(path: Path) -> "pd.DataFrame":
         raise ValueError(
             f"{path}: expected a results table with columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         )
+    if "reference" not in table.columns:  # older tables name a pair "a - b"
+        table[["augmentation", "reference"]] = [(a, b) for a, _, b in table["augmentation"].str.partition(" - ").values]
     for name in _NEWER:
         if name not in table.columns:
             table[name] = float("nan") if name in _NUMERIC else ""

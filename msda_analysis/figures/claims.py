@@ -7,7 +7,7 @@ it, below it. An advantage is supported when its interval lies above the margin,
 from dataclasses import dataclass
 
 from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
-from msda_analysis.figures.comparisons import describe_difference, is_one_run
+from msda_analysis.figures.comparisons import describe_difference
 from msda_analysis.figures.metrics import Table, attack_label
 from msda_analysis.figures.selection import has_metric
 from msda_analysis.figures.tables import ResultTable
@@ -26,7 +26,7 @@ _ADVANTAGES = {
     "mixup_direction": "(implied) MixUp is more robust along MixUp directions",
 }
 _DENIALS = ("strong_gradient",)
-_LIKENESS = ("deepfool", "deepfool_l2", "uniform_noise")
+_LIKENESS = (("deepfool", "linf"), ("deepfool", "l2"), ("uniform_noise", "linf"))
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultT
 
 
 def likeness_of(
-    table: Table, attack: str, augmentation: str = "baseline", metric: str = "mixup_likeness"
+    table: Table, attack: str, norm: str, augmentation: str = "baseline", metric: str = "mixup_likeness"
 ) -> list[Estimate]:
     """How far perturbations are from chance (0) to a MixUp step (1) in energy, one per seed, intervals over images.
 
     Chance is the same perturbation handed to another image; see robustness.mixup_likeness.energy_rows.
     """
-    is_asked = (table["metric"] == metric) & (table["attack"] == attack) & (table["augmentation"] == augmentation)
-    rows = table[is_asked & (table["status"] == "ok")]
+    is_made = (table["attack"] == attack) & (table["norm"] == norm) & (table["status"] == "ok")
+    rows = table[is_made & (table["metric"] == metric) & (table["augmentation"] == augmentation)]
     return [
         Estimate(row["value"], row["unit"], row["low"], row["high"], int(row["n"])) for row in rows.to_dict("records")
     ]
@@ -100,7 +100,7 @@ def _judge_advantages(table: Table) -> list[Verdict]:
             for row in rows.to_dict("records"):
                 number = Estimate(row["value"], "fraction", row["low"], row["high"], int(row["n"]))
                 region, word = _judge_advantage(number, is_denied=attack in _DENIALS)
-                region, word = ("", ONE_RUN) if is_one_run(row["note"]) else (region, word)
+                region, word = ("", ONE_RUN) if row["verdict"] == ONE_RUN else (region, word)
                 verdicts.append(Verdict(claim, reading, number, word, row["note"], region))
     return verdicts
 
@@ -124,12 +124,12 @@ def _judge_likeness(table: Table) -> list[Verdict]:
     if not has_metric(table, "mixup_likeness"):
         return []
     verdicts = []
-    for attack in _LIKENESS:
-        values = likeness_of(table, attack)
+    for attack, norm in _LIKENESS:
+        values = likeness_of(table, attack, norm)
         if not values:
             continue
-        number, beyond = over_seeds(values), likeness_of(table, attack, metric="mixup_likeness_beyond_fading")
-        claim = f"(d) perturbations of {attack_label(attack)} look like MixUp"
+        number, beyond = over_seeds(values), likeness_of(table, attack, norm, metric="mixup_likeness_beyond_fading")
+        claim = f"(d) perturbations of {attack_label(attack, norm)} look like MixUp"
         where = f"baseline classifiers, {len(values)} seed{'s' if len(values) > 1 else ''}"
         word = _judge_share(number, over_seeds(beyond) if beyond else None) if len(values) > 1 else ONE_RUN
         verdicts.append(Verdict(claim, "likeness", number, word, where))

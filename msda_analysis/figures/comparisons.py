@@ -7,7 +7,7 @@ a direction is claimed only where the corrected one is below SIGNIFICANT. A sing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from msda_analysis.estimate import ONE_RUN, ONE_SEED, Estimate, holm
+from msda_analysis.estimate import ONE_RUN, Estimate, holm
 from msda_analysis.figures.metrics import Table
 from msda_analysis.figures.selection import paired_difference
 from msda_analysis.figures.style import label_of, order_augmentations
@@ -16,7 +16,6 @@ from msda_analysis.figures.tables import SIGNIFICANT, ResultTable, interval_digi
 #: The augmentation that the paper sets apart from the masking families.
 MIXUP = "mixup"
 _MASKS = ("cutmix", "fmix")
-_MCNEMAR = "McNemar exact"  # the test of single runs, by which tables of single budgets tell them
 
 
 @dataclass(frozen=True)
@@ -82,28 +81,22 @@ def compare_seeds(rows: Table, subject: str, reference: str = "baseline") -> lis
     return made
 
 
-def read_tests(rows: Table, p_rows: Table, subject: str) -> list[Comparison]:
+def read_tests(rows: Table, subject: str) -> list[Comparison]:
     """Comparisons that the study itself tested, images within seeds, with the correction over all that it tested.
 
     Args:
-        rows: differences, one row per pair "a - b".
-        p_rows: the corrected p values of the same pairs.
+        rows: differences with their verdicts, one row per augmentation and reference; those without one are left out.
         subject: what was measured.
     """
-    found = {tuple(row["augmentation"].split(" - ")): row for row in rows.to_dict("records")}
-    p_values = p_rows.set_index("augmentation")["value"].to_dict()
+    tested = rows[rows["verdict"] != ""].to_dict("records")
+    found = {(row["augmentation"], row["reference"]): row for row in tested}
     made = []
     for a, b in pairs_of(name for pair in found for name in pair):
         sign, key = (1, (a, b)) if (a, b) in found else (-1, (b, a))
         if key in found:
-            p_value = p_values.get(" - ".join(key))
-            made.append(Comparison(subject, a, b, read_difference(found[key], sign), p_holm=p_value))
+            difference = read_difference(found[key], sign)
+            made.append(Comparison(subject, a, b, difference, p_holm=found[key]["p_value"]))
     return made
-
-
-def is_one_run(note: str) -> bool:
-    """Whether the note of a tested difference says that a side had a single training run."""
-    return ONE_SEED in note or note.startswith(_MCNEMAR)
 
 
 def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -198,7 +191,7 @@ def _paired_p(difference: Estimate | None) -> float | None:
 def read_difference(row: dict, sign: int = 1) -> Estimate:
     """A tested difference of the table, or its negative; without an interval where a side had one training run."""
     value, unit, n = sign * float(row["value"]), str(row["unit"]), int(row["n"])
-    if is_one_run(row["note"]):
+    if row["verdict"] == ONE_RUN:
         return Estimate(value, unit)
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     return Estimate(value, unit, low, high, n)

@@ -8,19 +8,18 @@ from msda_analysis.figures.comparisons import (
     describe_comparisons,
     describe_difference,
     is_masking,
-    is_one_run,
     read_difference,
     read_tests,
 )
 from msda_analysis.figures.metrics import Table, attack_label, metric_of
+from msda_analysis.figures.robustness_panels import is_decided
 from msda_analysis.figures.style import label_of
-from msda_analysis.figures.tables import SIGNIFICANT
 
 
-def tested_accuracies(table: Table, attack: str, epsilon: float, subject: str) -> list[Comparison]:
+def tested_accuracies(table: Table, attack: str, norm: str, epsilon: float, subject: str) -> list[Comparison]:
     """Accuracy under one attack at one budget, as the study tested it; [] where it did not."""
-    at = table[(table["attack"] == attack) & (table["epsilon"] == epsilon)]
-    return read_tests(at[at["metric"] == "accuracy_difference"], at[at["metric"] == "p_holm"], subject)
+    is_here = (table["attack"] == attack) & (table["norm"] == norm) & (table["epsilon"] == epsilon)
+    return read_tests(table[is_here & (table["metric"] == "accuracy_difference")], subject)
 
 
 def direct_curve_findings(table: Table, attacks: Sequence[str], metrics: Sequence[str]) -> list[str]:
@@ -34,14 +33,10 @@ def direct_curve_findings(table: Table, attacks: Sequence[str], metrics: Sequenc
     made = []
     for attack in attacks:
         for metric in metrics:
-            rows, p_rows = (
-                table[(table["metric"] == name) & (table["attack"] == attack)] for name in (metric, f"{metric}_p_holm")
-            )
+            rows = table[(table["metric"] == metric) & (table["attack"] == attack)]
             subject = f"{metric_of(metric).label} under {attack_label(attack)}, mean over budgets"
             made += [
-                one
-                for one in read_tests(rows, p_rows, subject)
-                if one.augmentation == MIXUP and is_masking(one.reference)
+                one for one in read_tests(rows, subject) if one.augmentation == MIXUP and is_masking(one.reference)
             ]
     return describe_comparisons(made)
 
@@ -52,17 +47,16 @@ def significant_findings(pairs: Table) -> list[str]:
     Args:
         pairs: from robustness_panels.matrix_pairs.
     """
-    found = pairs[(pairs["p_holm"] < SIGNIFICANT) & ~pairs["note"].map(is_one_run)]
+    found = pairs[is_decided(pairs)]
     opening = f"Whole curves after Holm's correction over all {len(pairs)} pairs, attacks and readings"
     if found.empty:
         return [f"{opening}: no two augmentations differ."]
     clauses = []
     for row in found.to_dict("records"):
         size = describe_difference(
-            read_difference({**row, "unit": "fraction"}), f"above {label_of(row['b'])}", f"below {label_of(row['b'])}",
-            is_decided=True,
+            read_difference({**row, "unit": "fraction"}), f"above {label_of(row['reference'])}",
+            f"below {label_of(row['reference'])}", is_decided=True,
         )  # fmt: skip
-        clauses.append(
-            f"{attack_label(row['attack'])}, {metric_of(row['metric']).symbol}: {label_of(row['a'])} {size} (p = {row['p_holm']:.2g})"
-        )
+        where = f"{attack_label(row['attack'])}, {metric_of(row['metric']).symbol}"
+        clauses.append(f"{where}: {label_of(row['augmentation'])} {size} (p = {row['p_value']:.2g})")
     return [f"{opening}, {len(found)} differ. {'; '.join(clauses)}."]

@@ -252,19 +252,17 @@ _METRICS |= {
         "Difference in kept share", "share kept",
         "The same of the share of correctly classified images that stay so, which does not reward a better clean accuracy.",
     ),
-    "curve_accuracy_p_holm": Metric("Holm p (accuracy)", "p (Holm)", ""),
-    "curve_kept_p_holm": Metric("Holm p (kept share)", "p (Holm)", ""),
     "claim_accuracy": Metric("Claim, accuracy", "accuracy", ""),
     "claim_kept": Metric("Claim, kept share", "share kept", ""),
-    "p_holm": Metric("Holm p", "p (Holm)", "Two-sided p value, corrected by Holm's method for all comparisons made."),
 }  # fmt: skip
 
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",
-    "deepfool_l2": "DeepFool (L2)", "worst_case": "Worst case", "strong_gradient": "Strong gradient attacks", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
+    "worst_case": "Worst case", "strong_gradient": "Strong gradient attacks", "apgd": "APGD", "apgd_ce": "APGD (cross-entropy)", "apgd_dlr": "APGD (margin)", "square": "Square", "ddn": "DDN", "fmn": "FMN",
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "fade": "Fading to the mean image", "mixup": "A MixUp step",
     "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
+_NORM_WORDS = {"linf": "", "l2": "L2"}
 _LONG_LABEL = 26  # letters that fit under a panel
 _NORMS = {"linf": "$L_\\infty$", "l2": "$L_2$", "l1": "$L_1$", "l0": "$L_0$"}
 
@@ -289,10 +287,10 @@ def axis_label(name: str, unit: str) -> str:
     return f"{symbol}{chr(10) if break_line else ' '}({unit})"
 
 
-def attack_label(name: str) -> str:
-    """The name readers know an attack by."""
-    known, _, rest = name.partition(" ")
-    return f"{_ATTACKS.get(known, known.replace('_', ' '))} {rest}".strip()
+def attack_label(name: str, norm: str = "", reference: str = "") -> str:
+    """The name readers know an attack by, with a norm that is not the usual one and what its perturbations were turned to."""
+    more = (_NORM_WORDS.get(norm, norm), reference)
+    return " ".join([_ATTACKS.get(name, name.replace("_", " ")), *(f"({word})" for word in more if word)])
 
 
 def norm_label(norm: str) -> str:

@@ -17,7 +17,6 @@ from msda_analysis.figures.plots import (
     plot_curve,
     plot_dots,
     plot_histogram,
-    with_norm,
 )
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts, summarize
 from msda_analysis.figures.style import DOUBLE_COLUMN, SINGLE_COLUMN, label_of, looks_for, styled
@@ -52,7 +51,7 @@ def draw_attack_dots(table: Table, metric: str, *, columns: int = 3) -> tuple[Fi
     Raises:
         ValueError: the table has no such rows.
     """
-    rows = with_norm(select_rows(table, metric))
+    rows = select_rows(table, metric)
     panels = attacks_of(rows)
     figure, axes = _grid(len(panels), columns, _dots_height(rows), share_y=True)
     for ax, (attack, norm) in zip(axes, panels, strict=True):
@@ -70,13 +69,13 @@ def draw_by_attack(table: Table, metrics: Sequence[str], *, columns: int = 3) ->
     """
     rows = select_rows(table, metrics)
     present = [metric for metric in metrics if has_metric(rows, metric)]
-    height = 0.5 + 0.22 * rows["attack"].nunique()
+    height = 0.5 + 0.22 * len(rows[["attack", "norm", "reference"]].drop_duplicates())
     strip = _strip(augmentations_of(rows), len(present), columns)
     figure, axes = _grid(len(present), columns, height, share_y=True, legend=strip)
     for ax, metric in zip(axes, present, strict=True):
         plot_by_attack(rows, ax, metric)
     _legend(figure, axes, augmentations_of(rows), columns, joined=False)
-    return figure, summarize(rows, ("metric", "attack", "augmentation"))
+    return figure, summarize(rows, ("metric", "attack", "norm", "reference", "augmentation"))
 
 
 @styled
@@ -86,7 +85,7 @@ def draw_accuracy_curves(table: Table, metric: str = "robust_accuracy", *, colum
     Raises:
         ValueError: the table has no rows of the metric.
     """
-    rows = with_norm(select_rows(table, metric))
+    rows = select_rows(table, metric)
     panels = attacks_of(rows)
     strip = _strip(augmentations_of(rows), len(panels), columns)
     figure, axes = _grid(len(panels), columns, 1.75, share_y=True, legend=strip)
@@ -129,12 +128,13 @@ def draw_perturbation_spectra(table: Table) -> tuple[Figure, Table]:
         ValueError: the table has no rows "perturbation_power".
     """
     rows = select_rows(table, "perturbation_power")
-    rows = rows[~rows["attack"].str.contains("shuffled") & (rows["x"] > 0)]
-    numbers = rows.groupby(["attack", "x"], as_index=False)["value"].mean()
+    rows = rows[(rows["reference"] == "") & (rows["x"] > 0)]
+    numbers = rows.groupby(["attack", "norm", "x"], as_index=False)["value"].mean()
     figure = Figure(figsize=(SINGLE_COLUMN, 2.2), layout="constrained")
     ax = figure.add_subplot()
-    for line, (name, part) in zip(itertools.cycle(("-", "--", "-.", ":")), numbers.groupby("attack"), strict=False):
-        ax.plot(part["x"], part["value"], line, label=attack_label(str(name)))
+    attacks = numbers.groupby(["attack", "norm"])
+    for line, (attack, part) in zip(itertools.cycle(("-", "--", "-.", ":")), attacks, strict=False):
+        ax.plot(part["x"], part["value"], line, label=attack_label(*attack))
     ax.set(xscale="log", yscale="log", xlabel="frequency (cycles per image)", ylabel="share of power")
     ax.legend(frameon=False)
     return figure, numbers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from msda_analysis.figures.metrics import Table, attack_label, axis_label, norm_label
-from msda_analysis.figures.selection import check_columns, mean_rows, select_rows, setting_of, summarize
+from msda_analysis.figures.selection import mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, looks_for, order_augmentations, styled
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def plot_by_attack(table: Table, ax: "Axes", metric: str) -> "Axes":
         ValueError: no such rows, or two rows for one seed.
     """
     rows = select_rows(table, metric)
-    by = ("metric", "attack", "augmentation")
+    names = map(attack_label, rows["attack"], rows["norm"], rows["reference"])
+    rows, by = rows.assign(attack=list(names)), ("metric", "attack", "augmentation")
     means = mean_rows(summarize(rows, by), by)
     attacks, looks = list(dict.fromkeys(rows["attack"])), looks_for(rows["augmentation"])
     for (name, look), shift in zip(looks.items(), _spread(len(looks), 0.0), strict=True):
@@ -100,7 +101,7 @@ def plot_by_attack(table: Table, ax: "Axes", metric: str) -> "Axes":
             linestyle="none",
             label=label_of(name),
         )
-    ax.set_yticks(range(len(attacks)), [attack_label(attack) for attack in attacks])
+    ax.set_yticks(range(len(attacks)), attacks)
     ax.set_ylim(len(attacks) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(axis_label(metric, str(rows["unit"].iloc[0])))
@@ -120,13 +121,13 @@ def plot_accuracy_curve(
         table: the long table with rows of the metric.
         ax: where to draw.
         attack: which attack.
-        norm: which norm, where the rows' settings name several.
+        norm: which norm, where the rows have several.
         metric: "robust_accuracy", or "survival", the same from minimum norms on a fine row of budgets.
 
     Raises:
         ValueError: no rows of this attack and norm, or rows without an epsilon.
     """
-    rows = with_norm(select_rows(table, metric, attack=attack))
+    rows = select_rows(table, metric, attack=attack)
     rows = rows if norm is None else select_rows(rows, metric, norm=norm)
     if rows["epsilon"].isna().any():
         raise ValueError(f"epsilon: expected a number in every row of attack {attack!r}, got empty ones")
@@ -238,16 +239,9 @@ def drawable(rows: Table, log: str) -> Table:
     return rows[rows["value"] > 0] if "y" in log else rows
 
 
-def with_norm(rows: Table) -> Table:
-    """The rows with a column norm, read from their settings; "" where they name none."""
-    check_columns(rows, ("settings",))
-    found = {text: setting_of(text, "norm") for text in set(rows["settings"])}
-    return rows.assign(norm=rows["settings"].map(lambda text: " ".join(sorted({str(norm) for norm in found[text]}))))
-
-
 def attacks_of(rows: Table) -> list[tuple[str, str]]:
     """(attack, norm) pairs in the order of the table, each a panel."""
-    return list(dict.fromkeys(zip(rows["attack"], with_norm(rows)["norm"], strict=True)))
+    return list(dict.fromkeys(zip(rows["attack"], rows["norm"], strict=True)))
 
 
 def augmentations_of(rows: Table) -> list[str]:

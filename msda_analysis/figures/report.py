@@ -226,9 +226,9 @@ def _describe_runs(table: Table, *, is_published: bool = False) -> list[tuple[st
     The law that published classifiers were trained with is not known.
     """
     runs = []
-    done = table[table["status"] == "ok"]
+    done = table[(table["status"] == "ok") & (table["reference"] == "")]  # a comparison is no run of its own
     for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
-        for name in order_augmentations(name for name in rows["augmentation"] if name and " - " not in name):
+        for name in order_augmentations(name for name in rows["augmentation"] if name):
             part = rows[rows["augmentation"] == name]
             laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
             laws = {"not known"} if laws and is_published and model else laws
@@ -248,9 +248,7 @@ def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     if not table["augmentation"].any():
         return limits  # nothing was trained, and the limits below speak of training seeds
     # masks are not trained, and a comparison of two augmentations is no run of its own
-    is_run = (
-        (table["status"] == "ok") & (table["model"] != "") & ~table["augmentation"].str.contains(" - ", regex=False)
-    )
+    is_run = (table["status"] == "ok") & (table["model"] != "") & (table["reference"] == "")
     counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
     few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])

@@ -7,11 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from msda_analysis.figures.comparisons import is_one_run
 from msda_analysis.figures.metrics import Table, attack_label, axis_label, metric_of
 from msda_analysis.figures.selection import mean_rows, select_rows, summarize
 from msda_analysis.figures.style import DOUBLE_COLUMN, label_of, looks_for, order_augmentations, styled
-from msda_analysis.figures.tables import SIGNIFICANT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +37,7 @@ def draw_matrix(table: Table) -> tuple[Figure, Table]:
     pairs = matrix_pairs(table)
     attacks = list(dict.fromkeys(shown_pairs(pairs)["attack"]))
     metrics = [name for name in MATRIX_METRICS if name in set(pairs["metric"])]
-    names = order_augmentations([*pairs["a"], *pairs["b"]])
+    names = order_augmentations([*pairs["augmentation"], *pairs["reference"]])
     height = (0.8 + 0.22 * len(names)) * len(metrics) + 0.4
     figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
     axes = figure.subplots(len(metrics), len(attacks), squeeze=False)
@@ -54,19 +52,30 @@ def draw_matrix(table: Table) -> tuple[Figure, Table]:
 
 
 def matrix_pairs(table: Table) -> Table:
-    """Columns metric, attack, a, b, value, low, high, n, p_holm: one row per pair, attack and reading.
+    """Columns that tell of differences between whole curves: one row per pair, attack and reading.
 
     Raises:
         ValueError: the table has no such rows.
     """
-    rows = select_rows(table, MATRIX_METRICS)
-    keys = ["metric", "attack", "augmentation"]
-    corrected = table[table["metric"].isin([f"{metric}_p_holm" for metric in MATRIX_METRICS])]
-    corrected = corrected.assign(metric=corrected["metric"].str.removesuffix("_p_holm"))
-    joined = rows.merge(corrected[[*keys, "value"]].rename(columns={"value": "p_holm"}), on=keys, how="left")
-    sides = joined["augmentation"].str.split(" - ", n=1)
-    joined = joined.assign(a=sides.str[0], b=sides.str[1])
-    return joined[["metric", "attack", "a", "b", "value", "low", "high", "n", "p_holm", "note"]].reset_index(drop=True)
+    columns = [
+        "metric",
+        "attack",
+        "norm",
+        "augmentation",
+        "reference",
+        "value",
+        "low",
+        "high",
+        "n",
+        "p_value",
+        "verdict",
+    ]
+    return select_rows(table, MATRIX_METRICS)[columns].reset_index(drop=True)
+
+
+def is_decided(pairs: Table) -> Table:
+    """bool by row: the verdict names one of the two."""
+    return (pairs["verdict"] == pairs["augmentation"]) | (pairs["verdict"] == pairs["reference"])
 
 
 def shown_pairs(pairs: Table) -> Table:
@@ -85,27 +94,27 @@ def draw_likeness(table: Table) -> tuple[Figure, Table]:
     """
     rows = select_rows(table, LIKENESS)
     metrics = [metric for metric in LIKENESS if metric in set(rows["metric"])]
-    attacks = [name for name in dict.fromkeys(rows["attack"]) if "(shuffled)" not in name and name not in _REFERENCES]
+    given = rows[(rows["reference"] == "") & ~rows["attack"].isin(list(_REFERENCES))]
+    attacks = list(dict.fromkeys(zip(given["attack"], given["norm"], strict=True)))
     figure = Figure(figsize=(DOUBLE_COLUMN, 0.95 + 0.33 * len(attacks)), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for ax, metric in zip(axes, metrics, strict=True):
         _draw_likeness_panel(ax, select_rows(rows, metric), attacks)
-    axes[0].set_yticks(range(len(attacks)), [attack_label(name) for name in attacks])
+    axes[0].set_yticks(range(len(attacks)), [attack_label(*attack) for attack in attacks])
     axes[0].set_ylim(len(attacks) - 0.5, -0.5)
     figure.legend(
         handles=_likeness_handles(order_augmentations(rows["augmentation"])), loc="outside lower center", ncols=5
     )
-    return figure, summarize(rows, ("metric", "attack", "augmentation"))
+    return figure, summarize(rows, ("metric", "attack", "norm", "reference", "augmentation"))
 
 
 def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None:
-    """A square of differences; the colour says which side is more robust, bold text that it is significant."""
+    """A square of differences; the colour says which side is more robust, bold text that it is decided."""
     size = len(names)
     values = np.full((size, size), np.nan)
-    for row in part.to_dict("records"):
-        i, j = names.index(row["a"]), names.index(row["b"])
+    for row, is_found in zip(part.to_dict("records"), is_decided(part), strict=True):
+        i, j = names.index(row["augmentation"]), names.index(row["reference"])
         values[i, j], values[j, i] = 100 * row["value"], -100 * row["value"]
-        is_found = row["p_holm"] < SIGNIFICANT and not is_one_run(row["note"])
         for place, value in (((j, i), values[i, j]), ((i, j), values[j, i])):
             text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
             look: dict[str, Any] = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}
@@ -118,20 +127,27 @@ def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None
     ax.tick_params(length=0)
 
 
-def _draw_likeness_panel(ax: "Axes", rows: Table, attacks: Sequence[str]) -> None:
-    by = ("metric", "attack", "augmentation")
-    means = mean_rows(summarize(rows, by), by)
+def _draw_likeness_panel(ax: "Axes", rows: Table, attacks: Sequence[tuple[str, str]]) -> None:
+    by = ("metric", "attack", "norm", "augmentation")
+    is_shuffled = rows["reference"] == "shuffled"
+    means = mean_rows(summarize(rows[~is_shuffled], by), by)
     for name, (line, _) in _REFERENCES.items():
-        ax.axvline(rows[rows["attack"] == name]["value"].mean(), color="#888888", linestyle=line, linewidth=1.4)
+        ax.axvline(
+            rows[~is_shuffled & (rows["attack"] == name)]["value"].mean(),
+            color="#888888",
+            linestyle=line,
+            linewidth=1.4,
+        )
     looks = looks_for(rows["augmentation"])
     shifts = np.linspace(-0.26, 0.26, len(looks)) if len(looks) > 1 else [0.0]
     for (name, look), shift in zip(looks.items(), shifts, strict=True):
-        for i, attack in enumerate(attacks):
-            group = means[(means["augmentation"] == name) & (means["attack"] == attack)]
+        for i, (attack, norm) in enumerate(attacks):
+            is_here = (means["attack"] == attack) & (means["norm"] == norm)
+            group = means[is_here & (means["augmentation"] == name)]
             ax.hlines([i + shift] * len(group), group["low"], group["high"], color=look.color, linewidth=1.0, alpha=0.7)
             ax.plot(group["value"], [i + shift] * len(group), look.marker, color=look.color, markersize=3.6)
-    for i, attack in enumerate(attacks):
-        chance = rows[rows["attack"] == f"{attack} (shuffled)"]["value"]
+    for i, (attack, norm) in enumerate(attacks):
+        chance = rows[is_shuffled & (rows["attack"] == attack) & (rows["norm"] == norm)]["value"]
         if len(chance):
             ax.vlines(chance.mean(), i - 0.36, i + 0.36, color="#B3261E", linewidth=1.6)
     ax.set_xlim(0, 1.05)

@@ -14,7 +14,6 @@ from msda_analysis.figures import (
 )
 from msda_analysis.figures.comparisons import Comparison, compare_seeds, correct, describe_comparisons
 from msda_analysis.figures.metrics import Table, attack_label, norm_label
-from msda_analysis.figures.plots import with_norm
 from msda_analysis.figures.section import FigureItem, Section, dot_figures, in_brackets, present
 from msda_analysis.figures.selection import has_metric, select_rows, split_parts
 from msda_analysis.figures.tables import ResultTable
@@ -25,6 +24,9 @@ _LIKENESS = ("mixup_likeness", "mixup_likeness_beyond_fading", "energy_share", "
 
 def claims_section(table: Table, folder: Path) -> Section | None:
     """What the paper says of MixUp, and what these rows say to it."""
+    table = table[
+        (table["verdict"] != "") | ~table["metric"].isin(list(claims.READINGS))
+    ]  # older tables judged no pair
     if not has_metric(table, *claims.READINGS):
         return None
     rows = select_rows(table, [*claims.READINGS, "mixup_likeness", "mixup_likeness_beyond_fading"])
@@ -47,7 +49,7 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     figures: list[FigureItem] = []
     listed: list[ResultTable] = []
     lines: list[str] = []
-    for suffix, words, part in split_parts(select_rows(table, [*shown, "accuracy_difference", "p_holm"])):
+    for suffix, words, part in split_parts(select_rows(table, [*shown, "accuracy_difference"])):
         if not present(part, shown):
             continue
         figures += _accuracy_figures(part, suffix, words)
@@ -70,12 +72,12 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
 
 def comparison_section(table: Table, folder: Path) -> Section | None:
     """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
-    if not has_metric(table, "accuracy_difference", *robustness_panels.MATRIX_METRICS):
+    tested = ("accuracy_difference", *robustness_panels.MATRIX_METRICS)
+    table = table[(table["verdict"] != "") | ~table["metric"].isin(tested)]  # older tables judged no pair
+    if not has_metric(table, *tested):
         return None
     items, listed, lines = [], [], []
-    metrics = ["accuracy_difference", "p_holm", "robust_accuracy", *robustness_panels.MATRIX_METRICS]
-    metrics += [f"{metric}_p_holm" for metric in robustness_panels.MATRIX_METRICS]
-    for suffix, words, part in split_parts(select_rows(table, metrics)):
+    for suffix, words, part in split_parts(select_rows(table, [*tested, "robust_accuracy"])):
         if has_metric(part, *robustness_panels.MATRIX_METRICS):
             figure, pairs = robustness_panels.draw_matrix(part)
             images = f"n = {int(pairs['n'].max())} test images ({words})."
@@ -89,7 +91,7 @@ def comparison_section(table: Table, folder: Path) -> Section | None:
         elif has_metric(part, "accuracy_difference"):
             caption = f"{words}. {captions.COMPARISONS}"
             listed.append(pair_tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
-    named = present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference", "p_holm"))
+    named = present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference"))
     return Section(
         "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
         metrics=tuple(named),
@@ -175,12 +177,12 @@ def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], word
         made += compare_seeds(rows, subject)
     tested: list[Comparison] = []
     for (attack, norm), epsilon in epsilons.items():
-        rows = select_rows(with_norm(part), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        rows = select_rows(part, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
         missing += findings.why_not_compared(rows, subject)
-        by_study = curve_findings.tested_accuracies(part, attack, epsilon, subject)
+        by_study = curve_findings.tested_accuracies(part, attack, norm, epsilon, subject)
         tested += [one for one in by_study if one.reference == "baseline"]  # whole curves tell of the other pairs
-        made += [] if by_study else compare_seeds(rows, subject)
+        made += [] if has_metric(part, "accuracy_difference") else compare_seeds(rows, subject)
     return [*missing, *describe_comparisons([*correct(made), *tested])]
 
 
@@ -193,5 +195,5 @@ def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], 
 
 def _norms(rows: Table) -> str:
     words = {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}
-    norms = [norm for norm in dict.fromkeys(with_norm(rows)["norm"]) if norm]
+    norms = [norm for norm in dict.fromkeys(rows["norm"]) if norm]
     return f" in {' and '.join(words.get(norm, norm_label(norm)) for norm in norms)}" if norms else ""

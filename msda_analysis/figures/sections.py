@@ -47,11 +47,12 @@ def flags_section(table: Table, folder: Path) -> Section | None:
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == "flag"]
     is_note = done["note"].str.strip().ne("") & ~done["metric"].isin(_NOTED_ELSEWHERE)
-    notes = _merge_notes(done[is_note & ~done["note"].str.startswith("flags: ")])  # those are listed as flags
+    notes = _merge_notes(done[is_note])
     listed = []
     if len(flags):
         caption = "Checks that a reader should know of before trusting a number."
-        columns = ("model", "augmentation", "seed", "attack", "note")
+        columns = ("model", "augmentation", "seed", "attack", "check", "note")
+        flags = flags.rename(columns={"label": "check"})
         listed.append(tables.text_table(flags, columns, name="flags", caption=caption))
     if len(notes):
         caption = "Warnings that came with single numbers, each kind once per model, augmentation and attack."
@@ -67,7 +68,10 @@ def other_section(table: Table, folder: Path) -> Section | None:
         return None
     shown = rows.head(200)
     caption = f"{len(shown)} of {len(rows)} rows whose metric has no figure here; results.csv has all."
-    columns = ("metric", "dataset", "model", "augmentation", "seed", "attack", "epsilon", "x", "value", "unit")
+    columns = (
+        "metric", "dataset", "model", "augmentation", "reference", "seed", "attack", "norm", "epsilon", "x", "label",
+        "value", "unit", "verdict",
+    )  # fmt: skip
     return Section(
         "other", "Other measurements", tables=(tables.text_table(shown, columns, name="other", caption=caption),)
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.files import Provenance, write_bytes, write_csv
 from msda_analysis.figures.metrics import Table, attack_label, metric_of
-from msda_analysis.figures.plots import attacks_of, with_norm
+from msda_analysis.figures.plots import attacks_of
 from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations
 
@@ -124,8 +124,8 @@ def accuracy_table(
     if has_metric(rows, "accuracy"):
         columns.append(("Clean (fraction)", select_rows(rows, "accuracy")))
     for (attack, norm), epsilon in epsilons.items():
-        part = select_rows(with_norm(rows), "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
-        columns.append((f"{attack_label(attack)}{_norm_word(norm)}, epsilon = {epsilon:g}", part))
+        part = select_rows(rows, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        columns.append((f"{attack_label(attack, norm)}, epsilon = {epsilon:g}", part))
     return _by_augmentation(columns, name=name, caption=caption)
 
 
@@ -138,7 +138,7 @@ def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, 
     Raises:
         ValueError: the table has no robust_accuracy rows.
     """
-    rows = with_norm(select_rows(table, "robust_accuracy"))
+    rows = select_rows(table, "robust_accuracy")
     rows = rows[rows["augmentation"] == reference] if (rows["augmentation"] == reference).any() else rows
     chosen = {}
     for attack, norm in attacks_of(rows):
@@ -255,10 +255,6 @@ def _plain(row: dict, column: str) -> Cell:
 
 def _is_empty(value: object) -> bool:
     return value is None or str(value) in ("", "<NA>", "nan")
-
-
-def _norm_word(norm: str) -> str:
-    return {"": "", "linf": "", "l2": " (L2)"}.get(norm, f" ({norm})")
 
 
 def _latex_line(cells: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, lis
 from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.evidence import TrustSettings
+from msda_analysis.robustness.measured import measured_differences, measured_outcome
 from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.outcome import Flag, Outcome
 from msda_analysis.robustness.perturbation import NORMS
@@ -31,6 +32,8 @@ __all__ = [
     "list_attacks",
     "mcnemar",
     "measure_likeness",
+    "measured_differences",
+    "measured_outcome",
     "median_norm",
     "mixup_direction_attack",
     "nested_difference",

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from msda_analysis.checks import check_choice, check_in_range
+from msda_analysis.estimate import ONE_RUN
 from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
 from msda_analysis.robustness.statistics import check_outcomes, judge_differences, nested_difference
 
@@ -87,8 +88,8 @@ def curve_values(
 def compare_curves(outcomes: Outcomes, reference: str = "baseline", *, level: float = 0.05) -> "pd.DataFrame":
     """Who is more robust than whom over the working budgets: one row per pair, attack and reading.
 
-    Columns: attack, reading, a, b, value (a minus b), low, high (95 %, uncorrected), n, unit, epsilons (the budgets), note,
-    p_value, seeds_a, seeds_b, p_holm (corrected over the whole table), verdict (see judge_differences).
+    Columns: attack, norm, reading, a, b, value (a minus b), low, high (95 %, uncorrected), n, unit, epsilons (the budgets),
+    note, p_value, seeds_a, seeds_b, p_holm (corrected over the whole table), verdict (see judge_differences).
     "worst_case" is added when there are several attacks.
 
     Args:
@@ -121,8 +122,9 @@ def check_claims(
 ) -> "pd.DataFrame":
     """The paper's claims on MixUp against the baseline: differences with intervals that hold for all of them at once.
 
-    Columns as of compare_curves, without verdict and corrected p-value: the intervals themselves are corrected (Bonferroni).
-    Claims on attacks that were not made are left out.
+    Columns as of compare_curves, without a corrected p-value: the intervals themselves are corrected (Bonferroni), and the
+    verdict is theirs: "a" or "b" where all of the interval lies on its side of 0. Claims on attacks that were not made are
+    left out.
 
     Args:
         outcomes: as for compare_curves, `augmentation` and `reference` among them.
@@ -141,11 +143,18 @@ def check_claims(
     attacks = [attack for attack in CLAIMED_ATTACKS if has.get(attack, attack in made)]
     budgets = {attack: working_budgets(outcomes[reference], attack) for attack in attacks}
     each = level / max(1, len(attacks) * len(READINGS))
-    return pd.DataFrame([
+    rows = [
         _difference_row(outcomes, augmentation, reference, attack, budgets[attack], reading, level=each)
         for attack in attacks
         for reading in READINGS
-    ])  # fmt: skip
+    ]
+    return pd.DataFrame([{**row, "verdict": _judge_interval(row)} for row in rows])
+
+
+def _judge_interval(row: Mapping[str, Any]) -> str:
+    if min(row["seeds_a"], row["seeds_b"]) == 1:
+        return ONE_RUN
+    return "a" if row["low"] > 0 else "b" if row["high"] < 0 else "undecided"
 
 
 def _difference_row(
@@ -155,7 +164,7 @@ def _difference_row(
     estimate, p_value = nested_difference(sides[0], sides[1], level=level)
     epsilons = outcomes[a][0].epsilons
     return {
-        "attack": attack, "reading": reading, "a": a, "b": b, "value": estimate.value, "low": estimate.low,
+        "attack": attack, "norm": outcomes[a][0].norm, "reading": reading, "a": a, "b": b, "value": estimate.value, "low": estimate.low,
         "high": estimate.high, "n": estimate.n, "unit": estimate.unit, "epsilons": tuple(epsilons[k] for k in budgets),
         "note": "; ".join(estimate.warnings), "seeds_a": len(sides[0]), "seeds_b": len(sides[1]), "p_value": p_value,
     }  # fmt: skip

@@ -6,19 +6,21 @@ spectrum, or ends near the images that mixing can make.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from msda_analysis.checks import check_choice, check_count, check_image_batch
-from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.estimate import Estimate, Measured, mean_estimate
 from msda_analysis.rng import derive_key, generator_from_key, stream
 from msda_analysis.robustness.catalog import Attack
 from msda_analysis.robustness.energy import energy_shares, share_of_step
 from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like, perturbation_norms
 
-Row = dict[str, Any]
+#: Perturbations by name and reference: "" for the perturbation itself, SHUFFLED for that of another image.
+Named = Mapping[tuple[str, str], Tensor]
+SHUFFLED = "shuffled"
 
 
 def measure_likeness(
@@ -28,13 +30,13 @@ def measure_likeness(
     seed: int = 0,
     partners: int = 64,
     masks: Tensor | None = None,
-) -> list[Row]:
+) -> list[Measured]:
     """Energy shares, cosines, spectra and distances to the mixed families of named perturbations, with references.
 
     The references are added under their own names: "gaussian" (white noise), "fade" (a step to the mean image: what loss of
     contrast alone scores), "mixup" (a MixUp step towards an image that is not among the partners: what a MixUp perturbation
-    scores) and, for every name, "<name> (shuffled)": the perturbation of another image, drawn at random, which keeps its
-    look but not its fit to the image. A claim of likeness needs a perturbation to lie above "gaussian", "fade" and its own
+    scores) and, for every name with the reference "shuffled", the perturbation of another image, drawn at random, which keeps
+    its look but not its fit to the image. A claim of likeness needs a perturbation to lie above "gaussian", "fade" and its own
     shuffled version; see energy_rows.
 
     Args:
@@ -45,8 +47,8 @@ def measure_likeness(
         masks: [k, 1, height, width] float in [0, 1] samples of a mask family; adds the distance to that family.
 
     Returns:
-        Rows with metric, attack, x, value, low, high, n, unit; see energy_rows, cosine_rows, spectrum_rows, distance_rows.
-        Intervals are Student's over images.
+        Numbers by attack (the name of a perturbation); see energy_rows, cosine_rows, spectrum_rows, distance_rows. Intervals
+        are Student's over images.
 
     Raises:
         ValueError: shapes that do not match, too few images.
@@ -61,19 +63,20 @@ def measure_likeness(
     order = torch.randperm(len(images), generator=stream(seed, "likeness order")).to(images.device)
     images, perturbations = images[order], {name: value[order] for name, value in perturbations.items()}
     shifts = _draw_shifts(len(images), partners, seed)
-    named = {**perturbations, **_references(images, perturbations, shifts, seed)}
-    rows: list[Row] = []
-    for name, perturbation in named.items():
+    named = _name_perturbations(images, perturbations, shifts, seed)
+    rows: list[Measured] = []
+    for (name, reference), perturbation in named.items():
         kept = perturbation.flatten(1).norm(dim=1) > 0
         if int(kept.sum()) < 2:
             continue
-        rows += cosine_rows(images, perturbation, shifts[1:], kept, name)
-        rows += spectrum_rows(perturbation[kept], name)
-        rows += distance_rows(images, perturbation, shifts[1:], kept, name, masks=masks)
+        found = cosine_rows(images, perturbation, shifts[1:], kept, name)
+        found += spectrum_rows(perturbation[kept], name)
+        found += distance_rows(images, perturbation, shifts[1:], kept, name, masks=masks)
+        rows += [replace(number, reference=reference) for number in found]
     return rows + energy_rows(images, named, shifts[1:])
 
 
-def energy_rows(images: Tensor, named: Mapping[str, Tensor], shifts: list[int]) -> list[Row]:
+def energy_rows(images: Tensor, named: Named, shifts: list[int]) -> list[Measured]:
     """Share of the energy along the best MixUp direction, and how far that is towards a MixUp step.
 
     "energy_share" is that of energy_shares; "mixup_likeness" places it between the shuffled version (0) and the "mixup"
@@ -83,31 +86,32 @@ def energy_rows(images: Tensor, named: Mapping[str, Tensor], shifts: list[int]) 
 
     Args:
         images: [n, channel, height, width].
-        named: perturbations by name, the references among them.
+        named: perturbations, the references among them.
         shifts: partner of image i is image (i + shift) mod n.
     """
-    moved = {name: value.flatten(1).norm(dim=1) > 0 for name, value in named.items()}
-    usable = {name: value for name, value in named.items() if int(moved[name].sum()) > 1}
+    moved = {key: value.flatten(1).norm(dim=1) > 0 for key, value in named.items()}
+    usable = {key: value for key, value in named.items() if int(moved[key].sum()) > 1}
     to_partner = next(_directions(images, shifts[:1]))
-    rows: list[Row] = []
-    for suffix, step in (("", named["mixup"]), ("_beyond_fading", to_partner)):
+    rows: list[Measured] = []
+    for suffix, step in (("", named["mixup", ""]), ("_beyond_fading", to_partner)):
         whole, *found = (
             energy_shares(images, value, _directions(images, shifts), is_beyond_fading=bool(suffix))
             for value in (step, *usable.values())
         )
         shares = dict(zip(usable, found, strict=True))
         rows += [
-            _row(f"energy_share{suffix}", name, _mean(share[moved[name]], "share")) for name, share in shares.items()
+            Measured(f"energy_share{suffix}", _mean(share[moved[key]], "share"), key[0], reference=key[1])
+            for key, share in shares.items()
         ]
-        for name in shares:
-            chance = "gaussian" if suffix else f"{name} (shuffled)"
-            if f"{name} (shuffled)" in shares and int((both := moved[name] & moved[chance]).sum()) > 1:
-                ends = (share[both] for share in (shares[name], shares[chance], whole))
-                rows.append(_row(f"mixup_likeness{suffix}", name, share_of_step(*ends)))
+        for name, reference in shares:
+            key, chance = (name, reference), ("gaussian", "") if suffix else (name, SHUFFLED)
+            if not reference and (name, SHUFFLED) in shares and int((both := moved[key] & moved[chance]).sum()) > 1:
+                ends = (share[both] for share in (shares[key], shares[chance], whole))
+                rows.append(Measured(f"mixup_likeness{suffix}", share_of_step(*ends), name))
     return rows
 
 
-def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str) -> list[Row]:
+def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str) -> list[Measured]:
     """Cosine between perturbations and MixUp directions: mean absolute value over partners, and the largest.
 
     In d dimensions two random directions have a mean absolute cosine of about sqrt(2 / (pi d)).
@@ -122,13 +126,13 @@ def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], kept: T
     flat = perturbation.flatten(1)
     cosines = torch.stack([_cosine(flat, direction.flatten(1)) for direction in _directions(images, shifts)])[:, kept]
     return [
-        _row("cosine_mean_abs", name, _mean(cosines.abs().mean(0), "cosine")),
-        _row("cosine_mean", name, _mean(cosines.mean(0), "cosine")),
-        _row("cosine_largest", name, _mean(cosines.amax(0), "cosine")),
+        Measured("cosine_mean_abs", _mean(cosines.abs().mean(0), "cosine"), name),
+        Measured("cosine_mean", _mean(cosines.mean(0), "cosine"), name),
+        Measured("cosine_largest", _mean(cosines.amax(0), "cosine"), name),
     ]
 
 
-def spectrum_rows(perturbation: Tensor, name: str) -> list[Row]:
+def spectrum_rows(perturbation: Tensor, name: str) -> list[Measured]:
     """Share of a perturbation's power at each radial frequency; x is in cycles per image, the shares sum to one.
 
     Args:
@@ -137,14 +141,14 @@ def spectrum_rows(perturbation: Tensor, name: str) -> list[Row]:
     """
     shares = radial_power(perturbation)
     return [
-        _row("radial_power", name, _mean(shares[:, radius], "share"), x=float(radius))
+        Measured("perturbation_power", _mean(shares[:, radius], "share"), name, x=float(radius))
         for radius in range(shares.shape[1])
     ]
 
 
 def distance_rows(
     images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str, *, masks: Tensor | None = None
-) -> list[Row]:
+) -> list[Measured]:
     """Distance of the perturbed image to what mixing can make of the image, in units of the perturbation's length (L2).
 
     1: mixing comes no nearer than the image itself; 0: the perturbed image is a mixed one. Families, nearest partner each:
@@ -162,7 +166,7 @@ def distance_rows(
             found["sampled_masks"] = _distance_to_samples(perturbation, direction, masks)
         nearest = {key: torch.minimum(nearest.get(key, value), value) for key, value in found.items()}
     return [
-        _row(f"distance_to_{family}", name, _mean((distance / lengths)[kept], "perturbation lengths"))
+        Measured(f"distance_to_{family}", _mean((distance / lengths)[kept], "perturbation lengths"), name)
         for family, distance in nearest.items()
     ]
 
@@ -220,13 +224,17 @@ def _directions(images: Tensor, shifts: list[int]) -> Iterator[Tensor]:
     return (images.roll(-shift, 0) - images for shift in shifts)
 
 
-def _references(images: Tensor, perturbations: Mapping[str, Tensor], shifts: list[int], seed: int) -> dict[str, Tensor]:
+def _name_perturbations(images: Tensor, perturbations: Mapping[str, Tensor], shifts: list[int], seed: int) -> Named:
     noise = torch.randn(images.shape, generator=stream(seed, "gaussian reference")).to(images)
     fade = 0.05 * (images.mean(0) - images)
     given = {**perturbations, "fade": fade}
-    shuffled = {f"{name} (shuffled)": _shuffle(value) for name, value in given.items()}
-    toward = next(_directions(images, shifts[:1]))
-    return {**shuffled, "fade": fade, "gaussian": 0.01 * noise, "mixup": 0.05 * toward}
+    shuffled = {(name, SHUFFLED): _shuffle(value) for name, value in given.items()}
+    references = {"gaussian": 0.01 * noise, "mixup": 0.05 * next(_directions(images, shifts[:1]))}
+    return (
+        {(name, ""): value for name, value in perturbations.items()}
+        | shuffled
+        | {(name, ""): value for name, value in {"fade": fade, **references}.items()}
+    )
 
 
 def _shuffle(perturbation: Tensor) -> Tensor:
@@ -266,10 +274,3 @@ def _distance_to_samples(perturbation: Tensor, direction: Tensor, masks: Tensor)
 
 def _mean(values: Tensor, unit: str) -> Estimate:
     return mean_estimate(values.double().tolist(), unit)
-
-
-def _row(metric: str, name: str, estimate: Estimate, x: float | None = None) -> Row:
-    return {
-        "metric": metric, "attack": name, "x": x, "value": estimate.value, "low": estimate.low, "high": estimate.high,
-        "n": estimate.n, "unit": estimate.unit,
-    }  # fmt: skip

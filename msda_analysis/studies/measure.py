@@ -9,11 +9,11 @@ import torch
 
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
+from msda_analysis.estimate import Measured
 from msda_analysis.information import encode_images, encoder_bounds, vae_information
 from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
-from msda_analysis.results import Source, make_row, write_table
-from msda_analysis.robustness import evaluate
-from msda_analysis.studies.robustness_cells import outcome_rows
+from msda_analysis.results import Source, to_rows, write_table
+from msda_analysis.robustness import evaluate, measured_outcome
 from msda_analysis.studies.store import refuse_study
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def measure_information(command: "Information", device: str) -> Path:
         found |= encoder_bounds(*encode_images(vae, images), seed=command.seed) | {"rate": found["rate"]}
         settings = {"measured": {"seed": command.seed}}
         source = _source("information", path, dataset.name, "vae", metadata, settings, device)
-        rows += [make_row(source, name, estimate) for name, estimate in found.items()]
+        rows += to_rows(source, [Measured(name, estimate) for name, estimate in found.items()])
         _print(path, rows[-len(found) :])
     write_table(rows, command.out / "results.csv")
     return command.out / "results.csv"
@@ -69,7 +69,7 @@ def measure_robustness(command: "Robustness", device: str) -> Path:
         )  # fmt: skip
         settings = {"attack": {"norm": command.norm, "mode": command.mode, "seed": command.seed}}
         source = _source("robustness", path, dataset.name, str(model.network.name), metadata, settings, device)
-        found = outcome_rows(outcome, source)
+        found = to_rows(source, measured_outcome(outcome))
         _print(path, found)
         rows += found
     write_table(rows, command.out / "results.csv")
@@ -132,6 +132,6 @@ def _normalize_for(vae: VAE, dataset: Dataset, path: Path, *others: VAE) -> torc
 def _print(path: Path, rows: list[dict]) -> None:
     print(path)
     for row in rows:
-        where = " ".join(str(row[name]) for name in ("attack", "epsilon") if row[name] not in ("", None))
+        where = " ".join(str(row[name]) for name in ("attack", "epsilon", "label") if row[name] not in ("", None))
         interval = "" if row["low"] is None else f" [{row['low']:.4g}, {row['high']:.4g}]"
         print(f"  {row['metric']} {where}".ljust(44), f"{row['value']:.4g} {row['unit']}{interval} {row['note']}")

@@ -1,22 +1,21 @@
 """Cells that attack classifiers, compare them, and ask whether perturbations look like MixUp."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from msda_analysis import robustness
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
-from msda_analysis.estimate import Estimate, wilson_interval
+from msda_analysis.estimate import Estimate, Measured, wilson_interval
 from msda_analysis.masks import FMix, sample_masks
-from msda_analysis.results import Source, make_row
+from msda_analysis.results import Source, to_rows
 from msda_analysis.rng import stream
 from msda_analysis.robustness import Attack, Outcome, archive, create_attack
 from msda_analysis.robustness.arguments import check_classes
-from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
 from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
@@ -26,16 +25,16 @@ from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop
 _OUTCOME = "outcome.npz"
 #: Of a study's folder: outcomes of all its classifiers by image; see robustness.archive.
 OUTCOMES = "outcomes.npz"
-#: The attacks whose perturbations the paper likens to MixUp, and others beside them: (attack, norm, budget) by the name
-#: of their rows. L-infinity perturbations are flat by construction; those in L2 give the likeness its best chance.
+#: The attacks whose perturbations the paper likens to MixUp, and others beside them: (attack, norm, budget) by a name.
+#: L-infinity perturbations are flat by construction; those in L2 give the likeness its best chance.
 _LIKENED: dict[str, tuple[str, Norm, float | None]] = {
     "deepfool": ("deepfool", "linf", None),
     "deepfool_l2": ("deepfool", "l2", None),
     "uniform_noise": ("uniform_noise", "linf", 0.03),
     "pgd": ("pgd", "linf", 0.03),
 }
-#: Points of the survival curves above 0, and the training images that MixUp directions lead to.
-_FINE_BUDGETS, _BANK = 24, 1000
+#: Training images that MixUp directions lead to.
+_BANK = 1000
 
 
 def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -47,7 +46,7 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     (trained,), test = cell.needs, workshop.test
     model, source = workshop.load_model(trained), _source(workshop, cell)
     check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
-    rows = [make_row(source, "accuracy", _clean_accuracy(model, workshop.test))]
+    rows = to_rows(source, [Measured("accuracy", _clean_accuracy(model, workshop.test))])
     spec = workshop.plan.attack
     if spec is None:
         return rows
@@ -67,7 +66,7 @@ def measure_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         )  # fmt: skip
     name = cell.augmentation
     archive.write_outcomes(folder / _OUTCOME, {name: [outcome]}, {name: [cell.seed]}, labels, places)
-    return rows + outcome_rows(outcome, source)
+    return rows + to_rows(source, robustness.measured_outcome(outcome))
 
 
 def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -77,16 +76,8 @@ def compare_classifiers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     for need in cell.needs:
         path = workshop.store.cell_folder(need) / _OUTCOME
         outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
-    table = robustness.compare(outcomes)
-    rows = _curve_rows(workshop, cell, outcomes)
-    for entry in table.to_dict("records"):
-        source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
-        where = {"attack": entry["attack"], "epsilon": entry["epsilon"]}
-        note = (f"{entry['test']}; more robust: {_winner(entry)}",)
-        difference = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=note)
-        rows.append(make_row(source, "accuracy_difference", difference, **where))
-        rows.append(make_row(source, "p_holm", Estimate(entry["p_holm"], "probability", n=entry["n"]), **where))
-    return rows
+    found = robustness.measured_differences(outcomes)
+    return [row for name, numbers in found.items() for row in to_rows(_source(workshop, cell, name), numbers)]
 
 
 def measure_likeness(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -102,7 +93,7 @@ def measure_likeness(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
         FMix(), 64, part.image_size, generator=stream(cell.seed, "likeness masks"), device=images.device
     ).masks
     found = robustness.measure_likeness(images, perturbations, seed=cell.seed, masks=masks)
-    return [_likeness_row(source, entry) for entry in found]
+    return to_rows(source, map(_with_budget, found))
 
 
 def _source(workshop: Workshop, cell: Cell, augmentation: str | None = None) -> Source:
@@ -137,78 +128,12 @@ def _attacks(workshop: Workshop) -> list[str | Attack]:
     return [*spec.attacks, robustness.mixup_direction_attack(bank, spec.norm)]
 
 
-def outcome_rows(outcome: Outcome, source: Source) -> Rows:
-    """Accuracy by attack and budget, flags, and survival curves and medians of the minimum norms as rows."""
-    rows = []
-    for entry in outcome.table(worst_case=len(outcome.attacks) > 1).to_dict("records"):
-        flags = (f"flags: {entry['flags']}",) if entry["flags"] else ()
-        estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=flags)
-        rows.append(make_row(source, entry["metric"], estimate, attack=entry["attack"], epsilon=entry["epsilon"]))
-    for flag in outcome.flags:
-        estimate = Estimate(flag.value, "share", warnings=(f"{flag.name}: {flag.message}",))
-        rows.append(make_row(source, "flag", estimate, attack=flag.attack))
-    return rows + [row for attack in _searching(outcome) for row in _norm_rows(outcome, attack, source)]
-
-
-def _searching(outcome: Outcome) -> list[str]:
-    """Attacks whose norms are minima, not the budgets that happened to be tried; the smallest over all attacks last."""
-    if outcome.minimum_norms.isnan().any():
-        return []
-    searching = [name for name in outcome.attacks if name in MINIMUM_NORM_ATTACKS]
-    return [*searching, "worst_case"] if searching and len(outcome.attacks) > 1 else searching
-
-
-def _norm_rows(outcome: Outcome, attack: str, source: Source) -> Rows:
-    """Median of the minimum norm, and the share of images above each of a fine row of budgets."""
-    norms = outcome.minimum_norms
-    norms = norms.amin(0) if attack == "worst_case" else norms[outcome.attacks.index(attack)]
-    rows = [make_row(source, "minimum_norm_median", robustness.median_norm(norms), attack=attack)]
-    positive = [epsilon for epsilon in outcome.epsilons if epsilon > 0]
-    if not positive:
-        return rows
-    grid = [0.0, *np.geomspace(min(positive), max(positive), _FINE_BUDGETS).tolist()]
-    for entry in robustness.survival_curve(norms, grid).to_dict("records"):
-        estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
-        rows.append(make_row(source, "survival", estimate, attack=attack, epsilon=entry["epsilon"]))
-    return rows
-
-
-def _curve_rows(workshop: Workshop, cell: Cell, outcomes: dict[str, list[Outcome]]) -> Rows:
-    """Differences of whole curves between all augmentations, and the paper's claims where MixUp and baseline are there."""
-    if not any(epsilon > 0 for epsilon in next(iter(outcomes.values()))[0].epsilons):
-        return []
-    rows = []
-    for entry in robustness.compare_curves(outcomes).to_dict("records"):
-        note = f"{_describe_test(entry)}; more robust: {_winner(entry)}"
-        rows.append(_curve_row(workshop, cell, f"curve_{entry['reading']}", entry, note))
-        source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
-        corrected = Estimate(entry["p_holm"], "probability", n=entry["n"])
-        rows.append(make_row(source, f"curve_{entry['reading']}_p_holm", corrected, attack=entry["attack"]))
-    if not {"mixup", "baseline"} <= set(outcomes):
-        return rows
-    for entry in robustness.check_claims(outcomes).to_dict("records"):
-        rows.append(_curve_row(workshop, cell, f"claim_{entry['reading']}", entry, _describe_test(entry)))
-    return rows
-
-
-def _describe_test(entry: dict) -> str:
-    budgets = ", ".join(f"{epsilon:g}" for epsilon in sorted(entry["epsilons"]))
-    seeds = " and ".join(str(count) for count in dict.fromkeys((entry["seeds_a"], entry["seeds_b"])))
-    return f"{seeds} seeds; epsilon {budgets}"
-
-
-def _curve_row(workshop: Workshop, cell: Cell, metric: str, entry: dict, note: str) -> dict:
-    source = _source(workshop, cell, f"{entry['a']} - {entry['b']}")
-    notes = tuple(text for text in (entry["note"], note) if text)
-    estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"], warnings=notes)
-    return make_row(source, metric, estimate, attack=entry["attack"])
-
-
-def _likeness_row(source: Source, entry: dict) -> dict:
-    # the masks' spectrum is "radial_power", in cycles per pixel
-    metric = "perturbation_power" if entry["metric"] == "radial_power" else entry["metric"]
-    estimate = Estimate(entry["value"], entry["unit"], entry["low"], entry["high"], entry["n"])
-    return make_row(source, metric, estimate, attack=entry["attack"], x=entry["x"])
+def _with_budget(number: Measured) -> Measured:
+    """Attack, norm and budget in place of the name of a perturbation; references have none."""
+    if number.attack not in _LIKENED:
+        return number
+    attack, norm, epsilon = _LIKENED[number.attack]
+    return replace(number, attack=attack, norm=norm, epsilon=epsilon)
 
 
 def _perturb(
@@ -217,10 +142,6 @@ def _perturb(
 ) -> torch.Tensor:  # fmt: skip
     attack = create_attack(name, norm)
     return attack.run(model, images, labels, epsilon, seed).clamp(0, 1) - images
-
-
-def _winner(entry: dict) -> str:
-    return entry.get(entry["verdict"], entry["verdict"])
 
 
 def collect_outcomes(store: Store, cells: Sequence[Cell]) -> None:

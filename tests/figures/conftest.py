@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import Source, make_failure_row, make_row, read_table, write_table
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.results import Source, make_failure_row, make_row, read_table, to_rows, write_table
 
 FAMILIES = ("baseline", "mixup", "cutmix", "fmix")
 MASK_FAMILIES = ("mixup", "cutmix", "fmix", "fmix_released")
@@ -64,7 +64,7 @@ class StudyMaker:
     def classifier_rows(self, dataset: str) -> Iterator[dict]:
         for family in self.families:
             for seed in self.seeds:
-                source = self.source("small_cnn", family, seed, dataset, attack={"norm": "linf"})
+                source = self.source("small_cnn", family, seed, dataset)
                 clean = 0.9 + self.random.normal(0, 0.005)
                 yield make_row(source, "accuracy", Estimate(clean, "fraction", clean - 0.01, clean + 0.01, 1000))
                 scale = {"mixup": 0.03, "cutmix": 0.012}.get(family, 0.015)
@@ -72,31 +72,35 @@ class StudyMaker:
                     for epsilon in EPSILONS:
                         value = clean * float(np.exp(-epsilon / scale / (8 if "noise" in attack else 1)))
                         estimate = Estimate(value, "fraction", max(value - 0.02, 0), value + 0.02, 1000)
-                        yield make_row(source, "robust_accuracy", estimate, attack=attack, epsilon=epsilon)
+                        yield from to_rows(source, [Measured("robust_accuracy", estimate, attack, "linf", epsilon)])
                 for epoch in range(1, 11):
                     yield make_row(
                         source, "train_loss", Estimate(2.3 / epoch + self.random.normal(0, 0.02), "nats"), x=epoch
                     )
-        flag = Estimate(1.0, "flag", warnings=("accuracy rises by 0.03 between epsilon 0.1 and 0.3",))
-        yield make_row(self.source("small_cnn", "mixup", 0, dataset), "flag", flag, attack="deepfool")
+        flag = Estimate(1.0, "share", warnings=("accuracy rises by 0.03 between epsilon 0.1 and 0.3",))
+        doubt = Measured("flag", flag, "deepfool", "linf", label="not monotone")
+        yield from to_rows(self.source("small_cnn", "mixup", 0, dataset), [doubt])
 
     def attacked_rows(self, dataset: str) -> Iterator[dict]:
         """What cells that compare attacked classifiers add; made only when asked for."""
         for family, difference, verdict in (("mixup", -0.1, "mixup"), ("cutmix", 0.01, "undecided")):
-            source = self.source("small_cnn", f"baseline - {family}", 0, dataset)
             for epsilon in (0.01, 0.03):
-                note = (f"nested t; more robust: {verdict}",)
-                estimate = Estimate(difference, "accuracy", difference - 0.04, difference + 0.04, 1000, warnings=note)
-                yield make_row(source, "accuracy_difference", estimate, attack="pgd", epsilon=epsilon)
-                yield make_row(source, "p_holm", Estimate(0.004, "probability", n=1000), attack="pgd", epsilon=epsilon)
+                estimate = Estimate(difference, "accuracy", difference - 0.04, difference + 0.04, 1000)
+                number = Measured(
+                    "accuracy_difference", estimate, "pgd", "linf", epsilon, reference=family, p_value=0.004,
+                    verdict=verdict,
+                )  # fmt: skip
+                yield from to_rows(self.source("small_cnn", "baseline", 0, dataset), [number])
         for family in self.families:
             for seed in self.seeds:
                 source = self.source("small_cnn", family, seed, dataset)
-                for attack in ("pgd", "pgd (shuffled)", "gaussian"):
-                    cosine = 0.05 + 0.01 * self.random.random()
-                    yield make_row(source, "cosine_mean_abs", Estimate(cosine, "cosine"), attack=attack)
-                    for x in range(4):
-                        yield make_row(source, "radial_power", Estimate(0.25, "share"), attack=attack, x=x)
+                for attack, reference in (("pgd", ""), ("pgd", "shuffled"), ("gaussian", "")):
+                    cosine = Estimate(0.05 + 0.01 * self.random.random(), "cosine")
+                    power = Estimate(0.25, "share")
+                    yield from to_rows(source, [
+                        Measured("cosine_mean_abs", cosine, attack, reference=reference),
+                        *(Measured("perturbation_power", power, attack, x=x, reference=reference) for x in range(4)),
+                    ])  # fmt: skip
 
     def mask_rows(self, dataset: str) -> Iterator[dict]:
         for family in MASK_FAMILIES:

@@ -4,23 +4,26 @@ import math
 
 import pytest
 
-from msda_analysis.estimate import ONE_SEED, Estimate
+from msda_analysis.estimate import ONE_RUN, Estimate, Measured
 from msda_analysis.figures import claims, curve_findings, pair_tables, robustness_panels, sections
-from msda_analysis.results import Source, make_row, read_table, write_table
+from msda_analysis.results import Source, read_table, to_rows, write_table
 
 FAMILIES = ("baseline", "mixup", "cutmix")
 
 
 def source(augmentation, seed=0):
-    settings = {"attack": {"norm": "linf"}}
-    return Source("made-up", f"{augmentation}-{seed}", "cifar10", "small_cnn", augmentation, seed, settings)
+    return Source("made-up", f"{augmentation}-{seed}", "cifar10", "small_cnn", augmentation, seed)
+
+
+def row_of(augmentation, metric, estimate, attack, epsilon=None, *, seed=0, norm="linf", **more):
+    return to_rows(source(augmentation, seed), [Measured(metric, estimate, attack, norm, epsilon, **more)])[0]
 
 
 def claim_rows(attack, accuracy, kept):
     """Rows of one claim from two (value, low, high)."""
     for metric, (value, low, high) in (("claim_accuracy", accuracy), ("claim_kept", kept)):
         estimate = Estimate(value, "accuracy", low, high, 400, warnings=("5 seeds; epsilon 0.004, 0.008",))
-        yield make_row(source("mixup - baseline"), metric, estimate, attack=attack)
+        yield row_of("mixup", metric, estimate, attack, reference="baseline", verdict="undecided")
 
 
 def curve_rows():
@@ -28,26 +31,28 @@ def curve_rows():
         for attack in ("deepfool", "pgd", "worst_case"):
             for metric, scale in (("curve_accuracy", 1.0), ("curve_kept", 0.5)):
                 estimate = Estimate(scale * value, "accuracy", scale * value - 0.02, scale * value + 0.02, 400)
-                yield make_row(source(f"{a} - {b}"), metric, estimate, attack=attack)
-                corrected = Estimate(p if metric == "curve_accuracy" else 1.0, "probability", n=400)
-                yield make_row(source(f"{a} - {b}"), f"{metric}_p_holm", corrected, attack=attack)
+                p_value = p if metric == "curve_accuracy" else 1.0
+                verdict = "undecided" if p_value >= 0.05 else a if value > 0 else b
+                yield row_of(a, metric, estimate, attack, reference=b, p_value=p_value, verdict=verdict)
 
 
 def likeness_rows(deepfool=0.08, n_seeds=3, half=0.01):
-    values = {"deepfool": deepfool, "deepfool (shuffled)": 0.06, "uniform_noise": 0.041,
-              "uniform_noise (shuffled)": 0.04, "gaussian": 0.04, "fade": 0.07, "mixup": 0.8}  # fmt: skip
+    values = {("deepfool", ""): deepfool, ("deepfool", "shuffled"): 0.06, ("uniform_noise", ""): 0.041,
+              ("uniform_noise", "shuffled"): 0.04, ("gaussian", ""): 0.04, ("fade", ""): 0.07, ("mixup", ""): 0.8}  # fmt: skip
     for family in FAMILIES:
         for seed in range(n_seeds):
-            for attack, value in values.items():
+            for (attack, reference), value in values.items():
+                where = {"seed": seed, "reference": reference, "norm": "linf" if (attack, "shuffled") in values else ""}
                 estimate = Estimate(value + 0.002 * seed, "cosine", n=100)
-                yield make_row(source(family, seed), "energy_share", estimate, attack=attack)
+                yield row_of(family, "energy_share", estimate, attack, **where)
                 distance = Estimate(math.sqrt(1 - value**2), "perturbation lengths", n=100)
-                yield make_row(source(family, seed), "distance_to_mixup", distance, attack=attack)
+                yield row_of(family, "distance_to_mixup", distance, attack, **where)
             for attack in ("deepfool", "uniform_noise"):
-                share = (values[attack] - values[f"{attack} (shuffled)"]) / (0.8 - values[f"{attack} (shuffled)"])
+                chance = values[attack, "shuffled"]
+                share = (values[attack, ""] - chance) / (0.8 - chance)
                 likeness = Estimate(share, "share of a MixUp step", share - half, share + half, 100)
                 for metric in ("mixup_likeness", "mixup_likeness_beyond_fading"):
-                    yield make_row(source(family, seed), metric, likeness, attack=attack)
+                    yield row_of(family, metric, likeness, attack, seed=seed)
 
 
 def survival_rows():
@@ -57,7 +62,7 @@ def survival_rows():
                 for i, epsilon in enumerate((0.0, 0.001, 0.01, 0.1)):
                     value = 0.7 - 0.2 * i + 0.01 * seed
                     estimate = Estimate(value, "accuracy", value - 0.07, value + 0.07, 400)
-                    yield make_row(source(family, seed), "survival", estimate, attack=attack, epsilon=epsilon)
+                    yield row_of(family, "survival", estimate, attack, epsilon, seed=seed)
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_verdicts_follow_the_region_of_the_interval(as_table, attack, interval, 
 
 def test_a_single_training_run_decides_no_claim(as_table):
     number = (0.3, 0.25, 0.35)
-    rows = [{**row, "note": f"{ONE_SEED}; 1 seeds; epsilon 0.004"} for row in claim_rows("deepfool", number, number)]
+    rows = [{**row, "verdict": ONE_RUN} for row in claim_rows("deepfool", number, number)]
     verdicts = claims.judge_claims(as_table(rows))
     assert {verdict.word for verdict in verdicts} == {"undecided (one run)"}
     (line,) = claims.claim_findings(verdicts)
@@ -113,7 +118,7 @@ def test_readings_that_differ_leave_a_claim_undecided(as_table):
 
 def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     table = as_table(likeness_rows())
-    assert [each.value for each in claims.likeness_of(table, "deepfool")] == pytest.approx([0.02 / 0.74] * 3)
+    assert [each.value for each in claims.likeness_of(table, "deepfool", "linf")] == pytest.approx([0.02 / 0.74] * 3)
     verdicts = {verdict.claim: verdict.word for verdict in claims.judge_claims(table)}
     assert verdicts == {
         "(d) perturbations of DeepFool look like MixUp": "refuted",
@@ -125,7 +130,7 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     wide = claims.judge_claims(as_table(likeness_rows(deepfool=0.7, half=0.5)))
     assert wide[0].word == "undecided", "the interval speaks of images too"
     assert claims.judge_claims(as_table(likeness_rows(n_seeds=1)))[0].word == "undecided (one run)"
-    assert claims.likeness_of(table, "pgd") == []
+    assert claims.likeness_of(table, "pgd", "linf") == []
     faded = as_table(row for row in likeness_rows(deepfool=0.7) if row["metric"] != "mixup_likeness_beyond_fading")
     assert claims.judge_claims(faded)[0].word == "undecided", "fading alone may explain it"
 
@@ -133,7 +138,7 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
 def test_matrix_shows_each_pair_both_ways_and_marks_what_is_significant(as_table):
     table = as_table(curve_rows())
     figure, pairs = robustness_panels.draw_matrix(table)
-    assert len(pairs) == 3 * 3 * 2 and set(pairs["p_holm"]) == {0.001, 0.4, 0.02, 1.0}
+    assert len(pairs) == 3 * 3 * 2 and set(pairs["p_value"]) == {0.001, 0.4, 0.02, 1.0}
     panels = [ax for ax in figure.axes if ax.get_title()]
     assert [ax.get_title() for ax in panels[:2]] == ["DeepFool: accuracy", "Worst case: accuracy"]
     texts = {text.get_position(): (text.get_text(), text.get_weight()) for text in panels[0].texts}
@@ -150,7 +155,7 @@ def test_table_of_curves_names_the_winner_and_the_reading(as_table):
     assert [row[0] for row in made.rows[-2:]] == ["Baseline \N{MINUS SIGN} MixUp", "MixUp \N{MINUS SIGN} CutMix"], (
         "under attacks outside the matrix: what differs significantly, and no more"
     )
-    undecided = pair_tables.curve_table(pairs.assign(p_holm=1.0), name="who", caption="")
+    undecided = pair_tables.curve_table(pairs.assign(p_value=1.0, verdict="undecided"), name="who", caption="")
     assert [row[1] for row in undecided.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3
     assert {row[0] for row in undecided.rows} == {
         f"{a} \N{MINUS SIGN} {b}" for a, b in (("Baseline", "MixUp"), ("Baseline", "CutMix"), ("MixUp", "CutMix"))
@@ -163,7 +168,7 @@ def test_every_significant_pair_is_in_the_findings(as_table):
     assert line.startswith("Whole curves after Holm's correction over all 18 pairs, attacks and readings, 6 differ. ")
     assert "PGD, accuracy: Baseline 5.0 points above MixUp [3.0, 7.0] (p = 0.001)" in line
     assert "PGD, accuracy: MixUp 4.0 points below CutMix [2.0, 6.0] (p = 0.02)" in line
-    (calm,) = curve_findings.significant_findings(pairs.assign(p_holm=0.06))
+    (calm,) = curve_findings.significant_findings(pairs.assign(p_value=0.06, verdict="undecided"))
     assert calm.endswith("readings: no two augmentations differ.")
 
 
@@ -179,7 +184,7 @@ def test_mixup_is_set_against_each_masking_family(as_table, tmp_path):
 
 
 def test_a_single_training_run_has_no_bold_winner(as_table, tmp_path):
-    table = as_table([{**row, "note": f"{ONE_SEED}; 1 seeds"} for row in curve_rows()])
+    table = as_table([{**row, "verdict": ONE_RUN} for row in curve_rows()])
     figure, pairs = robustness_panels.draw_matrix(table)
     assert {text.get_weight() for ax in figure.axes for text in ax.texts} == {"normal"}
     made = pair_tables.curve_table(pairs, name="who", caption="")
@@ -199,11 +204,10 @@ def test_accuracies_are_told_by_the_studys_own_tests(as_table, tmp_path):
         for seed in range(3):
             value = level + 0.001 * seed * (family == "cutmix")
             estimate = Estimate(value, "accuracy", value - 0.07, value + 0.07, 200)
-            rows.append(make_row(source(family, seed), "robust_accuracy", estimate, attack="pgd", epsilon=0.01))
-    difference = Estimate(0.03, "accuracy", -0.02, 0.08, 200, warnings=("nested t; more robust: undecided",))
-    rows.append(make_row(source("baseline - cutmix"), "accuracy_difference", difference, attack="pgd", epsilon=0.01))
-    p_holm = Estimate(0.9, "probability", n=200)
-    rows.append(make_row(source("baseline - cutmix"), "p_holm", p_holm, attack="pgd", epsilon=0.01))
+            rows.append(row_of(family, "robust_accuracy", estimate, "pgd", 0.01, seed=seed))
+    difference = Estimate(0.03, "accuracy", -0.02, 0.08, 200)
+    told = {"reference": "cutmix", "p_value": 0.9, "verdict": "undecided"}
+    rows.append(row_of("baseline", "accuracy_difference", difference, "pgd", 0.01, **told))
     (line,) = sections.robustness_section(as_table(rows), tmp_path).findings
     assert line.endswith("against Baseline: CutMix is not distinguishable, −3.0 points [−8.0, +2.0] (p = 0.9).")
     untested = [row for row in rows if row["metric"] == "robust_accuracy"]

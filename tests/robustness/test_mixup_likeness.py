@@ -18,27 +18,31 @@ def images():
     return make_patterns(40, 3)[0]
 
 
-def values(rows, attack):
-    return {row["metric"]: row["value"] for row in rows if row["attack"] == attack and row["x"] is None}
+def values(rows, attack, reference=""):
+    return {
+        row.metric: row.estimate.value
+        for row in rows
+        if (row.attack, row.reference) == (attack, reference) and row.x is None
+    }
 
 
 def test_white_noise_has_the_cosine_of_chance(images):
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-    rows = {row["metric"]: row for row in cosine_rows(images, noise, list(range(1, 21)), ALL, "noise")}
+    rows = {row.metric: row.estimate for row in cosine_rows(images, noise, list(range(1, 21)), ALL, "noise")}
     expected = math.sqrt(2 / (math.pi * images[0].numel()))
     # the partners of one image share directions, so the standard error is taken from the rows themselves
-    assert rows["cosine_mean_abs"]["low"] < expected < rows["cosine_mean_abs"]["high"]
-    assert abs(rows["cosine_mean"]["value"]) < 0.02
+    assert rows["cosine_mean_abs"].low < expected < rows["cosine_mean_abs"].high
+    assert abs(rows["cosine_mean"].value) < 0.02
 
 
 def test_a_mixup_step_is_recognized_exactly(images):
     step = 0.3 * (images.roll(-7, 0) - images)
     partners = [3, 7, 11]
-    cosines = {row["metric"]: row["value"] for row in cosine_rows(images, step, partners, ALL, "mixup")}
+    cosines = {row.metric: row.estimate.value for row in cosine_rows(images, step, partners, ALL, "mixup")}
     assert cosines["cosine_largest"] == pytest.approx(1.0)
-    distances = {row["metric"]: row["value"] for row in distance_rows(images, step, partners, ALL, "mixup")}
+    distances = {row.metric: row.estimate.value for row in distance_rows(images, step, partners, ALL, "mixup")}
     assert distances["distance_to_mixup"] == pytest.approx(0.0, abs=1e-6)
-    away = {row["metric"]: row["value"] for row in distance_rows(images, -step, [7], ALL, "away")}
+    away = {row.metric: row.estimate.value for row in distance_rows(images, -step, [7], ALL, "away")}
     assert away["distance_to_mixup"] == pytest.approx(1.0)  # the nearest point of the segment is the image itself
 
 
@@ -46,7 +50,7 @@ def test_a_masked_image_lies_in_the_mask_families_and_not_on_the_segment(images)
     mask = (torch.arange(12) < 6).float().expand(1, 1, 12, 12)
     change = (1 - mask) * (images.roll(-5, 0) - images)
     rows = distance_rows(images, change, [2, 5], ALL, "box", masks=mask)
-    found = {row["metric"]: row["value"] for row in rows}
+    found = {row.metric: row.estimate.value for row in rows}
     assert found["distance_to_any_mask"] == pytest.approx(0.0, abs=1e-6)
     assert found["distance_to_sampled_masks"] == pytest.approx(0.0, abs=1e-6)
     assert found["distance_to_mixup"] > 0.3
@@ -56,7 +60,7 @@ def test_no_sampled_mask_is_nearer_than_the_bound_of_all_binary_masks(images):
     generator = torch.Generator().manual_seed(2)
     masks = (torch.rand(10, 1, 12, 12, generator=generator) < 0.9).float()
     change = 0.1 * torch.randn(images.shape, generator=generator)
-    found = {row["metric"]: row["value"] for row in distance_rows(images, change, [1, 4], ALL, "x", masks=masks)}
+    found = {row.metric: row.estimate.value for row in distance_rows(images, change, [1, 4], ALL, "x", masks=masks)}
     assert found["distance_to_any_mask"] <= min(1.0, found["distance_to_sampled_masks"])
 
 
@@ -76,12 +80,13 @@ def test_measure_likeness_tells_mixup_steps_from_noise(images):
     }
     given["signs"][:3] = 0.0  # images that no attack touched
     rows = measure_likeness(images, given, seed=1, partners=38)
-    steps, signs, shuffled = (values(rows, name) for name in ("steps", "signs", "steps (shuffled)"))
+    steps, signs, shuffled = (values(rows, *name) for name in (("steps",), ("signs",), ("steps", "shuffled")))
     assert steps["cosine_largest"] > 0.9 > shuffled["cosine_largest"] > signs["cosine_largest"]
     assert steps["distance_to_mixup"] < 0.5 < signs["distance_to_mixup"]
-    assert {row["attack"] for row in rows} >= {"gaussian", "mixup", "signs (shuffled)"}
-    assert next(row["n"] for row in rows if row["attack"] == "signs") == 37
-    low = {name: sum(row["value"] for row in rows if row["attack"] == name and row["x"] is not None and row["x"] <= 2)
+    names = {(row.attack, row.reference) for row in rows}
+    assert names >= {("gaussian", ""), ("mixup", ""), ("signs", ""), ("signs", "shuffled")}
+    assert next(row.estimate.n for row in rows if row.attack == "signs") == 37
+    low = {name: sum(row.estimate.value for row in rows if (row.attack, row.reference) == (name, "") and row.x is not None and row.x <= 2)
            for name in ("steps", "signs")}  # fmt: skip
     assert low["signs"] == pytest.approx(
         21 / 144, rel=0.1
@@ -92,7 +97,8 @@ def test_measure_likeness_tells_mixup_steps_from_noise(images):
 
 def test_perturbations_that_are_all_zero_make_no_rows(images):
     rows = measure_likeness(images, {"none": torch.zeros_like(images)}, partners=3)
-    assert {row["attack"] for row in rows} == {"gaussian", "mixup", "fade", "fade (shuffled)"}
+    names = {(row.attack, row.reference) for row in rows}
+    assert names == {("gaussian", ""), ("mixup", ""), ("fade", ""), ("fade", "shuffled")}
 
 
 def unit(values):
@@ -110,29 +116,29 @@ def likeness(images):
         "brighter": torch.ones_like(images),
     }  # fmt: skip
     rows = measure_likeness(images, given, seed=1, partners=38)
-    return {(row["metric"], row["attack"]): row for row in rows if row["x"] is None}
+    return {(row.metric, row.attack): row.estimate for row in rows if row.x is None and not row.reference}
 
 
 def test_fading_scores_as_a_mixup_step_until_it_is_left_out(likeness):
-    fade, step = (likeness["energy_share", name]["value"] for name in ("fade", "mixup"))
+    fade, step = (likeness["energy_share", name].value for name in ("fade", "mixup"))
     assert fade > step, "the reference shows what fading alone reaches"
     for name in ("fade", "to its own mean", "to gray", "to black", "brighter"):
-        assert abs(likeness["energy_share_beyond_fading", name]["value"]) < 1e-9
-        assert likeness["mixup_likeness_beyond_fading", name]["value"] < 0.05
+        assert abs(likeness["energy_share_beyond_fading", name].value) < 1e-9
+        assert likeness["mixup_likeness_beyond_fading", name].value < 0.05
 
 
 def test_a_step_is_likened_by_its_share_of_the_energy(likeness):
     found = {name: likeness["mixup_likeness_beyond_fading", name] for name in ("step", "tenth", "noise")}
-    assert found["step"]["low"] < 1 < found["step"]["high"] + 0.05
-    assert found["tenth"]["value"] == pytest.approx(0.1, abs=0.05)
-    assert found["noise"]["value"] == pytest.approx(0.0, abs=0.02)
-    assert likeness["energy_share", "step"]["value"] > 0.9 > 0.2 > likeness["energy_share", "tenth"]["value"] > 0.05
-    assert likeness["energy_share", "back"]["value"] < 0.3, "away from the other image is not towards it"
+    assert found["step"].low < 1 < found["step"].high + 0.05
+    assert found["tenth"].value == pytest.approx(0.1, abs=0.05)
+    assert found["noise"].value == pytest.approx(0.0, abs=0.02)
+    assert likeness["energy_share", "step"].value > 0.9 > 0.2 > likeness["energy_share", "tenth"].value > 0.05
+    assert likeness["energy_share", "back"].value < 0.3, "away from the other image is not towards it"
 
 
 def test_the_mixup_reference_leads_to_no_partner(images, likeness):
     """A step to a partner has all its energy along that partner; one elsewhere has not."""
-    assert likeness["energy_share", "mixup"]["value"] < 0.75 < 0.9 < likeness["energy_share", "step"]["value"]
+    assert likeness["energy_share", "mixup"].value < 0.75 < 0.9 < likeness["energy_share", "step"].value
 
 
 def test_the_order_of_the_images_does_not_matter():
@@ -145,8 +151,10 @@ def test_the_order_of_the_images_does_not_matter():
     assert same.mean() > 0.15, "neighbors are alike"
     classwise = torch.stack([images[labels[order] == label].mean(0) for label in range(5)])[labels[order]]
     rows = measure_likeness(images, {"own class": classwise - images.mean(0)}, seed=0, partners=30)
-    share = {row["attack"]: row["value"] for row in rows if row["metric"] == "cosine_mean"}
-    assert share["own class (shuffled)"] > share["own class"] + 0.1, "handed to other classes it fits no longer"
+    share = {
+        row.reference: row.estimate.value for row in rows if (row.metric, row.attack) == ("cosine_mean", "own class")
+    }
+    assert share["shuffled"] > share[""] + 0.1, "handed to other classes it fits no longer"
 
 
 def test_likeness_has_the_interval_of_a_ratio_over_images():

@@ -133,8 +133,8 @@ def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monke
     workshop, folders = Workshop(plan, store, progress=False), []
     monkeypatch.setattr(Workshop, "load_model", lambda *_: None)
     monkeypatch.setattr(attacks, "_clean_accuracy", lambda *_: attacks.Estimate(1.0, ""))
-    monkeypatch.setattr(attacks, "_save_outcome", lambda *_: None)
-    monkeypatch.setattr(attacks, "outcome_rows", lambda *_: [])
+    monkeypatch.setattr(attacks.archive, "write_outcomes", lambda *_: None)
+    monkeypatch.setattr(attacks.robustness, "measured_outcome", lambda *_: [])
     monkeypatch.setattr(attacks.robustness, "evaluate", lambda *_, folder, **__: folders.append(folder))
     for content in ("one", "one", "other"):
         (store.start(trained) / MODEL_FILE).write_text(content)

@@ -8,10 +8,9 @@ import torch
 
 from msda_analysis import robustness
 from msda_analysis.data import Dataset, load_dataset
-from msda_analysis.results import Source
-from msda_analysis.robustness import Outcome, archive
+from msda_analysis.results import Source, to_rows
+from msda_analysis.robustness import Outcome, archive, measured_outcome
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, robustness_cells
-from msda_analysis.studies.robustness_cells import outcome_rows
 from msda_analysis.studies.run import run_study
 from msda_analysis.training import ClassifierFit
 
@@ -23,7 +22,7 @@ def make_outcome(attacks=("deepfool", "pgd")):
 
 
 def test_survival_is_of_searched_norms_and_of_the_smallest_over_all_attacks():
-    rows = pd.DataFrame(outcome_rows(make_outcome(), Source("study", "cell")))
+    rows = pd.DataFrame(to_rows(Source("study", "cell"), measured_outcome(make_outcome())))
     curves = rows[rows["metric"] == "survival"]
     assert list(dict.fromkeys(curves["attack"])) == ["deepfool", "worst_case"], "PGD's norms are its budgets"
     deepfool = curves[curves["attack"] == "deepfool"]
@@ -36,7 +35,7 @@ def test_survival_is_of_searched_norms_and_of_the_smallest_over_all_attacks():
 
 
 def test_no_curves_without_a_search():
-    rows = pd.DataFrame(outcome_rows(make_outcome(("fgsm", "pgd")), Source("study", "cell")))
+    rows = pd.DataFrame(to_rows(Source("study", "cell"), measured_outcome(make_outcome(("fgsm", "pgd")))))
     assert set(rows["metric"]) == {"robust_accuracy"}
 
 
@@ -66,30 +65,40 @@ def test_mixup_directions_are_attacked_and_compared_on_the_same_images(study):
 def test_claims_and_curves_are_among_the_rows(study):
     claims = study[study["metric"] == "claim_accuracy"]
     assert set(claims["attack"]) == {"deepfool", "uniform_noise", "strong_gradient", "mixup_direction"}
-    assert (
-        set(claims["augmentation"]) == {"mixup - baseline"} and claims["note"].str.match(r"2 seeds; epsilon 0\.").all()
-    )
+    assert set(claims["augmentation"]) == {"mixup"} and set(claims["reference"]) == {"baseline"}
+    assert claims["note"].str.match(r"2 seeds; epsilon 0\.").all() and set(claims["p_value"]) == {""}
     curves = study[study["metric"] == "curve_kept"].set_index("attack")
-    corrected = study[study["metric"] == "curve_kept_p_holm"].set_index("attack")
     assert list(curves.index) == ["deepfool", "uniform_noise", "pgd", "mixup_direction", "worst_case"]
-    assert list(corrected.index) == list(curves.index) and corrected["value"].astype(float).between(0, 1).all()
+    assert set(curves["augmentation"]) == {"baseline"} and set(curves["reference"]) == {"mixup"}
+    assert curves["p_value"].astype(float).between(0, 1).all()
+
+
+def test_every_number_under_an_attack_names_its_norm_and_every_difference_its_verdict(study):
+    attacked = study[study["metric"].isin(["robust_accuracy", "survival", "minimum_norm_median", "flag"])]
+    differences = study[study["metric"].str.match("accuracy_difference|curve_|claim_")]
+    assert set(attacked["norm"]) == set(differences["norm"]) == {"linf"}
+    assert set(differences["verdict"]) <= {"baseline", "mixup", "undecided"} and len(differences) > 20
+    assert (
+        not study["metric"].str.contains("p_holm").any() and not study["note"].str.contains("more robust|flags:").any()
+    )
+    assert not study["augmentation"].str.contains(" - ").any()
 
 
 def test_likeness_is_measured_in_both_norms(study):
-    attacks = set(study[study["metric"] == "mixup_likeness"]["attack"])
-    assert attacks == {"deepfool", "deepfool_l2", "uniform_noise", "pgd", "fade"}
-    assert set(study[study["metric"] == "mixup_likeness_beyond_fading"]["attack"]) == attacks
-    attacks = set(study[study["metric"] == "energy_share"]["attack"])
-    assert {
-        "deepfool",
-        "deepfool (shuffled)",
-        "deepfool_l2",
-        "uniform_noise",
-        "pgd",
-        "gaussian",
-        "fade",
-        "mixup",
-    } <= attacks
+    def made(metric):
+        rows = study[study["metric"] == metric]
+        return set(zip(rows["attack"], rows["norm"], rows["epsilon"], rows["reference"], strict=True))
+
+    given = {
+        ("deepfool", "linf", ""),
+        ("deepfool", "l2", ""),
+        ("uniform_noise", "linf", "0.03"),
+        ("pgd", "linf", "0.03"),
+    }
+    likened = {(*how, "") for how in (*given, ("fade", "", ""))}
+    assert made("mixup_likeness") == made("mixup_likeness_beyond_fading") == likened
+    shuffled = {(*how[:3], "shuffled") for how in likened}
+    assert made("energy_share") == likened | shuffled | {("gaussian", "", "", ""), ("mixup", "", "", "")}
 
 
 def test_the_outcomes_beside_the_table_give_its_numbers_again(study, study_folder):
