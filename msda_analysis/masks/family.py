@@ -125,9 +125,7 @@ class MaskFamily(ABC):
         _check_masks(f"{type(self).__name__}.sample", masks, (len(lam), 1, *size), lam.device)
         return masks, masks.flatten(1).mean(1)
 
-    def draw(
-        self, n: int, size: tuple[int, ...], *, keys: Keys, device: torch.device, backend: str
-    ) -> MaskBatch:
+    def draw(self, n: int, size: tuple[int, ...], *, keys: Keys, device: torch.device, backend: str) -> MaskBatch:
         """n masks and their label weights, a pure function of the arguments; sampling.sample_masks is the door to it."""
         lam = self.draw_lam(1 if self.per_batch else n, keys["lam"], device).expand(n)
         masks, kept = self.masks_and_kept(lam, size, keys=keys, device=device, backend=backend)
@@ -161,4 +159,6 @@ def _check_masks(name: str, masks: object, shape: tuple[int, ...], device: torch
     if device.type == "cpu":
         low, high = (float(value) for value in torch.aminmax(masks.detach()))
         if not 0 <= low <= high <= 1:  # NaN fails
-            raise ValueError(f"{name}: expected values in [0, 1], 1 where the first image is kept; got [{low:.4g}, {high:.4g}]")
+            raise ValueError(
+                f"{name}: expected values in [0, 1], 1 where the first image is kept; got [{low:.4g}, {high:.4g}]"
+            )

@@ -44,9 +44,8 @@ class FMix(MaskFamily):
 
     def sample(self, lam: Tensor, size: tuple[int, ...], *, key: Key, device: torch.device) -> Tensor:
         """Fields whose noise is drawn from the key, thresholded; by the fastest way there is on the device."""
-        keys = {"noise": key, "rounding": split_key(key, 1)[0]}
-        backend = choose_backend("auto", device)
-        return self.masks_and_kept(lam, size, keys=keys, device=device, backend=backend)[0]
+        round_up = self._round_up(len(lam), split_key(key, 1)[0], device)
+        return _sampler(choose_backend("auto", device))(self, lam, size=size, key=key, round_up=round_up)
 
     def masks_and_kept(
         self, lam: Tensor, size: tuple[int, ...], *, keys: Keys, device: torch.device, backend: str

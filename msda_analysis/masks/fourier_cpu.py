@@ -71,7 +71,9 @@ def sample_masks(
     return masks.view(len(lam), 1, *size)
 
 
-def draw_fields(law: fourier.FourierLaw, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None) -> np.ndarray:
+def draw_fields(
+    law: fourier.FourierLaw, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None
+) -> np.ndarray:
     """[n, *size] float32 fields from a stream of their own; the first k of n equal a draw of k."""
     work = work or Workspace()
     noise = draw_normals(n, noise_shape(law, size), key, work)

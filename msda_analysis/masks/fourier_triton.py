@@ -21,7 +21,13 @@ IS_INTERPRETED = triton.knobs.runtime.interpret
 
 
 def sample_masks(
-    law: fourier.FourierLaw, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None, block: int = 16
+    law: fourier.FourierLaw,
+    lam: Tensor,
+    *,
+    size: tuple[int, ...],
+    key: Key,
+    round_up: Tensor | None = None,
+    block: int = 16,
 ) -> Tensor:
     """fourier.sample_masks. The block size changes nothing but speed."""
     n, n_cells = len(lam), math.prod(size)
@@ -68,7 +74,9 @@ def keep_brightest(fields: Tensor, counts: Tensor, block: int = 1024) -> Tensor:
     return masks
 
 
-def _fuse(law: fourier.FourierLaw, counts: Tensor, *, size: tuple[int, ...], key: Key, block: int, thresholds: bool) -> Tensor:
+def _fuse(
+    law: fourier.FourierLaw, counts: Tensor, *, size: tuple[int, ...], key: Key, block: int, thresholds: bool
+) -> Tensor:
     """[n, *size], masks or (for tests) fields, by one program per mask."""
     height, width = (1, *size)[-2:]
     out = torch.empty(len(counts), height, width, dtype=torch.float32, device=counts.device)

@@ -25,7 +25,9 @@ def draw_beta(first: float, second: float, n: int, key: Key, device: torch.devic
         uniform = draw_uniforms(key, n, 1, device)[:, 0]
         return torch.sqrt(uniform) if first == 2 else uniform
     if isinstance(key, Tensor):
-        raise ValueError(f"key: expected an integer, since lambda is drawn on the host at alpha = {second}; got a tensor")
+        raise ValueError(
+            f"key: expected an integer, since lambda is drawn on the host at alpha = {second}; got a tensor"
+        )
     lam = _draw_on_host(first, second, n, key)
     return lam.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else lam.to(device)
 

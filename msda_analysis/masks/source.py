@@ -42,7 +42,9 @@ def _parts(kind: type) -> list[str]:
         name = wanted.pop()
         if name in bound and name not in found:
             found[name] = bound[name]
-            wanted += [node.id for statement in bound[name] for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            wanted += [
+                node.id for statement in bound[name] for node in ast.walk(statement) if isinstance(node, ast.Name)
+            ]
     return [ast.unparse(statement) for name in sorted(found) for statement in found[name]]
 
 

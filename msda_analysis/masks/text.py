@@ -16,7 +16,9 @@ from msda_analysis.masks.registry import FAMILIES, Alternate, check_family
 
 #: What stands for no mixing at all.
 BASELINE = "baseline"
-_PART = re.compile(r"(?P<name>\w+)\s*(?P<call>\(.*\))?|(?P<module>[\w.]+):(?P<kind>[\w.]+)\s*(?P<make>\(.*\))?", re.DOTALL)
+_PART = re.compile(
+    r"(?P<name>\w+)\s*(?P<call>\(.*\))?|(?P<module>[\w.]+):(?P<kind>[\w.]+)\s*(?P<make>\(.*\))?", re.DOTALL
+)
 
 
 def family_from_text(text: str, *, per_batch: bool | None = None) -> MaskFamily | Alternate | None:
@@ -69,7 +71,9 @@ def _call(family: MaskFamily, defaults: dict[str, Any]) -> str:
     changed = {name: value for name, value in settings.items() if value != defaults[name]}
     for name, value in changed.items():
         if not _is_literal(value):
-            raise ValueError(f"{name}: expected a number, a name, or a tuple of such, to write it as text; got {value!r}")
+            raise ValueError(
+                f"{name}: expected a number, a name, or a tuple of such, to write it as text; got {value!r}"
+            )
     return f"({', '.join(f'{name}={value!r}' for name, value in changed.items())})" if changed else ""
 
 

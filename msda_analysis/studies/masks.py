@@ -54,12 +54,16 @@ def _family(command: "Masks") -> MaskFamily:
     if not isinstance(family, MaskFamily):
         raise ValueError(f"family: expected a single family that has masks, got {command.family!r}")
     if family.per_batch:
-        raise ValueError(f"family: expected independent masks, to describe them; leave per_batch out of {command.family!r}")
+        raise ValueError(
+            f"family: expected independent masks, to describe them; leave per_batch out of {command.family!r}"
+        )
     options = {"alpha": command.alpha, "decay_power": command.decay_power, "max_soft": command.max_soft}
     given = {name: value for name, value in options.items() if value is not None}
     known = {field.name for field in fields(family)}
     if missing := [name for name in given if name not in known]:
-        raise ValueError(f"{', '.join(missing)}: {command.family!r} has no such setting, only {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{', '.join(missing)}: {command.family!r} has no such setting, only {', '.join(sorted(known))}"
+        )
     return replace(family, **given)
 
 
