@@ -10,6 +10,7 @@ _HOMES = {
     "Alternate": "masks",
     "CutMix": "masks",
     "FMix": "masks",
+    "MaskFamily": "masks",
     "MixUp": "masks",
     "sample_masks": "masks",
     "MixTransform": "mixing",
@@ -23,14 +24,14 @@ _HOMES = {
 }
 
 __all__ = [
-    "Alternate", "ClassifierFit", "CutMix", "Estimate", "FMix", "MixTransform", "MixUp", "VaeFit",
+    "Alternate", "ClassifierFit", "CutMix", "Estimate", "FMix", "MaskFamily", "MixTransform", "MixUp", "VaeFit",
     "fit_classifier", "fit_vae", "load_dataset", "mix", "sample_masks",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from msda_analysis.data import load_dataset
     from msda_analysis.estimate import Estimate
-    from msda_analysis.masks import Alternate, CutMix, FMix, MixUp, sample_masks
+    from msda_analysis.masks import Alternate, CutMix, FMix, MaskFamily, MixUp, sample_masks
     from msda_analysis.mixing import MixTransform, mix
     from msda_analysis.training import ClassifierFit, VaeFit, fit_classifier, fit_vae
 

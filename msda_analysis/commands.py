@@ -66,7 +66,8 @@ class Study(Trained):
     test_size: int | None = None
     """Use a class-balanced part of the test images."""
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
-    """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; a+b alternates every batch."""
+    """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings: "fmix(decay_power=1.5)";
+    a+b alternates every batch; a class of yours: "my_masks:Stripes(period=8)"."""
     vae_epochs: int | None = None
     """Epochs of the VAEs (15; 100 with the paper's preset); 0 leaves them out."""
     vae_preset: Literal["default", "paper"] = "default"
@@ -110,17 +111,18 @@ class Masks(Common):
     out: Path = Path("masks")
     """Output folder."""
     family: str = "fmix"
-    """mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released."""
+    """mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings: "fmix(decay_power=1.5)"; a class of
+    yours: "my_masks:Stripes(period=8)"."""
     size: tuple[int, ...] = (32, 32)
     """One, two or three lengths in pixels."""
     n: int = 1000
     """Number of masks."""
-    alpha: float = 1.0
-    """lambda ~ Beta(alpha, alpha)."""
-    decay_power: float = 3.0
-    """FMix: power of the 1/f decay."""
-    max_soft: float = 0.0
-    """FMix: half-width of the soft edge, as a share of the pixels, in [0, 0.5]."""
+    alpha: float | None = None
+    """lambda ~ Beta(alpha, alpha); None: the family's own, 1 unless it says otherwise."""
+    decay_power: float | None = None
+    """FMix: power of the 1/f decay; None: the family's own, 3 unless it says otherwise."""
+    max_soft: float | None = None
+    """FMix: half-width of the soft edge, as a share of the pixels, in [0, 0.5]; None: the family's own, 0 unless it says otherwise."""
 
 
 @dataclass(frozen=True)

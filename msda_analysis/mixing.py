@@ -18,7 +18,8 @@ from msda_analysis.checks import (
 )
 from msda_analysis.masks.blocks import empty_on_cpu
 from msda_analysis.masks.draws import has_triton
-from msda_analysis.masks.families import Alternate, Family, check_family
+from msda_analysis.masks.family import MaskFamily
+from msda_analysis.masks.registry import Alternate, check_family
 from msda_analysis.masks.sampling import sample_masks
 from msda_analysis.rng import batch_number, derive_key, generator_from_key, process_rank, take_key
 
@@ -62,7 +63,7 @@ class Mixed:
 def mix(
     images: Tensor,
     labels: Tensor,
-    family: Family | Alternate,
+    family: MaskFamily | Alternate,
     *,
     generator: torch.Generator,
     step: int | None = None,
@@ -76,7 +77,7 @@ def mix(
         images: [n, channel, *size] float, n >= 2, one to three spatial axes; left as they are. The mixed images have
             their memory format, channels_last too.
         labels: int64 [n] or float [n, classes].
-        family: MixUp(), CutMix(), FMix() or Alternate(...).
+        family: MixUp(), CutMix(), FMix(), any other MaskFamily, or Alternate(...).
         generator: source of lambda, masks and pairs; advanced by a fixed amount.
         step: position in the run, which decides whose turn it is in an Alternate.
         spatial: how many last axes a mask spans; None for all but the first two. Video [n, time, channel, height,
@@ -232,7 +233,8 @@ class MixTransform:
     epochs repeat each other. Processes of different rank draw differently from one seed.
 
     Args:
-        family: MixUp(), CutMix(), FMix() or Alternate(...), whose turns count over the workers of a DataLoader.
+        family: MixUp(), CutMix(), FMix(), any other MaskFamily, or Alternate(...), whose turns count over the workers
+            of a DataLoader.
         num_classes: number of classes.
         seed: seed of the stream.
         p: probability of mixing a batch, in [0, 1]; other batches only get soft labels.
@@ -246,7 +248,7 @@ class MixTransform:
 
     def __init__(
         self,
-        family: Family | Alternate,
+        family: MaskFamily | Alternate,
         num_classes: int,
         *,
         seed: int = 0,

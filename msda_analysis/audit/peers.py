@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from msda_analysis.audit.subject import Mixer, Subject
-from msda_analysis.masks import CutMix, Family, FMix, MixUp
+from msda_analysis.masks import CutMix, FMix, MaskFamily, MixUp
 from msda_analysis.mixing import MixTransform
 
 
@@ -30,7 +30,7 @@ def known_subjects() -> list[Subject]:
 
 def own_subjects() -> list[Subject]:
     """This package's families, among them the settings that repeat published runs."""
-    families: dict[str, Family] = {
+    families: dict[str, MaskFamily] = {
         "MixUp": MixUp(),
         "CutMix": CutMix(),
         "CutMix inside": CutMix(geometry="inside"),
@@ -86,7 +86,7 @@ def kornia_subjects() -> list[Subject]:
     ]
 
 
-def _own(name: str, family: Family) -> Subject:
+def _own(name: str, family: MaskFamily) -> Subject:
     def make(num_classes: int, p: float = 1.0) -> Mixer:
         return MixTransform(family, num_classes, p=p)
 

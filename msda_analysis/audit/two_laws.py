@@ -15,7 +15,6 @@ from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate, wilson_interval
 from msda_analysis.mask_stats import circular_runs, count_components, power_spectra, transitions
 from msda_analysis.masks import fourier
-from msda_analysis.masks.families import SPECTRA
 from msda_analysis.rng import stream
 
 #: Decays compared: the default of the paper, and a weaker one where the difference is plain to see.
@@ -42,7 +41,7 @@ def released_versus_paper(n: int = 400, seed: int = 0) -> list[dict[str, Any]]:
     """
     check_count("n", n, 2)
     records: list[dict[str, Any]] = []
-    for law in SPECTRA:
+    for law in fourier.SPECTRA:
         records += _spectrum_records(law, n, seed)
         records += _run_records(law, n, seed)
         for decay in DECAYS:

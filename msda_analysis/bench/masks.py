@@ -14,7 +14,6 @@ from msda_analysis.bench.peers import peer_transforms
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.masks import CutMix, FMix, MixUp, fourier, fourier_cpu, sample_masks
 from msda_analysis.masks.draws import has_triton
-from msda_analysis.masks.lam import lam_on_device
 from msda_analysis.mixing import MixTransform, blend, mix
 from msda_analysis.rng import numpy_from_key, stream
 
@@ -93,9 +92,10 @@ def mask_rows(size: tuple[int, int], *, batch: int, rounds: int, device: torch.d
     candidates: dict[str, Callable[[], object]] = {
         "numpy": lambda: [sample_mask(size, generator) for _ in range(n_plain)]
     }
-    backends = ("torch", "triton") if device.type == "cuda" and has_triton() else ("torch",)
+    usual = "numpy" if device.type == "cpu" else "torch"
+    backends = ("torch", "triton") if device.type == "cuda" and has_triton() else (usual,)
     for name, family in FAMILIES.items():
-        for backend in backends if isinstance(family, FMix) else ("torch",):
+        for backend in backends if isinstance(family, FMix) else (usual,):
             candidates[f"{name} {backend}"] = lambda family=family, backend=backend: sample_masks(
                 family, batch, size, generator=stream(0, "bench"), device=device, backend=backend
             )
@@ -122,11 +122,11 @@ def stage_rows(size: tuple[int, int], *, rounds: int) -> Rows:
         family, work = FAMILIES[name], fourier_cpu.Workspace()
         assert isinstance(family, FMix)
         fields = fourier_cpu.draw_fields(family, n, size, key=0).reshape(n, -1).copy()
-        lam = lam_on_device(family, n, 0, torch.device("cpu"))
+        lam = family.draw_lam(n, 0, torch.device("cpu"))
         counts, masks = fourier.keep_counts(lam, cells).numpy(), np.empty_like(fields)
         shape = fourier_cpu.noise_shape(family, size)
         candidates: dict[str, Callable[[], object]] = {
-            "lambda": lambda n=n, family=family: lam_on_device(family, n, 0, torch.device("cpu")),
+            "lambda": lambda n=n, family=family: family.draw_lam(n, 0, torch.device("cpu")),
             "noise": lambda shape=shape, work=work: fourier_cpu.draw_normals(n, shape, 0, work),
             "noise and field": lambda family=family, work=work: fourier_cpu.draw_fields(family, n, size, 0, work),
             "selection": lambda fields=fields, counts=counts, masks=masks, work=work: fourier_cpu.keep_brightest(

@@ -1,20 +1,14 @@
 """Mask families and the sampling core that everything draws from."""
 
-from msda_analysis.masks.families import (
-    AUGMENTATIONS,
-    Alternate,
-    CutMix,
-    Family,
-    FMix,
-    MixUp,
-    check_family,
-    family_at,
-    family_from_name,
-    family_settings,
-)
-from msda_analysis.masks.sampling import MaskBatch, sample_masks
+from msda_analysis.masks.cutmix import CutMix
+from msda_analysis.masks.family import MaskBatch, MaskFamily
+from msda_analysis.masks.fmix import FMix
+from msda_analysis.masks.mixup import MixUp
+from msda_analysis.masks.registry import FAMILIES, Alternate, check_family, family_at, family_settings
+from msda_analysis.masks.sampling import sample_masks
+from msda_analysis.masks.text import family_from_text, family_to_text
 
 __all__ = [
-    "AUGMENTATIONS", "Alternate", "CutMix", "FMix", "Family", "MaskBatch", "MixUp",
-    "check_family", "family_at", "family_from_name", "family_settings", "sample_masks",
+    "FAMILIES", "Alternate", "CutMix", "FMix", "MaskBatch", "MaskFamily", "MixUp", "check_family", "family_at",
+    "family_from_text", "family_settings", "family_to_text", "sample_masks",
 ]  # fmt: skip

@@ -10,6 +10,8 @@ from msda_analysis.masks.blocks import BLOCK_VALUES, empty_on_cpu, run_on_thread
 from msda_analysis.masks.draws import draw_uniforms
 from msda_analysis.rng import Key, numpy_from_key
 
+GEOMETRIES = ("clipped", "inside")
+
 
 def box_masks(starts: Tensor, lengths: Tensor, size: tuple[int, ...]) -> Tensor:
     """Masks that are 0 inside a box and 1 outside; parts of a box beyond the border are dropped.

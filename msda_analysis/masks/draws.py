@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from msda_analysis.rng import Key, philox_uniforms
+from msda_analysis.rng import Key, numpy_from_key, philox_uniforms
 
 
 @cache
@@ -22,3 +22,10 @@ def draw_uniforms(key: Key, n: int, count: int, device: torch.device) -> Tensor:
 
         return draws_triton.philox_uniforms(key, n, count, device)
     return philox_uniforms(key, n, count, device)
+
+
+def draw_coins(key: Key, n: int, device: torch.device) -> Tensor:
+    """[n] float64 in [0, 1): a coin of chance p falls where they are below p."""
+    if device.type == "cpu":
+        return torch.from_numpy(numpy_from_key(int(key)).random(n))
+    return draw_uniforms(key, n, 1, device)[:, 0]

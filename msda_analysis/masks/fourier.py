@@ -8,16 +8,30 @@ only two bins remain along the last axis.
 import math
 from collections.abc import Callable, Hashable
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_finite, check_in_range, check_positive, check_size
-from msda_analysis.masks.families import SPECTRA, FMix
 from msda_analysis.rng import Key, philox_normals
 
+SPECTRA = ("isotropic", "released")
 SHORT_AXIS = 64
 _LARGEST_LOG2 = 64  # of an amplitude: leaves half of float32's exponents to the sums
+
+
+class FourierLaw(Protocol):
+    """What decides a law of Fourier masks, as FMix has it."""
+
+    @property
+    def spectrum(self) -> str: ...
+
+    @property
+    def decay_power(self) -> float: ...
+
+    @property
+    def max_soft(self) -> float: ...
 
 
 def grey_images(noise: Tensor, size: tuple[int, ...], decay_power: float, spectrum: str) -> Tensor:
@@ -226,14 +240,14 @@ def check_fields(name: str, fields: Tensor) -> None:
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
+    law: FourierLaw, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
 ) -> Tensor:
     """FMix masks as a pure function of lambda and a key, on lambda's device, without waiting for it.
 
     This is what fourier_triton.sample_masks reproduces; fourier_cpu.sample_masks has the same law and other draws.
 
     Args:
-        family: its spectrum, decay and softness.
+        law: its spectrum, decay and softness.
         lam: [n] float64.
         key: of the noise, drawn by counter: mask i does not depend on n or on the device. A tensor must be on lambda's.
         round_up: see keep_counts.
@@ -241,22 +255,22 @@ def sample_masks(
     Returns:
         [n, 1, *size] float32 in [0, 1].
     """
-    fields = draw_fields(family, len(lam), size=size, key=key, device=lam.device)
-    if family.max_soft > 0:
-        return binarize(fields, lam, family.max_soft, round_up)
+    fields = draw_fields(law, len(lam), size=size, key=key, device=lam.device)
+    if law.max_soft > 0:
+        return binarize(fields, lam, law.max_soft, round_up)
     counts = keep_counts(lam, math.prod(size), round_up)
     return keep_brightest(fields.flatten(1), counts).view(len(lam), 1, *size)
 
 
-def draw_fields(family: FMix, n: int, *, size: tuple[int, ...], key: Key, device: torch.device) -> Tensor:
+def draw_fields(law: FourierLaw, n: int, *, size: tuple[int, ...], key: Key, device: torch.device) -> Tensor:
     """[n, *size] float32 fields by counter-based draws, not normalized."""
-    if family.spectrum == "released":
-        return released_fields(draw_released_noise(n, size, key, device), size, family.decay_power)
+    if law.spectrum == "released":
+        return released_fields(draw_released_noise(n, size, key, device), size, law.decay_power)
     if has_short_axes(size):
-        return product_fields(draw_cell_noise(n, size, key, device), size, family.decay_power)
+        return product_fields(draw_cell_noise(n, size, key, device), size, law.decay_power)
     shape = noise_shape(size, "isotropic")
     noise = philox_normals(key, n, math.prod(shape), device).view(n, *shape)
-    return isotropic_fields(noise, size, family.decay_power)
+    return isotropic_fields(noise, size, law.decay_power)
 
 
 def has_short_axes(size: tuple[int, ...]) -> bool:

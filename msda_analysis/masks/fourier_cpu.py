@@ -15,7 +15,6 @@ from torch import Tensor
 
 from msda_analysis.masks import fourier
 from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
-from msda_analysis.masks.families import FMix
 from msda_analysis.rng import Key, derive_key, generator_from_key
 
 # cells of a block: fits the cache, and long enough that two threads seldom wait for the interpreter lock. Each block has
@@ -39,12 +38,12 @@ class Workspace:
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
+    law: fourier.FourierLaw, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None
 ) -> Tensor:
     """FMix masks as a function of lambda and a key.
 
     Args:
-        family: its spectrum, decay and softness.
+        law: its spectrum, decay and softness.
         lam: [n] float64 on the host.
         key: of the noise.
         round_up: see fourier.keep_counts.
@@ -61,10 +60,10 @@ def sample_masks(
     def fill(block: int) -> None:
         own.workspace = work = getattr(own, "workspace", None) or Workspace()
         part = slice(block * rows, min(len(lam), (block + 1) * rows))
-        fields = draw_fields(family, part.stop - part.start, size, derive_key(key, block), work)
-        if family.max_soft > 0:
+        fields = draw_fields(law, part.stop - part.start, size, derive_key(key, block), work)
+        if law.max_soft > 0:
             coins = None if round_up is None else round_up[part]
-            masks[part] = fourier.binarize(torch.from_numpy(fields), lam[part], family.max_soft, coins).flatten(1)
+            masks[part] = fourier.binarize(torch.from_numpy(fields), lam[part], law.max_soft, coins).flatten(1)
         else:
             keep_brightest(fields.reshape(-1, n_cells), counts[part], masks[part].numpy(), work)
 
@@ -72,19 +71,21 @@ def sample_masks(
     return masks.view(len(lam), 1, *size)
 
 
-def draw_fields(family: FMix, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None) -> np.ndarray:
+def draw_fields(
+    law: fourier.FourierLaw, n: int, size: tuple[int, ...], key: int, work: Workspace | None = None
+) -> np.ndarray:
     """[n, *size] float32 fields from a stream of their own; the first k of n equal a draw of k."""
     work = work or Workspace()
-    noise = draw_normals(n, noise_shape(family, size), key, work)
-    if family.spectrum == "released":
-        return released_fields(noise, size, family.decay_power, work)
+    noise = draw_normals(n, noise_shape(law, size), key, work)
+    if law.spectrum == "released":
+        return released_fields(noise, size, law.decay_power, work)
     make_fields = product_fields if fourier.has_short_axes(size) else isotropic_fields
-    return make_fields(noise, size, family.decay_power, work)
+    return make_fields(noise, size, law.decay_power, work)
 
 
-def noise_shape(family: FMix, size: tuple[int, ...]) -> tuple[int, ...]:
+def noise_shape(law: fourier.FourierLaw, size: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the normals that one mask takes. The released law depends on two rows of its noise only."""
-    if family.spectrum == "released":
+    if law.spectrum == "released":
         first, *rest = fourier.noise_shape(size, "released")
         return (min(first, 2), *rest)
     return size if fourier.has_short_axes(size) else fourier.noise_shape(size, "isotropic")

@@ -15,43 +15,48 @@ from torch import Tensor
 
 from msda_analysis.masks import fourier
 from msda_analysis.masks.draws_triton import key_on_device
-from msda_analysis.masks.families import FMix
 from msda_analysis.rng import Key
 
 IS_INTERPRETED = triton.knobs.runtime.interpret
 
 
 def sample_masks(
-    family: FMix, lam: Tensor, *, size: tuple[int, ...], key: Key, round_up: Tensor | None = None, block: int = 16
+    law: fourier.FourierLaw,
+    lam: Tensor,
+    *,
+    size: tuple[int, ...],
+    key: Key,
+    round_up: Tensor | None = None,
+    block: int = 16,
 ) -> Tensor:
     """fourier.sample_masks. The block size changes nothing but speed."""
     n, n_cells = len(lam), math.prod(size)
-    if family.max_soft > 0 or len(size) == 3 or not fourier.has_short_axes(size):
-        fields = draw_fields(family, n, size=size, key=key, device=lam.device)
-        if family.max_soft > 0:  # the ramp needs whole ranks: the reference sorts
-            return fourier.binarize(fields, lam, family.max_soft, round_up)
+    if law.max_soft > 0 or len(size) == 3 or not fourier.has_short_axes(size):
+        fields = draw_fields(law, n, size=size, key=key, device=lam.device)
+        if law.max_soft > 0:  # the ramp needs whole ranks: the reference sorts
+            return fourier.binarize(fields, lam, law.max_soft, round_up)
         counts = fourier.keep_counts(lam, n_cells, round_up)
         return keep_brightest(fields.flatten(1), counts).view(n, 1, *size)
     counts = fourier.keep_counts(lam, n_cells, round_up)
-    return _fuse(family, counts, size=size, key=key, block=block, thresholds=True).view(n, 1, *size)
+    return _fuse(law, counts, size=size, key=key, block=block, thresholds=True).view(n, 1, *size)
 
 
 def draw_fields(
-    family: FMix, n: int, *, size: tuple[int, ...], key: Key, device: torch.device, block: int = 16
+    law: fourier.FourierLaw, n: int, *, size: tuple[int, ...], key: Key, device: torch.device, block: int = 16
 ) -> Tensor:
     """fourier.draw_fields."""
     if len(size) < 3 and fourier.has_short_axes(size):
         counts = torch.zeros(n, dtype=torch.int64, device=device)
-        return _fuse(family, counts, size=size, key=key, block=block, thresholds=False).view(n, *size)
-    if family.spectrum == "released":  # few draws: the reference is a handful of small operations
-        return fourier.draw_fields(family, n, size=size, key=key, device=device)
+        return _fuse(law, counts, size=size, key=key, block=block, thresholds=False).view(n, *size)
+    if law.spectrum == "released":  # few draws: the reference is a handful of small operations
+        return fourier.draw_fields(law, n, size=size, key=key, device=device)
     if fourier.has_short_axes(size):
         row = -(-size[-1] // 4) * 4
         noise = philox_normals(key, n, math.prod(size[:-1]) * row, device).view(n, *size[:-1], row)[..., : size[-1]]
-        return fourier.product_fields(noise, size, family.decay_power)
+        return fourier.product_fields(noise, size, law.decay_power)
     shape = fourier.noise_shape(size, "isotropic")
     noise = philox_normals(key, n, math.prod(shape), device).view(n, *shape)
-    return fourier.isotropic_fields(noise, size, family.decay_power)
+    return fourier.isotropic_fields(noise, size, law.decay_power)
 
 
 def philox_normals(key: Key, n: int, count: int, device: torch.device, block: int = 1024) -> Tensor:
@@ -69,13 +74,15 @@ def keep_brightest(fields: Tensor, counts: Tensor, block: int = 1024) -> Tensor:
     return masks
 
 
-def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: Key, block: int, thresholds: bool) -> Tensor:
+def _fuse(
+    law: fourier.FourierLaw, counts: Tensor, *, size: tuple[int, ...], key: Key, block: int, thresholds: bool
+) -> Tensor:
     """[n, *size], masks or (for tests) fields, by one program per mask."""
     height, width = (1, *size)[-2:]
     out = torch.empty(len(counts), height, width, dtype=torch.float32, device=counts.device)
     tile = [max(block, triton.next_power_of_2(length)) for length in (height, width)]
-    if family.spectrum == "isotropic":
-        scale = fourier.table(_padded_scale, size, family.decay_power, *tile, like=out)
+    if law.spectrum == "isotropic":
+        scale = fourier.table(_padded_scale, size, law.decay_power, *tile, like=out)
         waves = [
             fourier.table(_padded_waves, length, side, like=out)
             for length, side in zip((height, width), tile, strict=True)
@@ -86,7 +93,7 @@ def _fuse(family: FMix, counts: Tensor, *, size: tuple[int, ...], key: Key, bloc
     else:
         n_bins = min(height, fourier.noise_shape(size, "released")[-2]) if len(size) == 2 else 1
         bins = max(block, triton.next_power_of_2(n_bins))
-        along = fourier.table(_released_waves, size, family.decay_power, tile[0], bins, like=out)
+        along = fourier.table(_released_waves, size, law.decay_power, tile[0], bins, like=out)
         across = fourier.table(_padded_two_bin_waves, width, tile[1], like=out)
         _released_kernel[(len(out),)](
             out, counts, key_on_device(key, out.device), along, across, height, width, H=tile[0], W=tile[1], K=bins, THRESHOLDS=thresholds

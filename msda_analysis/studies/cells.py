@@ -16,13 +16,13 @@ from msda_analysis.information import (
     layer_information,
     vae_information,
 )
-from msda_analysis.masks import family_from_name, sample_masks
+from msda_analysis.masks import Alternate, sample_masks
 from msda_analysis.models import VAE, Normalized, save_checkpoint
 from msda_analysis.models.vgg import VGG11
 from msda_analysis.results import Source, make_row, to_rows
 from msda_analysis.rng import stream
 from msda_analysis.studies import published
-from msda_analysis.studies.plan import Cell
+from msda_analysis.studies.plan import Cell, describable
 from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop, save_arrays
 from msda_analysis.training import History, fit_classifier, fit_vae
 
@@ -30,7 +30,7 @@ _N_PICTURES = 8
 
 
 def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
-    family = family_from_name(cell.augmentation, per_batch=workshop.plan.per_batch)
+    family = workshop.plan.family_of(cell.augmentation)
     vae, history = fit_vae(
         workshop.train, family, workshop.plan.vae,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
@@ -41,7 +41,7 @@ def train_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 
 def train_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     assert workshop.plan.classifier is not None
-    family = family_from_name(cell.augmentation, per_batch=workshop.plan.per_batch)
+    family = workshop.plan.family_of(cell.augmentation)
     classifier, history = fit_classifier(
         workshop.train, family, workshop.plan.classifier,
         seed=cell.seed, device=workshop.plan.device, progress=workshop.progress,
@@ -96,7 +96,7 @@ def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """Statistics of the masks of one family at the dataset's image size."""
     del folder
-    family = family_from_name(cell.augmentation)
+    family = describable(cell.augmentation)
     assert family is not None
     generator = stream(cell.seed, "described masks")
     masks = sample_masks(family, workshop.plan.n_masks, workshop.test.image_size, generator=generator).masks
@@ -109,10 +109,9 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     first, second = images[:_N_PICTURES].float() / 255, images[_N_PICTURES:].float() / 255
     masks, mixed = {}, {"image_a": first.numpy(), "image_b": second.numpy()}
     for name in cell.settings["families"]:
-        if "+" in name:
+        family = describable(name)
+        if family is None or isinstance(family, Alternate):
             continue  # batches of an Alternate look like those of its parts
-        family = family_from_name(name)
-        assert family is not None
         sampled = sample_masks(family, _N_PICTURES, (32, 32), generator=stream(cell.seed, "pictures")).masks
         masks[name] = sampled[:, 0].numpy()
         mixed[name] = torch.lerp(second, first, sampled).numpy()

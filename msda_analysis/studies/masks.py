@@ -1,6 +1,6 @@
 """The `masks` command: sample one family, describe it, keep the masks."""
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import numpy as np
 from msda_analysis import mask_stats
 from msda_analysis.environment import device_name
 from msda_analysis.files import replace_file
-from msda_analysis.masks import Alternate, CutMix, Family, FMix, MixUp, family_from_name, sample_masks
+from msda_analysis.masks import MaskFamily, family_from_text, family_settings, family_to_text, sample_masks
 from msda_analysis.results import Source, to_rows, write_table
 from msda_analysis.rng import stream
 from msda_analysis.studies.store import refuse_study
@@ -40,25 +40,31 @@ def write_masks(command: "Masks", device: str) -> Path:
     save_arrays(folder / "masks.npz", {"masks": batch.masks.cpu().numpy(), "lam": batch.lam.cpu().numpy()})
     with replace_file(folder / "statistics.csv") as file:
         mask_stats.describe(batch.masks).to_csv(file, index_label="mask", lineterminator="\n")
-    settings = {"family": {"name": command.family, **asdict(family)}, "size": list(command.size)}
-    source = Source("masks", "masks", "", "", command.family, command.seed, settings, device_name(device))
+    name = family_to_text(family)
+    settings = {"family": {"name": name, **(family_settings(family) or {})}, "size": list(command.size)}
+    source = Source("masks", "masks", "", "", name, command.seed, settings, device_name(device))
     write_table(to_rows(source, mask_stats.summarize(batch.masks)), folder / "results.csv")
     if len(command.size) == 2:
-        _draw(batch.masks[:_SHOWN, 0].cpu().numpy(), command.family, folder / "masks")
+        _draw(batch.masks[:_SHOWN, 0].cpu().numpy(), name, folder / "masks")
     return folder
 
 
-def _family(command: "Masks") -> Family:
-    family = family_from_name(command.family)
-    if family is None or isinstance(family, Alternate):
+def _family(command: "Masks") -> MaskFamily:
+    family = family_from_text(command.family)
+    if not isinstance(family, MaskFamily):
         raise ValueError(f"family: expected a single family that has masks, got {command.family!r}")
-    family = replace(family, alpha=command.alpha)
-    if isinstance(family, FMix):
-        return replace(family, decay_power=command.decay_power, max_soft=command.max_soft)
-    if command.max_soft or command.decay_power != FMix.decay_power:
-        raise ValueError(f"max_soft, decay_power: only fmix and fmix_released have them, not {command.family!r}")
-    assert isinstance(family, (MixUp, CutMix))
-    return family
+    if family.per_batch:
+        raise ValueError(
+            f"family: expected independent masks, to describe them; leave per_batch out of {command.family!r}"
+        )
+    options = {"alpha": command.alpha, "decay_power": command.decay_power, "max_soft": command.max_soft}
+    given = {name: value for name, value in options.items() if value is not None}
+    known = {field.name for field in fields(family)}
+    if missing := [name for name in given if name not in known]:
+        raise ValueError(
+            f"{', '.join(missing)}: {command.family!r} has no such setting, only {', '.join(sorted(known))}"
+        )
+    return replace(family, **given)
 
 
 def _draw(masks: np.ndarray, name: str, path: Path) -> None:

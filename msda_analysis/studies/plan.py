@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from msda_analysis.checks import check_choice, check_count
-from msda_analysis.masks import family_from_name, family_settings
+from msda_analysis.masks import Alternate, MaskFamily, family_from_text, family_settings, family_to_text
 from msda_analysis.results import to_settings
 from msda_analysis.robustness import MODES, NORMS, PAPER_EPSILONS, list_attacks
 from msda_analysis.robustness.evaluate import Mode
@@ -21,6 +22,7 @@ FORMAT = 2
 ATTACK_FORMAT = 3
 #: The same for cells that measure VAEs.
 INFORMATION_FORMAT = 2
+_LONGEST_LABEL = 60  # of a family in a folder's name; the digest tells longer ones apart
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 
 
@@ -99,7 +101,8 @@ class Cell:
         """Folder name: readable, and a digest of everything that decides the result, needs included."""
         content = [FORMAT, self.kind, self.augmentation, self.seed, self.settings, [need.name for need in self.needs]]
         digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
-        return f"{self.kind}-{self.augmentation.replace('+', '-and-')}-{self.seed}-{digest}"
+        label = re.sub(r"[^A-Za-z0-9_-]+", "-", self.augmentation.replace("+", "-and-"))[:_LONGEST_LABEL].strip("-")
+        return f"{self.kind}-{label}-{self.seed}-{digest}"
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint that the cell writes says of where it comes from."""
@@ -114,7 +117,8 @@ class StudyPlan:
         name: short name that the rows carry.
         title: heading of the report.
         data: which images.
-        augmentations: names as masks.family_from_name takes them; "baseline" is no mixing.
+        augmentations: names, or other texts that masks.family_from_text reads; each is kept in its shortest form.
+            "baseline" is no mixing.
         n_seeds, first_seed: seeds first_seed .. first_seed + n_seeds - 1.
         vae: None leaves the VAEs out.
         classifier: None leaves the classifiers out.
@@ -124,7 +128,7 @@ class StudyPlan:
         layer_methods: critics for the information by depth; needs the classifier "vgg11_bn". Empty leaves it out.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.published).
         n_masks: masks described per family.
-        more_masks: families to describe beside those trained with.
+        more_masks: families to describe beside those trained with, as texts too.
         device: "cpu", "cuda", ...
 
     Raises:
@@ -157,8 +161,9 @@ class StudyPlan:
             )
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
-        for name in (*self.augmentations, *self.more_masks):
-            family_from_name(name)
+        for listed in ("augmentations", "more_masks"):  # one spelling for each, by which rows are known
+            texts = tuple(family_to_text(family_from_text(text)) for text in getattr(self, listed))
+            object.__setattr__(self, listed, texts)
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
                 raise ValueError(f"augmentations: expected each name once, got {name!r} twice")
@@ -166,6 +171,10 @@ class StudyPlan:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(range(self.first_seed, self.first_seed + self.n_seeds))
+
+    def family_of(self, augmentation: str) -> MaskFamily | Alternate | None:
+        """The family that is trained with under this name."""
+        return family_from_text(augmentation, per_batch=self.per_batch or None)
 
     def cells(self) -> list[Cell]:
         """All cells, each after those it needs."""
@@ -180,16 +189,15 @@ class StudyPlan:
 
     def _cell(self, kind: str, name: str, seed: int, settings: dict[str, Any], *needs: Cell) -> Cell:
         """A cell about one augmentation, whose family's settings are among what decides its numbers."""
-        per_batch = self.per_batch and kind != "masks"  # masks are described one by one
-        family = family_settings(family_from_name(name, per_batch=per_batch))
-        return Cell(kind, name, seed, settings | {"family": family}, needs)
+        family = describable(name) if kind == "masks" else self.family_of(name)
+        return Cell(kind, name, seed, settings | {"family": family_settings(family)}, needs)
 
     def _picture_cells(self) -> list[Cell]:
-        mixing = dict.fromkeys(name for name in (*self.augmentations, *self.more_masks) if name != "baseline")
-        families = {name: family_settings(family_from_name(name)) for name in mixing}
+        mixing = {name: describable(name) for name in (*self.augmentations, *self.more_masks) if name != "baseline"}
+        families = {name: family_settings(family) for name, family in mixing.items()}
         pictures = Cell("pictures", "all", self.first_seed, {"families": families})
         # an Alternate has no law of its own: its parts are described where they are listed
-        described = [name for name in mixing if "+" not in name] if self.n_masks else []
+        described = [name for name in mixing if not isinstance(mixing[name], Alternate)] if self.n_masks else []
         settings = {"data": {"name": self.data.name}, "n_masks": self.n_masks}
         return [pictures, *(self._cell("masks", name, self.first_seed, settings) for name in described)]
 
@@ -253,3 +261,8 @@ class StudyPlan:
         if self.attack is None or len(self.augmentations) < 2:
             return []
         return [Cell("compare_classifiers", "all", self.first_seed, {}, tuple(measured))]
+
+
+def describable(augmentation: str) -> MaskFamily | Alternate | None:
+    """The family under this name with a mask for each image: statistics and pictures are of independent masks."""
+    return family_from_text(augmentation, per_batch=False)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from msda_analysis.checks import check_choice, check_in_range, check_labels
 from msda_analysis.data import Batch, Dataset
-from msda_analysis.masks import Alternate, Family
+from msda_analysis.masks import Alternate, MaskFamily
 from msda_analysis.mixing import Mixed
 from msda_analysis.models import NAMES, Normalized, create
 from msda_analysis.training.loop import History, LoopSettings, train
@@ -49,7 +49,7 @@ PAPER_CLASSIFIER_FIT = ClassifierFit(
 
 def fit_classifier(
     dataset: Dataset,
-    family: Family | Alternate | None,
+    family: MaskFamily | Alternate | None,
     settings: ClassifierFit | None = None,
     *,
     seed: int = 0,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from msda_analysis.checks import check_count, check_positive
 from msda_analysis.data import Batch, Dataset
-from msda_analysis.masks import Alternate, Family
+from msda_analysis.masks import Alternate, MaskFamily
 from msda_analysis.mixing import Mixed
 from msda_analysis.models import VAE, create
 from msda_analysis.training.loop import History, LoopSettings, train
@@ -41,7 +41,7 @@ PAPER_VAE_FIT = VaeFit(epochs=100, batch_size=128, lr=5e-2, schedule="steps", dr
 
 def fit_vae(
     dataset: Dataset,
-    family: Family | Alternate | None,
+    family: MaskFamily | Alternate | None,
     settings: VaeFit | None = None,
     *,
     seed: int = 0,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from msda_analysis.checks import check_choice, check_count, check_finite, check_positive
 from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
-from msda_analysis.masks import Alternate, Family, check_family
+from msda_analysis.masks import Alternate, MaskFamily, check_family
 from msda_analysis.mixing import Mixed, mix
 from msda_analysis.rng import derive_key, stream
 
@@ -80,7 +80,7 @@ def train(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
-    family: Family | Alternate | None,
+    family: MaskFamily | Alternate | None,
     *,
     settings: LoopSettings,
     compute_loss: LossFunction,

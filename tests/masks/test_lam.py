@@ -6,14 +6,15 @@ from scipy import stats
 
 from msda_analysis import CutMix, FMix, MixUp, sample_masks
 from msda_analysis.masks import lam
-from msda_analysis.masks.lam import draw_lam
 from msda_analysis.rng import philox_uniforms, stream
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 @pytest.mark.parametrize("reformulate", [False, True])
 def test_lambda_is_beta(alpha, reformulate):
-    draws = draw_lam(MixUp(alpha=alpha, reformulate=reformulate), 20_000, key=7).numpy()
+    draws = MixUp(alpha=alpha, reformulate=reformulate).draw_lam(20_000, 7, CPU).numpy()
     law = stats.beta(alpha + 1 if reformulate else alpha, alpha)
     assert stats.kstest(draws, law.cdf).pvalue > 1e-4
     # the test has teeth: the other law is refused
@@ -29,8 +30,8 @@ def test_sampled_lambda_is_beta(family):
 
 def test_first_draws_do_not_depend_on_the_count():
     family = FMix(alpha=0.3)
-    assert torch.equal(draw_lam(family, 50, key=1)[:20], draw_lam(family, 20, key=1))
-    assert not torch.equal(draw_lam(family, 20, key=1), draw_lam(family, 20, key=2))
+    assert torch.equal(family.draw_lam(50, 1, CPU)[:20], family.draw_lam(20, 1, CPU))
+    assert not torch.equal(family.draw_lam(20, 1, CPU), family.draw_lam(20, 2, CPU))
 
 
 def test_reformulated_labels_are_the_first_image():
@@ -55,6 +56,6 @@ def test_a_reformulated_cutmix_with_nominal_weights_has_the_shifted_beta(alpha, 
 def test_lambda_of_a_device_has_the_law_of_the_host(family, monkeypatch):
     """At alpha = 1 a GPU makes lambda from uniform numbers of its own."""
     monkeypatch.setattr(lam, "draw_uniforms", lambda key, n, count, device: philox_uniforms(key, n, count))
-    drawn = lam.lam_on_device(family, 20_000, 3, torch.device("meta")).numpy()
+    drawn = family.draw_lam(20_000, 3, torch.device("meta")).numpy()
     first = 2 if family == FMix(reformulate=True) else 1
     assert stats.kstest(drawn, stats.beta(first, 1).cdf).pvalue > 1e-4

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
-from msda_analysis.masks import fourier, fourier_cpu, sampling
+from msda_analysis.masks import backends, fourier, fourier_cpu, sampling
 from msda_analysis.masks.blocks import run_on_threads
-from msda_analysis.masks.lam import lam_on_device
 from msda_analysis.rng import philox_uniforms, stream, take_key
 
 FAMILIES = [
@@ -93,7 +92,7 @@ def test_no_global_generator_is_touched():
 def test_isotropic_masks_keep_the_nearest_count(device, max_soft):
     family = FMix(max_soft=max_soft)
     if device == "meta":  # stands for a GPU: no coins are made there either
-        assert sampling._round_up(family, 4, 3, torch.device(device)) is None
+        assert family._round_up(4, 3, torch.device(device)) is None
         return
     batch = draw(family, 2000, (7, 7))
     for kept in (batch.masks.double().sum((1, 2, 3)), batch.lam.double() * 49):
@@ -126,7 +125,7 @@ def test_coins_do_not_follow_lambda():
 
 def test_every_purpose_has_its_own_key():
     for device in ("cpu", "meta"):  # the second stands for a GPU
-        assert len(set(sampling._sub_keys(7, torch.device(device)).values())) == len(sampling._PURPOSES)
+        assert len(set(sampling._sub_keys(7, torch.device(device)).values())) == len(sampling.PURPOSES)
 
 
 @pytest.mark.parametrize("family", [MixUp, FMix])
@@ -158,8 +157,8 @@ def test_alternate_by_step_and_by_count():
         ({"size": (4, 0)}, ValueError, r"size \(4, 0\): expected an integer >= 1, got 0"),
         ({"size": 8}, ValueError, r"size: expected 1, 2 or 3 lengths such as \(32, 32\), got 8"),
         ({"generator": 3}, TypeError, r"generator: expected a torch.Generator \(see msda_analysis.rng.stream\), got 3"),
-        ({"backend": "cuda"}, ValueError, r"backend: expected one of 'auto', 'torch', 'triton'; got 'cuda'"),
-        ({"family": "fmix"}, TypeError, r"family: expected an instance of MixUp, CutMix, FMix, Alternate; got 'fmix'"),
+        ({"backend": "cuda"}, ValueError, r"backend: expected one of 'auto', 'numpy', 'torch', 'triton'; got 'cuda'"),
+        ({"family": "fmix"}, TypeError, r"family: expected one of MixUp\(\), .*, or Alternate\(...\); got 'fmix'"),
     ],
 )
 def test_what_is_refused(arguments, error, message):
@@ -171,13 +170,48 @@ def test_what_is_refused(arguments, error, message):
 
 def test_triton_that_cannot_run_says_why(monkeypatch):
     request = {"generator": stream(0, "masks"), "backend": "triton"}
-    monkeypatch.setattr(sampling, "has_triton", lambda: False)
+    monkeypatch.setattr(backends, "has_triton", lambda: False)
     with pytest.raises(ValueError, match=r'backend: "triton" was asked for, but Triton is not installed'):
         sample_masks(FMix(), 2, (4, 4), **request)
     monkeypatch.undo()
     pytest.importorskip("triton", reason="triton is not installed")
     with pytest.raises(ValueError, match=r'backend: "triton" needs a CUDA device, got cpu; use "auto" or "torch"'):
         sample_masks(FMix(), 2, (4, 4), **request)
+
+
+def test_each_backend_is_what_its_name_says():
+    key, draws = take_key(stream(0, "masks")), {}
+    keys = sampling._sub_keys(key, torch.device("cpu"))
+    for backend in ("auto", "numpy", "torch"):
+        draws[backend] = sampling.masks_from_key(FMix(), 6, (7, 12), key, torch.device("cpu"), backend=backend)
+    lam = FMix().draw_lam(6, keys["lam"], torch.device("cpu"))
+    expected = {"numpy": fourier_cpu.sample_masks, "torch": fourier.sample_masks}
+    for backend, sample in expected.items():
+        assert torch.equal(draws[backend].masks, sample(FMix(), lam, size=(7, 12), key=keys["noise"]))
+    assert torch.equal(draws["auto"].masks, draws["numpy"].masks)
+    assert not torch.equal(draws["torch"].masks, draws["numpy"].masks)
+    assert torch.equal(draws["torch"].lam, draws["numpy"].lam), "only the noise differs"
+
+
+def test_the_backend_of_another_device_is_refused():
+    with pytest.raises(ValueError, match=r'backend: "numpy" makes masks on a CPU, got meta; use "auto" or "torch"'):
+        sample_masks(FMix(), 2, (4, 4), generator=stream(0, "masks"), device="meta", backend="numpy")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_the_method_of_each_family_alone_makes_masks_of_its_law(family):
+    """`sample`, the one method that a family of one's own has: what it keeps is lambda, and the key decides."""
+    lam, device = torch.linspace(0, 1, 200, dtype=torch.float64), torch.device("cpu")
+    masks = family.sample(lam, (16, 16), key=5, device=device)
+    assert masks.shape == (200, 1, 16, 16) and masks.dtype == torch.float32
+    assert torch.equal(masks, family.sample(lam, (16, 16), key=5, device=device))
+    kept = masks.double().mean((1, 2, 3))
+    if family == CutMix():
+        assert bool((kept >= lam - 0.05).all()), "a box cut at the border takes less"
+    else:
+        assert float((kept - lam).abs().max()) < 0.07, "a box has whole sides"
+    if not isinstance(family, MixUp):
+        assert not torch.equal(masks, family.sample(lam, (16, 16), key=6, device=device))
 
 
 @pytest.mark.parametrize("size", [(9,), (7, 12), (70, 5), (3, 4, 5)], ids=str)
@@ -222,7 +256,7 @@ def test_a_tensor_that_is_no_key_is_refused(key):
 def test_a_key_on_a_device_needs_alpha_one():
     meta = torch.device("meta")  # stands for a GPU, whose key the host may not read
     with pytest.raises(ValueError, match=r"key: expected an integer, since lambda is drawn .* at alpha = 0.3"):
-        lam_on_device(FMix(alpha=0.3), 2, torch.zeros((), dtype=torch.int64, device=meta), meta)
+        FMix(alpha=0.3).draw_lam(2, torch.zeros((), dtype=torch.int64, device=meta), meta)
 
 
 @pytest.mark.parametrize("spectrum", ["isotropic", "released"])

@@ -284,7 +284,7 @@ def test_masks_depend_on_the_seed_alone(tmp_path):
         (["--family", "fmix+mixup"], "family: expected a single family"),
         (
             ["--family", "cutmix", "--max-soft", "0.1"],
-            "max_soft, decay_power: only fmix and fmix_released have them, not 'cutmix'",
+            "max_soft: 'cutmix' has no such setting, only alpha, geometry",
         ),
         (["--alpha", "0"], "alpha: expected a finite number > 0, got 0"),
         (["--alpha", "nan"], "alpha: expected a finite number > 0, got nan"),

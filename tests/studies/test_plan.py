@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from msda_analysis import ClassifierFit, FMix, VaeFit
-from msda_analysis.masks import families, family_from_name, family_settings
+from msda_analysis.masks import FAMILIES, family_from_text, family_settings
 from msda_analysis.studies import AttackSpec, Cell, DataSpec, StudyPlan
 from msda_analysis.studies.run import RUNNERS
 
@@ -40,7 +40,7 @@ def test_names_are_distinct_readable_and_repeat():
 def test_all_settings_of_the_family_decide_the_name(monkeypatch):
     """A changed default must not show numbers of the old one."""
     before = PLAN.cells()
-    monkeypatch.setitem(families._NAMED, "fmix", lambda: FMix(decay_power=2.5))
+    monkeypatch.setitem(FAMILIES, "fmix", FMix(decay_power=2.5))
     after = PLAN.cells()
     changed = {(a.kind, a.augmentation) for a, b in zip(before, after, strict=True) if a.name != b.name}
     kinds = {"masks", "train_vae", "measure_vae", "train_classifier", "measure_classifier", "measure_likeness"}
@@ -50,7 +50,7 @@ def test_all_settings_of_the_family_decide_the_name(monkeypatch):
 @pytest.mark.parametrize("name", ["mixup", "cutmix_nominal", "fmix", "fmix+mixup", "baseline"])
 def test_the_family_is_among_the_settings(name):
     plan = replace(PLAN, augmentations=(name,), per_batch=True)
-    expected = family_settings(family_from_name(name, per_batch=True))
+    expected = family_settings(family_from_text(name, per_batch=True))
     for cell in plan.cells():
         if cell.kind.startswith(("train", "measure")):
             assert cell.settings["family"] == json.loads(json.dumps(expected))

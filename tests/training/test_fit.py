@@ -161,7 +161,7 @@ def test_images_too_small_for_the_vae(make_dataset):
 
 @both
 def test_what_is_no_family_is_refused(tiny_dataset, fit, settings):
-    with pytest.raises(TypeError, match="family: expected an instance of MixUp, CutMix, FMix, Alternate; got 'fmix'"):
+    with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, or Alternate\(...\); got 'fmix'"):
         fit(tiny_dataset, "fmix", settings)
 
 

@@ -1,0 +1,104 @@
+"""The families by name, alternation between families, and the settings by which their numbers are known."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from msda_analysis.masks.cutmix import CutMix
+from msda_analysis.masks.family import MaskFamily
+from msda_analysis.masks.fmix import FMix
+from msda_analysis.masks.mixup import MixUp
+from msda_analysis.masks.source import code_digest
+from msda_analysis.rng import batch_number
+
+FAMILIES: dict[str, MaskFamily] = {
+    "mixup": MixUp(),
+    "cutmix": CutMix(),
+    "cutmix_inside": CutMix(geometry="inside"),
+    "cutmix_nominal": CutMix(lam_policy="nominal"),
+    "fmix": FMix(),
+    "fmix_released": FMix(spectrum="released"),
+}
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Alternate:
+    """Switches between families every batch, the first listed first.
+
+    With a step number (training loops) it is a pure function of it; without one it counts its own uses, and in the
+    workers of a torch DataLoader the batches of all of them. Workers start at 0 each epoch. With persistent_workers
+    they go on, and turns of later epochs may be uneven unless the number of workers divides that of the batches.
+
+    Args:
+        families: two or more mask families.
+
+    Raises:
+        TypeError: something else than a mask family.
+        ValueError: fewer than two.
+
+    Source: Harris et al. 2020 (arXiv 2002.12047), combination of an interpolating and a masking augmentation.
+    """
+
+    def __init__(self, *families: MaskFamily):
+        for family in families:
+            check_family(family, alternate=False)
+        if len(families) < 2:
+            raise ValueError(f"families: expected at least two to alternate between, got {len(families)}")
+        self.families = families
+        self._uses = 0
+
+    def at(self, step: int | None = None) -> MaskFamily:
+        """The family of this step; without a step, the next one in turn."""
+        if step is None:
+            step, self._uses = batch_number(self._uses), self._uses + 1
+        return self.families[step % len(self.families)]
+
+    def __repr__(self) -> str:
+        return f"Alternate({', '.join(map(repr, self.families))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alternate) and self.families == other.families
+
+    def __hash__(self) -> int:
+        return hash(self.families)
+
+
+def check_family(family: object, *, alternate: bool = True) -> None:
+    """Raise TypeError unless `family` is a mask family (or an Alternate, where that makes sense)."""
+    if not isinstance(family, (MaskFamily, Alternate) if alternate else MaskFamily):
+        names = "MixUp(), CutMix(), FMix(), a MaskFamily of yours" + (", or Alternate(...)" if alternate else "")
+        raise TypeError(f"family: expected one of {names}; got {family!r}")
+
+
+def family_at(family: MaskFamily | Alternate, step: int | None = None) -> MaskFamily:
+    """The plain family in use at a step."""
+    check_family(family)
+    return family.at(step) if isinstance(family, Alternate) else family
+
+
+def family_settings(family: MaskFamily | Alternate | None) -> dict[str, Any] | None:
+    """The class and all settings of a family as plain JSON values, by which numbers are known; None is no mixing.
+
+    A class from outside this package is also known by its module and its code, see source.code_digest.
+
+    Raises:
+        TypeError: not a family, or settings that are no plain values.
+        ValueError: the code of a class cannot be read.
+    """
+    if family is None:
+        return None
+    if isinstance(family, Alternate):
+        return {"kind": "Alternate", "families": [family_settings(part) for part in family.families]}
+    check_family(family)
+    kind = type(family)
+    settings = {"kind": kind.__name__} | asdict(family)
+    if kind.__module__.partition(".")[0] == _PACKAGE:
+        return settings
+    settings |= {"class": {"module": kind.__module__, "name": kind.__qualname__, "code": code_digest(kind)}}
+    try:
+        return json.loads(json.dumps(settings))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{kind.__name__}: expected numbers, names, or tuples of them as settings, since results are known by them; "
+            f"got {family!r} ({error})"
+        ) from error
