@@ -1,8 +1,8 @@
 """Sections of the estimators' page: samples of known distributions, one known encoder, two known encoders."""
 
-import json
 import math
 from pathlib import Path
+from typing import Any
 
 from msda_analysis.estimate import Estimate, wilson_interval
 from msda_analysis.figures import estimator_plots
@@ -34,28 +34,39 @@ def read_answers(table: Table, check: str) -> Table:
     Returns:
         A table with case, method, truth, value, low, high, error (nats), tolerance (0.1 nats or 10 %), good (within
         it), covered (the truth lies in the interval), warned, warnings, bound, ceiling (nats, NaN for none), gaussian
-        (a Gaussian copula by construction), dim (of both variables), n and settings.
+        (a Gaussian copula by construction), dim (of both variables), chosen (by the default) and n.
 
     Raises:
         ValueError: the table has no finished row of the check.
     """
-    rows = select_rows(table, f"known_{check}")
-    settings = [json.loads(text) for text in rows["settings"]]
-    found = rows.rename(columns={"dataset": "case", "model": "method", "x": "truth", "note": "warnings"})
-    found = found[["case", "method", "truth", "value", "low", "high", "n", "bound", "warnings", "seed"]]
+    metric = f"known_{check}"
+    rows = select_rows(table, metric)
+    found = rows.rename(
+        columns={"dataset": "case", "model": "method", "x": "truth", "note": "warnings", "verdict": "chosen"}
+    )
+    found = found[["case", "method", "truth", "value", "low", "high", "n", "bound", "warnings", "seed", "chosen"]]
     error = found["value"] - found["truth"]
     tolerance = (0.1 * found["truth"]).clip(lower=0.1)
+    ceilings = _by(table, f"{metric}_ceiling", ["dataset", "model"], "value")
+    dims, kinds = (_by(table, "case_dimensions", ["dataset"], column) for column in ("value", "label"))
     return found.assign(
         error=error,
         tolerance=tolerance,
         good=error.abs() <= tolerance,
         covered=(found["low"] <= found["truth"]) & (found["truth"] <= found["high"]),
-        gaussian=[bool(setting.get("gaussian_copula", False)) for setting in settings],
-        dim=[setting.get("dim_x", 0) + setting.get("dim_z", 0) for setting in settings],
+        gaussian=[kinds.get((case,)) == "gaussian_copula" for case in found["case"]],
+        dim=[dims.get((case,), 0) for case in found["case"]],
         warned=found["warnings"] != "",
-        ceiling=[setting.get("ceiling_nats", math.nan) for setting in settings],
-        chosen=[setting.get("method", "") for setting in settings],
+        ceiling=[ceilings.get(key, math.nan) for key in zip(found["case"], found["method"], strict=True)],
     ).reset_index(drop=True)
+
+
+def _by(table: Table, metric: str, columns: list[str], value: str) -> dict[tuple, Any]:
+    """A column of a metric's finished rows by other columns; empty where the table does not have the metric."""
+    if not has_metric(table, metric):
+        return {}
+    rows = select_rows(table, metric)
+    return dict(zip(zip(*(rows[name] for name in columns), strict=True), rows[value], strict=True))
 
 
 def samples_section(table: Table, folder: Path) -> Section | None:

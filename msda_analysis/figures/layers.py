@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.metrics import Table, metric_of
 from msda_analysis.figures.panels import draw_curves_figure
-from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, setting_of, summarize
+from msda_analysis.figures.selection import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.figures.style import label_of, order_augmentations, styled
 from msda_analysis.figures.tables import ResultTable
 
@@ -22,7 +22,7 @@ def draw_layers(table: Table, metrics: Sequence[str]) -> tuple["Figure", Table]:
     """One panel per critic: information against layers by name, and the ceiling of what the critic can show.
 
     Args:
-        table: the long table; its rows hold "layer" and "ceiling_nats" in their settings, x is the depth from 1.
+        table: the long table; label is the layer, x the depth from 1, the metric "METRIC_ceiling" what a critic can show.
         metrics: which critics, where the table has them.
 
     Raises:
@@ -34,7 +34,7 @@ def draw_layers(table: Table, metrics: Sequence[str]) -> tuple["Figure", Table]:
     names = layer_names(rows)
     for axes, metric in zip(figure.axes, present, strict=True):
         axes.set_xticks(list(names), list(names.values()))
-        _draw_ceiling(axes, ceiling_of(select_rows(rows, metric)))
+        _draw_ceiling(axes, ceiling_of(table, metric))
     return figure, numbers.assign(layer=numbers["x"].map(names))
 
 
@@ -44,7 +44,7 @@ def layer_tables(table: Table, metrics: Sequence[str]) -> tuple[ResultTable, ...
     found = []
     for metric in (name for name in metrics if has_metric(table, name)):
         rows = select_rows(table, metric)
-        names, ceiling = layer_names(rows), ceiling_of(rows)
+        names, ceiling = layer_names(rows), ceiling_of(table, metric)
         cells = {(row["augmentation"], row["x"]): row for row in mean_rows(summarize(rows, by), by).to_dict("records")}
         lines = tuple(
             (label_of(family), *(_estimate(cells.get((family, depth))) for depth in names))
@@ -58,16 +58,14 @@ def layer_tables(table: Table, metrics: Sequence[str]) -> tuple[ResultTable, ...
 
 def layer_names(rows: Table) -> dict[float, str]:
     """Name of each depth, in order; its number where the rows hold no name."""
-    depths = sorted(set(rows["x"]))
-    first = {depth: rows[rows["x"] == depth]["settings"].iloc[0] for depth in depths}
-    return {depth: str(next(iter(setting_of(text, "layer")), f"{depth:g}")) for depth, text in first.items()}
+    first = rows.drop_duplicates("x").sort_values("x")
+    return {depth: label or f"{depth:g}" for depth, label in zip(first["x"], first["label"], strict=True)}
 
 
-def ceiling_of(rows: Table) -> float | None:
-    """The highest ceiling of the rows' critics, nats; None where they do not say."""
-    return max(
-        (float(value) for text in set(rows["settings"]) for value in setting_of(text, "ceiling_nats")), default=None
-    )
+def ceiling_of(table: Table, metric: str) -> float | None:
+    """The highest ceiling of a metric's critics, nats; None where the table does not say."""
+    name = f"{metric}_ceiling"
+    return float(select_rows(table, name)["value"].max()) if has_metric(table, name) else None
 
 
 def _draw_ceiling(axes: "Axes", ceiling: float | None) -> None:

@@ -198,6 +198,26 @@ _METRICS |= {
     ),
 }  # fmt: skip
 
+_LAYER_METRICS = ("layer_mine", "layer_mine_tanh", "layer_smile", "layer_nwj", "layer_js")
+_METRICS |= {
+    "flow_gap": Metric(
+        "Looseness shown", "fitted less flow",
+        "How far the fitted marginal's bound lies above the flow's, paired over images: at least that much of it is looseness.",
+    ),
+    "between_difference_gap": Metric(
+        "Gap of both ways", "gap of both ways",
+        "What the estimate of the information between two VAEs differs by when their roles are exchanged: an error of the "
+        "method, which the interval leaves out.",
+    ),
+    "between_lower_gap": Metric("Gap of both ways (lower)", "gap of both ways", "The same of the lower bound."),
+    "between_info_nce_gap": Metric("Gap of both ways (InfoNCE)", "gap of both ways", "The same of InfoNCE."),
+} | {
+    f"{name}_ceiling": Metric(
+        f"{_METRICS[name].label}, ceiling", f"{_METRICS[name].symbol}, ceiling", "The most that this number could show.",
+    )
+    for name in ("leave_one_out", "info_nce", "between_lower", "between_info_nce", *_LAYER_METRICS)
+}  # fmt: skip
+
 _METRICS |= {
     "energy_share": Metric(
         "Energy along MixUp", "energy share",

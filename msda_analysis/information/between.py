@@ -9,18 +9,17 @@ from torch import Tensor, nn
 
 from msda_analysis.checks import check_count
 from msda_analysis.estimate import Bound, Estimate, mean_estimate
-from msda_analysis.information.encoder_bounds import DIFFERENCE_OF_UPPER_BOUNDS, cross_fit, pairwise_values, to_codes
+from msda_analysis.information.codes import Code, check_code
+from msda_analysis.information.cross_fit import MarginalTerms, fit_marginals
+from msda_analysis.information.encoder_bounds import DIFFERENCE_OF_UPPER_BOUNDS, pairwise_values
 from msda_analysis.information.fitting import CriticFit, fit_best, make_mlp, one_thread
 from msda_analysis.information.flows import FLOW_FIT
-from msda_analysis.information.marginals import Codes, fit_full
+from msda_analysis.information.marginals import Codes, fit_full, to_codes
 from msda_analysis.information.neural import info_nce_terms, split_validation
-from msda_analysis.information.vae import check_code
 from msda_analysis.rng import derive_key, numpy_from_key
 
 _OTHER_CODE = "speaks of the code of the baseline's reconstructions, not of the code of the images; bounds neither way"
 _MINIMUM_IMAGES = 64
-
-Code = tuple[Tensor, Tensor]
 
 
 def between_encoders(
@@ -31,6 +30,7 @@ def between_encoders(
     reconstructed: Code | None = None,
     fit: CriticFit | None = None,
     flow: CriticFit | None = FLOW_FIT,
+    marginals: tuple[MarginalTerms, MarginalTerms] | None = None,
 ) -> dict[str, Estimate]:
     """Bounds and estimates of the information between two Gaussian codes of the same images.
 
@@ -47,6 +47,8 @@ def between_encoders(
         reconstructed: (loc, log_std) of the augmented encoder on the baseline's reconstructions, the paper's route.
         fit: training of the conditional densities.
         flow: training of the marginals' normalizing flows; None for fitted Gaussians alone.
+        marginals: what `cross_fit.fit_marginals` found for the two codes with one seed, where it is there already; `flow`
+            is then not used.
 
     Returns:
         Estimates in nats by name.
@@ -71,12 +73,13 @@ def between_encoders(
         )
     check_count("base: images", len(base[0]), _MINIMUM_IMAGES)
     first, second = (to_codes(*code) for code in (base, augmented))
-    marginals = [_tightest(code, flow, derive_key(seed, "between")) for code in (first, second)]
+    fitted = marginals or [fit_marginals(code, seed, components=(), flow=flow) for code in (base, augmented)]
+    tightest = [terms.tightest() for terms in fitted]
     fit = fit or CriticFit()
     # both ways with one seed: exchanging the two codes exchanges the two ways, and changes no number
-    forward = _one_way(first, second, marginals[1], seed, fit)
-    backward = _one_way(second, first, marginals[0], seed, fit)
-    found = {"upper": mean_estimate(min(marginals, key=np.mean).tolist(), "nats", bound="upper")}
+    forward = _one_way(first, second, tightest[1], seed, fit)
+    backward = _one_way(second, first, tightest[0], seed, fit)
+    found = {"upper": mean_estimate(min(tightest, key=np.mean).tolist(), "nats", bound="upper")}
     for name in ("lower", "info_nce"):
         found[name] = _average(getattr(forward, name), getattr(backward, name), bound="lower")
     found["difference"] = _average(forward.difference, backward.difference, warnings=(DIFFERENCE_OF_UPPER_BOUNDS,))
@@ -85,7 +88,8 @@ def between_encoders(
     notes["difference"] = {name: forward.notes[name] + backward.notes[name] for name in forward.notes}
     found |= {name: replace(found[name], details=found[name].details | notes[name]) for name in notes}
     if reconstructed is not None:
-        route = _tightest(to_codes(*reconstructed), None, seed)  # bounds nothing: not worth a flow
+        # bounds nothing: not worth a flow
+        route = fit_marginals(reconstructed, seed, components=(), flow=None).tightest()
         found["through_reconstruction"] = mean_estimate(route.tolist(), "nats", warnings=(_OTHER_CODE,))
     return found
 
@@ -98,12 +102,6 @@ class _Values:
     info_nce: np.ndarray
     difference: np.ndarray
     notes: dict[str, float]
-
-
-def _tightest(codes: Codes, flow: CriticFit | None, seed: int) -> np.ndarray:
-    """Terms [n] of the tightest upper bound on the information with the images, E ln p(z|x) - E ln m(z)."""
-    values = cross_fit(codes, (), flow, seed)[0]
-    return min((values[name] for name in ("flow", "fitted") if name in values), key=np.mean)
 
 
 def _average(forward: np.ndarray, backward: np.ndarray, *, bound: Bound = None, warnings: tuple = ()) -> Estimate:
@@ -168,7 +166,7 @@ def _precision_factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def _one_way(base: Codes, target: Codes, marginal: np.ndarray, seed: int, fit: CriticFit) -> _Values:
-    """Everything that a density of `target` given `base` says; `marginal` as from `_tightest(target)`."""
+    """Everything that a density of `target` given `base` says; `marginal`: the tightest terms of `target`."""
     order = numpy_from_key(derive_key(seed, "between/halves")).permutation(len(base))
     halves = np.array_split(order, 2)
     draws = {name: _draw(code, derive_key(seed, name)) for name, code in (("base", base), ("target", target))}

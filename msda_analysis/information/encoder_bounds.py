@@ -1,9 +1,8 @@
 """Bounds on I(X; Z) of a Gaussian encoder, whose conditional density is known."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,16 +10,12 @@ from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.information.codes import check_code
+from msda_analysis.information.cross_fit import COMPONENTS, MarginalTerms, fit_marginals
 from msda_analysis.information.fitting import CriticFit
-from msda_analysis.information.flows import FLOW_FIT, fit_flow
-from msda_analysis.information.marginals import (
-    Codes,
-    fit_diagonal,
-    fit_full,
-    fit_mixture,
-    standard_normal,
-)
-from msda_analysis.information.vae import check_code, rate_per_image
+from msda_analysis.information.flows import FLOW_FIT
+from msda_analysis.information.marginals import Codes, to_codes
+from msda_analysis.information.vae import rate_per_image
 from msda_analysis.rng import derive_key, numpy_from_key
 
 #: What a reader must know of a difference between two upper bounds, for example of two encoders.
@@ -29,7 +24,6 @@ DIFFERENCE_OF_UPPER_BOUNDS = (
     "so it bounds nothing"
 )
 _MINIMUM_IMAGES = 16
-_IMAGES_PER_COMPONENT = 20
 _NEAR_CEILING = 0.8  # share of ln K beyond which a minibatch bound says little
 
 
@@ -38,8 +32,9 @@ def encoder_bounds(
     log_std: Tensor,
     seed: int = 0,
     *,
-    components: Sequence[int] = (2, 4, 8, 16),
+    components: Sequence[int] = COMPONENTS,
     flow: CriticFit | None = FLOW_FIT,
+    marginals: MarginalTerms | None = None,
 ) -> dict[str, Estimate]:
     """Upper and lower bounds on the information between images and a Gaussian code, with 95 % intervals over images.
 
@@ -54,13 +49,15 @@ def encoder_bounds(
         components: mixture sizes to try, smallest first, while held-out images prefer more; empty leaves
             "fitted_mixture" out.
         flow: training of the normalizing flow; None leaves "flow" out. It is the slow one: see flows.FLOW_FIT.
+        marginals: what `cross_fit.fit_marginals` found for this code, where it is there already; `components` and
+            `flow` are then not used.
 
     Returns:
         Estimates in nats by name.
         "rate": upper, m = N(0, I), the paper's figure. "fitted_diagonal", "fitted_full", "fitted_mixture": upper, m
         fitted. "fitted": upper, the one of these four that a validation part of the fitting half preferred. "flow":
         upper, m a normalizing flow on top of the full Gaussian; read this one, the tightest where codes are not normal.
-        details["gap_nats"] of "flow" and "fitted": how far "fitted" lies above "flow", with "gap_low" and "gap_high"
+        details["gap_nats"] of "flow": how far "fitted" lies above "flow", with "gap_low" and "gap_high"
         paired over images. At least that much is the error of "fitted" as a method; that of "flow" is not known, and
         its interval speaks of the images alone. "leave_one_out": upper, "info_nce": lower, both from the images' own
         conditionals; their ceiling ln(n) is in details["ceiling_nats"].
@@ -73,21 +70,16 @@ def encoder_bounds(
     """
     check_code(loc, log_std)
     check_count("loc: images", len(loc), _MINIMUM_IMAGES)
-    for count in components:
-        check_count("components", count)
-    codes = to_codes(loc, log_std)
-    values, notes = cross_fit(codes, components, flow, seed)
-    bounds = {"rate": mean_estimate(rate_per_image(loc, log_std).tolist(), "nats", bound="upper")}
-    for name, per_image in values.items():
-        bounds[name] = replace(mean_estimate(per_image.tolist(), "nats", bound="upper"), details=notes.get(name, {}))
-    if flow is not None:
-        bounds |= _with_gap(bounds, values["fitted"] - values["flow"])
-    return bounds | _pairwise_bounds(codes, seed)
-
-
-def to_codes(loc: Tensor, log_std: Tensor) -> Codes:
-    """Mean and variance as float64 arrays."""
-    return Codes(*(part.detach().double().cpu().numpy() for part in (loc, (2 * log_std.double()).exp())))
+    marginals = marginals or fit_marginals((loc, log_std), seed, components=components, flow=flow)
+    if any(len(terms) != len(loc) for terms in marginals.values.values()):
+        raise ValueError(f"marginals: expected terms of the {len(loc)} images of loc, got another number")
+    bounds = {}
+    for name, terms in marginals.values.items():
+        found = mean_estimate(terms.tolist(), "nats", bound="upper")
+        bounds[name] = replace(found, details=marginals.notes.get(name, {}))
+    if "flow" in bounds:
+        bounds |= _with_gap(bounds, marginals.values["fitted"] - marginals.values["flow"])
+    return bounds | _pairwise_bounds(to_codes(loc, log_std), seed)
 
 
 def rate_per_dimension(loc: Tensor, log_std: Tensor) -> Tensor:
@@ -127,65 +119,16 @@ def find_active_units(loc: Tensor, *, threshold: float = 0.01) -> Tensor:
     return loc.double().var(dim=0, correction=0) > threshold
 
 
-def cross_fit(
-    codes: Codes, components: Sequence[int], flow: CriticFit | None, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
-    """Values [n] per bound, each image judged by densities fitted on the other half; and what was chosen."""
-    order = numpy_from_key(derive_key(seed, "encoder_bounds/halves")).permutation(len(codes))
-    halves = np.array_split(order, 2)
-    negative_entropy, values, notes = codes.negative_entropy(), {}, {}
-    for number, (train, test) in enumerate((halves, halves[::-1]), start=1):
-        fold_seed = derive_key(seed, "encoder_bounds/fold", number)
-        fits, scores = _choose_fits(codes[train], components, fold_seed)
-        best = max(scores, key=scores.__getitem__)
-        fits["fitted"] = fits[best]
-        if flow is not None:
-            fits["flow"] = partial(fit_flow, seed=fold_seed, fit=flow)
-        for name, fit in fits.items():
-            density = fit(codes[train])
-            values.setdefault(name, np.empty(len(codes)))
-            values[name][test] = negative_entropy[test] - density.expected_log_density(codes[test], fold_seed)
-            if name in ("fitted", "fitted_mixture"):
-                notes.setdefault(name, {})[f"marginal_{number}"] = getattr(density, "name", best)
-    values.pop("rate")  # nothing was fitted: the mean over all images is used as it is
-    return values, notes
-
-
 def _with_gap(bounds: dict[str, Estimate], gaps: np.ndarray) -> dict[str, Estimate]:
-    """ "flow" and "fitted" with the gap between them, and a warning where the tighter one shows the other to be loose."""
+    """ "flow" with the gap to "fitted", and "fitted" with a warning where that shows it to be loose."""
     gap = mean_estimate(gaps.tolist(), "nats")
     assert gap.low is not None and gap.high is not None
-    details = {"gap_nats": gap.value, "gap_low": gap.low, "gap_high": gap.high}
-    with_gap = {name: replace(bounds[name], details=bounds[name].details | details) for name in ("fitted", "flow")}
+    details: dict[str, float | str] = {"gap_nats": gap.value, "gap_low": gap.low, "gap_high": gap.high}
+    found = {"flow": replace(bounds["flow"], details=details)}
     if gap.low > 0:
         loose = f"an upper bound, the flow's, lies lower by {gap.value:.3g} nats [{gap.low:.3g}, {gap.high:.3g}]"
-        with_gap["fitted"] = replace(with_gap["fitted"], warnings=(loose,))
-    return with_gap
-
-
-def _choose_fits(codes: Codes, components: Sequence[int], seed: int) -> tuple[dict[str, Callable], dict[str, float]]:
-    """How to fit each density, and its mean log density on a held-out quarter of the given images."""
-    n_validation = len(codes) // 4  # the caller has put the images in random order
-    validation, inner = codes[np.arange(n_validation)], codes[np.arange(n_validation, len(codes))]
-
-    def score(fit: Callable) -> float:
-        return float(fit(inner).expected_log_density(validation, seed).mean())
-
-    fits: dict[str, Callable] = {
-        "rate": lambda part: standard_normal(part.loc.shape[1]),
-        "fitted_diagonal": fit_diagonal,
-        "fitted_full": fit_full,
-    }
-    scores = {name: score(fit) for name, fit in fits.items()}
-    for count in sorted(components):
-        fit = partial(fit_mixture, n_components=count, seed=seed)
-        if _IMAGES_PER_COMPONENT * count > len(inner):
-            break
-        mixture_score = score(fit)
-        if mixture_score < scores.get("fitted_mixture", -math.inf):
-            break  # more components have stopped helping
-        fits["fitted_mixture"], scores["fitted_mixture"] = fit, mixture_score
-    return fits, scores
+        found["fitted"] = replace(bounds["fitted"], warnings=(loose,))
+    return found
 
 
 def pairwise_values(codes: Codes, seed: int) -> dict[str, np.ndarray]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.information import closed_form, linear_encoders, scoring_cases, shaped_encoders
 from msda_analysis.information.between import between_encoders
 from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.estimators import estimate
+from msda_analysis.information.measured import measured_numbers
 from msda_analysis.rng import derive_key, stream
 
 #: What is checked: estimators from samples, the same on cases that no threshold was chosen on, bounds of one encoder,
@@ -37,6 +38,11 @@ class Answer:
     def error(self) -> float:
         """Measured minus true, nats."""
         return self.found.value - self.truth
+
+    def measured(self, check: str) -> list[Measured]:
+        """As numbers "known_CHECK": label is the case, x the truth, verdict the method that the default chose."""
+        chosen = str(self.found.details["method"]) if self.method == "auto" else ""
+        return measured_numbers(f"known_{check}", self.found, label=self.case, x=self.truth, verdict=chosen)
 
 
 @cache

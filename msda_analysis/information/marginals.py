@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from msda_analysis.rng import derive_key, numpy_from_key
 
@@ -32,6 +33,11 @@ class Codes:
     def sample(self, rng: np.random.Generator, n_each: int = _SAMPLES_PER_IMAGE) -> np.ndarray:
         """[n_each, n, latent] draws."""
         return self.loc + np.sqrt(self.var) * rng.standard_normal((n_each, *self.loc.shape))
+
+
+def to_codes(loc: Tensor, log_std: Tensor) -> Codes:
+    """Mean and variance as float64 arrays."""
+    return Codes(*(part.detach().double().cpu().numpy() for part in (loc, (2 * log_std.double()).exp())))
 
 
 @dataclass(frozen=True)

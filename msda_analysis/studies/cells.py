@@ -1,6 +1,5 @@
 """Cells that train, measure VAEs, describe masks and draw pictures."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,10 +9,12 @@ from msda_analysis.data import sample_images
 from msda_analysis.estimate import Estimate
 from msda_analysis.information import (
     between_encoders,
-    encode_images,
-    encode_reconstructions,
+    encode_once,
     encoder_bounds,
+    fit_marginals,
     layer_information,
+    measured_all,
+    measured_layers,
     vae_information,
 )
 from msda_analysis.masks import Alternate, sample_masks
@@ -61,16 +62,21 @@ def import_classifier(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
 def measure_vae(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     """The paper's three figures on the test split, the encoder bounds beside them, and pictures of reconstructions."""
     vae, *others = [workshop.load_vae(need) for need in cell.needs]
-    images = workshop.test.normalize(workshop.test.images)
-    found = vae_information(vae, images, *others, seed=cell.seed)
-    loc, log_std = encode_images(vae, images)
-    bounds = encoder_bounds(loc, log_std, seed=cell.seed)
-    if cell.settings["between"] and others:
-        found |= _between(vae, others[0], images, (loc, log_std), cell.seed)
+    codes = encode_once(vae, workshop.test.normalize(workshop.test.images), *others, seed=cell.seed)
+    own = fit_marginals(codes.own, cell.seed)
+    found = measured_all(vae_information(codes))
+    if cell.settings["between"] and codes.baseline is not None:
+        # both with one seed: exchanging the VAEs changes no number
+        marginals = (fit_marginals(codes.baseline, cell.seed, components=()), own)
+        shared = between_encoders(
+            codes.baseline, codes.own, cell.seed, reconstructed=codes.reconstructed, marginals=marginals
+        )
+        found += measured_all(shared, "between_")
     # "rate" is the same number in both: the paper's name is kept once
-    found |= {name: estimate for name, estimate in bounds.items() if name != "rate"}
+    bounds = encoder_bounds(*codes.own, seed=cell.seed, marginals=own)
+    found += measured_all({name: estimate for name, estimate in bounds.items() if name != "rate"})
     _save_reconstructions(workshop, cell, vae, folder)
-    return [make_row(workshop.source(cell, "vae"), metric, estimate) for metric, estimate in found.items()]
+    return to_rows(workshop.source(cell, "vae"), found)
 
 
 def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -82,15 +88,11 @@ def measure_layers(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     with torch.no_grad():
         taps = [network.taps(batch) for batch in images.split(500)]
     features = {name: torch.cat([tap[name] for tap in taps]) for name in taps[0]}
-    source, rows = workshop.source(cell, "vgg11_bn"), []
+    found = []
     for method in cell.settings["methods"]:
         name, cap = ("mine", "tanh") if method == "mine_tanh" else (method, None)
-        found = layer_information(features, images, name, cell.seed, cap=cap)
-        for depth, (layer, estimate) in enumerate(found.items(), start=1):
-            known = {"layer": layer, "ceiling_nats": estimate.details["ceiling_nats"]}
-            place = replace(source, settings={**source.settings, **known})
-            rows.append(make_row(place, f"layer_{method}", estimate, x=depth))
-    return rows
+        found += measured_layers(layer_information(features, images, name, cell.seed, cap=cap), method)
+    return to_rows(workshop.source(cell, "vgg11_bn"), found)
 
 
 def describe_masks(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
@@ -118,17 +120,6 @@ def draw_pictures(workshop: Workshop, cell: Cell, folder: Path) -> Rows:
     save_arrays(folder / "masks.npz", masks)
     save_arrays(folder / "mixed.npz", mixed)
     return []
-
-
-def _between(
-    vae: VAE, baseline: VAE, images: torch.Tensor, code: tuple[torch.Tensor, torch.Tensor], seed: int
-) -> dict[str, Estimate]:
-    """The information that a VAE's code shares with a baseline VAE's, the quantity of the paper's abstract."""
-    found = between_encoders(
-        encode_images(baseline, images), code, seed,
-        reconstructed=encode_reconstructions(vae, baseline, images, seed=seed),
-    )  # fmt: skip
-    return {f"between_{name}": estimate for name, estimate in found.items()}
 
 
 def _history_rows(source: Source, history: History) -> Rows:

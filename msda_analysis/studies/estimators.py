@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from msda_analysis.checks import check_choice, check_count
 from msda_analysis.environment import describe_environment
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.information import METHODS
 from msda_analysis.information.known_answers import (
     CHECKS,
@@ -22,12 +22,12 @@ from msda_analysis.information.known_answers import (
     answer_samples,
     known_cases,
 )
-from msda_analysis.results import Source, make_row, read_rows
+from msda_analysis.results import Source, read_rows, to_rows
 from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.store import Store, find_damaged_cells
 
 #: Raise when a change makes old finished cells wrong.
-FORMAT = 2
+FORMAT = 3
 _SMOKE_CASES = {"samples": 2, "scored": 1, "encoder": 1, "between": 1}
 _FROM_SAMPLES = ("samples", "scored")
 #: Of the methods of a plan, those that are scored: the default, and what it is made of.
@@ -148,10 +148,20 @@ def _measure(plan: EstimatorPlan, cell: AnswerCell) -> list[dict[str, Any]]:
     answers = _answer(plan, cell)
     seconds = time.perf_counter() - start
     rows = [
-        make_row(_source(plan, cell, answer.method, answer), f"known_{cell.check}", answer.found, x=answer.truth)
-        for answer in answers
+        row for answer in answers for row in to_rows(_source(plan, cell, answer.method), answer.measured(cell.check))
     ]
-    return [*rows, make_row(_source(plan, cell, cell.method), "estimator_seconds", Estimate(seconds, "s"))]
+    about = [Measured("estimator_seconds", Estimate(seconds, "s"), label=cell.case), *_describe_case(cell)]
+    return [*rows, *to_rows(_source(plan, cell, cell.method), about)]
+
+
+def _describe_case(cell: AnswerCell) -> list[Measured]:
+    """What a reader tells kinds of cases apart by: dimensions of both variables, and whether the copula is Gaussian."""
+    if cell.check not in _FROM_SAMPLES:
+        return []
+    case: Any = known_cases(cell.check)[cell.case]
+    dimensions = Estimate(float(case.dim_x + case.dim_z), "variables")
+    kind = "gaussian_copula" if case.gaussian_copula else "other_copula"
+    return [Measured("case_dimensions", dimensions, label=kind)]
 
 
 def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
@@ -161,16 +171,14 @@ def _answer(plan: EstimatorPlan, cell: AnswerCell) -> list[Answer]:
     return (answer_encoder if cell.check == "encoder" else answer_between)(case, plan.images, plan.seed)
 
 
-def _source(plan: EstimatorPlan, cell: AnswerCell, method: str, answer: Answer | None = None) -> Source:
-    """Columns of a row: the case as its dataset, the method as its model; details such as the ceiling as settings."""
+def _source(plan: EstimatorPlan, cell: AnswerCell, method: str) -> Source:
+    """Columns of a row: the case as its dataset, the method as its model."""
     case: Any = known_cases(cell.check)[cell.case]
     if cell.check in _FROM_SAMPLES:
         settings: dict[str, Any] = {"dim_x": case.dim_x, "dim_z": case.dim_z, "samples": plan.samples}
-        settings["gaussian_copula"] = case.gaussian_copula
     else:
         settings = {"latent": case.latent, "images": plan.images}
-    details = {} if answer is None else {k: v for k, v in answer.found.details.items() if k != "seconds"}
-    return Source("estimators", cell.name, cell.case, method, "", plan.seed, settings | details)
+    return Source("estimators", cell.name, cell.case, method, "", plan.seed, settings)
 
 
 def _describe_cases(plan: EstimatorPlan) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import torch
 
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
-from msda_analysis.estimate import Measured
-from msda_analysis.information import encode_images, encoder_bounds, vae_information
+from msda_analysis.information import encode_once, encoder_bounds, measured_all, vae_information
 from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
 from msda_analysis.results import Source, to_rows, write_table
 from msda_analysis.robustness import evaluate, measured_outcome
@@ -35,12 +34,13 @@ def measure_information(command: "Information", device: str) -> Path:
     for path in command.checkpoints:
         vae, metadata = _load_vae(path, device)
         images = _normalize_for(vae, dataset, path, *baseline)
-        found = vae_information(vae, images, *baseline, seed=command.seed)
-        found |= encoder_bounds(*encode_images(vae, images), seed=command.seed) | {"rate": found["rate"]}
+        codes = encode_once(vae, images, *baseline, seed=command.seed)
+        found = encoder_bounds(*codes.own, seed=command.seed) | vae_information(codes)
+        numbers = measured_all(found)
         settings = {"measured": {"seed": command.seed}}
         source = _source("information", path, dataset.name, "vae", metadata, settings, device)
-        rows += to_rows(source, [Measured(name, estimate) for name, estimate in found.items()])
-        _print(path, rows[-len(found) :])
+        rows += to_rows(source, numbers)
+        _print(path, rows[-len(numbers) :])
     write_table(rows, command.out / "results.csv")
     return command.out / "results.csv"
 

@@ -20,8 +20,8 @@ from msda_analysis.training import ClassifierFit, VaeFit
 FORMAT = 2
 #: The same for cells that attack classifiers, so that trained models stay valid.
 ATTACK_FORMAT = 3
-#: The same for cells that measure VAEs.
-INFORMATION_FORMAT = 2
+#: The same for cells that measure VAEs and layers.
+INFORMATION_FORMAT = 3
 _LONGEST_LABEL = 60  # of a family in a folder's name; the digest tells longer ones apart
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 
@@ -239,7 +239,7 @@ class StudyPlan:
         trained = [self._classifier_cell(name, seed, shared) for seed in self.seeds for name in self.augmentations]
         attacked = shared | {"attack": to_settings(self.attack), "attack_format": ATTACK_FORMAT}
         measured = [self._cell("measure_classifier", cell.augmentation, cell.seed, attacked, cell) for cell in trained]
-        layers = shared | {"methods": list(self.layer_methods)}
+        layers = shared | {"methods": list(self.layer_methods), "information_format": INFORMATION_FORMAT}
         by_depth = [self._cell("measure_layers", cell.augmentation, cell.seed, layers, cell) for cell in trained]
         return [
             *trained, *measured, *self._likeness_cells(trained, attacked), *self._comparison_cells(measured),

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.figures import estimator_section as sections
 from msda_analysis.figures.estimator_plots import plot_bounds, plot_error_map, symbol_of
 from msda_analysis.figures.pages import sections_for
 from msda_analysis.figures.report import write_report
 from msda_analysis.figures.sections import SECTIONS
-from msda_analysis.results import Source, make_row, to_table, write_table
+from msda_analysis.information.known_answers import Answer
+from msda_analysis.results import Source, to_rows, to_table, write_table
 
 #: (case, truth) and what each method errs by; "far" is beyond any tolerance.
 TRUTHS = {"near": 0.5, "uniform_noise_0.75": 0.3, "additivity_2x2": 0.6, "far": 1.5, "big": 9.0}
+KINDS = {"near": "gaussian_copula"}
 ERRORS = {
     "auto": {"near": 0.05, "uniform_noise_0.75": -0.02, "additivity_2x2": 0.01, "far": -0.6, "big": -0.8},
     "mine": {"near": 0.2, "uniform_noise_0.75": -0.2, "additivity_2x2": 0.01, "far": -0.6, "big": -3.0},
@@ -26,20 +28,22 @@ def sample_rows(*, silent=False):
     for method, errors in ERRORS.items():
         for case, error in errors.items():
             value, warned = TRUTHS[case] + error, method == "auto" and abs(error) > 0.5 and not silent
-            settings = {"ceiling_nats": math.log(2000), "method": "ksg1" if method == "auto" else method}
-            source = Source("estimators", f"samples-{case}-{method}", case, method, "", 0, settings)
+            source = Source("estimators", f"samples-{case}-{method}", case, method, "", 0)
             warnings = ("falls short",) if warned else ()
-            found = Estimate(value, "nats", value - 0.01, value + 0.01, 4000, warnings=warnings)
-            yield make_row(source, "known_samples", found, x=TRUTHS[case])
-            yield make_row(source, "estimator_seconds", Estimate(2.0, "s"))
+            details = {"ceiling_nats": math.log(2000), "method": "ksg1"}
+            found = Estimate(value, "nats", value - 0.01, value + 0.01, 4000, warnings=warnings, details=details)
+            dimensions = Measured("case_dimensions", Estimate(2.0, "variables"), label=KINDS.get(case, "other_copula"))
+            numbers = Answer(case, method, TRUTHS[case], found).measured("samples")
+            yield from to_rows(source, [*numbers, Measured("estimator_seconds", Estimate(2.0, "s")), dimensions])
 
 
 def bound_rows(check, methods):
     for kind, truth in (("equal_64_2_nats", 2.0), ("unequal_64_40_nats", 40.0)):
         for method, (factor, bound) in methods.items():
-            source = Source("estimators", f"{check}-{kind}", kind, method, "", 0, {"ceiling_nats": 9.0})
+            source = Source("estimators", f"{check}-{kind}", kind, method, "", 0)
             value = factor * truth
-            yield make_row(source, f"known_{check}", Estimate(value, "nats", value, value, 8000, bound), x=truth)
+            found = Estimate(value, "nats", value, value, 8000, bound, details={"ceiling_nats": 9.0})
+            yield from to_rows(source, Answer(kind, method, truth, found).measured(check))
 
 
 @pytest.fixture
@@ -56,6 +60,8 @@ def test_answers_know_their_error_and_tolerance(table):
     assert far["tolerance"] == pytest.approx(0.15) and far["ceiling"] == pytest.approx(math.log(2000))
     assert answers.loc["auto", "near"]["good"] and answers.loc["auto", "near"]["tolerance"] == 0.1
     assert answers.loc["auto", "big"]["good"]  # 10 % of 9 nats
+    assert answers.loc["mine", "far"]["chosen"] == "" and not far["gaussian"] and far["dim"] == 2
+    assert answers.loc["mine", "near"]["gaussian"]
 
 
 def test_findings_state_the_goal_plainly(table):

@@ -1,13 +1,15 @@
 """Information by depth, from rows made up here: layers by name, ceilings, tables."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.figures.information_sections import layers_section
 from msda_analysis.figures.layers import ceiling_of, draw_layers, layer_names, layer_tables
-from msda_analysis.results import Source, make_row, to_table
+from msda_analysis.information import measured_numbers
+from msda_analysis.results import Source, to_rows, to_table
 
 LAYERS = ("f1", "f2", "c1")
 CEILINGS = {"mine": math.log(500), "mine_tanh": 2.0}
@@ -18,11 +20,12 @@ def layer_rows(seeds=(0, 1), *, named=True):
         for family in ("mixup", "baseline"):
             for seed in seeds:
                 for depth, layer in enumerate(LAYERS, start=1):
-                    settings = {"layer": layer, "ceiling_nats": ceiling} if named else {}
-                    source = Source("depth", f"{family}-{seed}", "digits", "vgg11_bn", family, seed, settings)
+                    source = Source("depth", f"{family}-{seed}", "digits", "vgg11_bn", family, seed)
                     value = 1.5 / depth + 0.1 * seed
                     found = Estimate(value, "nats", value - 0.05, value + 0.05, 500, "lower")
-                    yield make_row(source, f"layer_{method}", found, x=depth)
+                    found = replace(found, details={"ceiling_nats": ceiling} if named else {})
+                    numbers = measured_numbers(f"layer_{method}", found, label=layer if named else "", x=depth)
+                    yield from to_rows(source, numbers)
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_tables_hold_means_over_seeds_by_layer(table):
 
 def test_rows_without_names_still_draw():
     table = to_table(layer_rows(named=False))
-    assert layer_names(table) == {1.0: "1", 2.0: "2", 3.0: "3"} and ceiling_of(table) is None
+    assert layer_names(table) == {1.0: "1", 2.0: "2", 3.0: "3"} and ceiling_of(table, "layer_mine") is None
     figure, _ = draw_layers(table, ("layer_mine",))
     assert not figure.axes[0].texts
 

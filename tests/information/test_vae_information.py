@@ -7,13 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from msda_analysis.information.vae import (
-    encode_images,
-    encode_reconstructions,
-    eval_mode,
-    rate_per_image,
-    vae_information,
-)
+from msda_analysis.information.codes import encode_images, encode_once, eval_mode
+from msda_analysis.information.vae import rate_per_image, vae_information
 
 
 class LinearVae(nn.Module):
@@ -36,6 +31,10 @@ def images():
     return torch.randn(2000, 3, 2, 2, generator=torch.Generator().manual_seed(0))
 
 
+def figures_of(*args, **settings):
+    return vae_information(encode_once(*args, **settings))
+
+
 def normal_kl(loc, log_std):
     ours = torch.distributions.Normal(loc.double(), log_std.double().exp())
     prior = torch.distributions.Normal(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
@@ -51,7 +50,7 @@ def test_rate_matches_torch_distributions():
 
 
 def test_linear_vae_has_the_known_rate_and_error(images):
-    figures = vae_information(LinearVae(), images, batch_size=300)
+    figures = figures_of(LinearVae(), images, batch_size=300)
     rate, mse = figures["rate"], figures["mse"]
     # per code dimension: (scale^2 x^2 + std^2 - 1 - ln std^2) / 2
     per_pixel = 0.5 * (4 * images.double().square() + 0.25 - 1 - math.log(0.25))
@@ -64,7 +63,7 @@ def test_linear_vae_has_the_known_rate_and_error(images):
 
 @pytest.mark.parametrize("std", [0.1, 1.0])
 def test_reconstructed_rate_adds_code_and_pixel_noise(images, std):
-    figures = vae_information(LinearVae(), images, LinearVae(scale=1.0, std=0.3), reconstruction_std=std)
+    figures = figures_of(LinearVae(), images, LinearVae(scale=1.0, std=0.3), reconstruction_std=std)
     rate, rebuilt = figures["rate"], figures["rate_reconstructed"]
     # what A sees has variance raised by 0.3^2 + std^2 per pixel, its rate by half of scale^2 = 4 times that
     expected = rate.value + 12 * 2 * (0.09 + std**2)
@@ -75,10 +74,10 @@ def test_reconstructed_rate_adds_code_and_pixel_noise(images, std):
 
 def test_same_seed_same_numbers_and_mode_restored(images):
     vae = LinearVae().train()
-    first = vae_information(vae, images, LinearVae(1.0), seed=3)
+    first = figures_of(vae, images, LinearVae(1.0), seed=3)
     assert vae.training and vae.dropout.training
-    assert vae_information(vae, images, LinearVae(1.0), seed=3) == first
-    assert vae_information(vae, images, LinearVae(1.0), seed=4)["mse"] != first["mse"]
+    assert figures_of(vae, images, LinearVae(1.0), seed=3) == first
+    assert figures_of(vae, images, LinearVae(1.0), seed=4)["mse"] != first["mse"]
 
 
 def test_eval_mode_restores_each_part_even_after_an_error():
@@ -97,7 +96,7 @@ def test_eval_mode_restores_each_part_even_after_an_error():
 
 def test_own_baseline_is_warned_about(images):
     vae = LinearVae()
-    (warning,) = vae_information(vae, images[:10], vae)["rate_reconstructed"].warnings
+    (warning,) = figures_of(vae, images[:10], vae)["rate_reconstructed"].warnings
     assert "itself" in warning
 
 
@@ -107,14 +106,25 @@ def test_encode_images_in_batches_equals_one_pass(images):
     assert log_std.shape == loc.shape
 
 
+def test_every_network_sees_every_image_once(images):
+    vae, baseline, seen = LinearVae(), LinearVae(1.0, 0.3), []
+    for name, model in (("own", vae), ("baseline", baseline)):
+        model.encode = lambda batch, name=name, encode=model.encode: seen.append((name, len(batch))) or encode(batch)
+    codes = encode_once(vae, images, baseline, batch_size=800)
+    # own code of the images, the baseline's, own code of the baseline's reconstructions: three passes of 2000 images
+    assert seen == [(name, n) for n in (800, 800, 400) for name in ("own", "baseline", "own")]
+    for code, expected in ((codes.own, vae), (codes.baseline, baseline)):
+        assert all(torch.equal(*pair) for pair in zip(code, encode_images(expected, images), strict=True))
+
+
 def test_codes_of_reconstructions_are_those_of_the_figure(images):
     vae, baseline = LinearVae(), LinearVae(1.0, 0.3)
-    loc, log_std = encode_reconstructions(vae, baseline, images, seed=2)
-    figure = vae_information(vae, images, baseline, seed=2)["rate_reconstructed"]
-    assert rate_per_image(loc, log_std).mean().item() == pytest.approx(figure.value, rel=1e-12)
-    assert not torch.equal(loc, encode_reconstructions(vae, baseline, images, seed=3)[0])
-    with pytest.raises(ValueError, match="reconstruction_std"):
-        encode_reconstructions(vae, baseline, images, reconstruction_std=-1.0)
+    codes = encode_once(vae, images, baseline, seed=2)
+    figure = vae_information(codes)["rate_reconstructed"]
+    assert rate_per_image(*codes.reconstructed).mean().item() == pytest.approx(figure.value, rel=1e-12)
+    assert not torch.equal(codes.reconstructed[0], encode_once(vae, images, baseline, seed=3).reconstructed[0])
+    # the reconstruction error draws from a stream of its own
+    assert torch.equal(codes.errors, encode_once(vae, images, seed=2).errors)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,7 @@ def test_codes_of_reconstructions_are_those_of_the_figure(images):
 )
 def test_bad_settings_say_what_was_expected(images, change, message):
     with pytest.raises(ValueError, match=message):
-        vae_information(LinearVae(), images, **change)
+        encode_once(LinearVae(), images, **change)
 
 
 def test_bad_codes_say_what_was_expected(images):
@@ -135,4 +145,4 @@ def test_bad_codes_say_what_was_expected(images):
     with pytest.raises(ValueError, match="log_std: expected finite values, got 8"):
         rate_per_image(torch.zeros(4, 2), torch.full((4, 2), torch.nan))
     with pytest.raises(ValueError, match="images"):
-        vae_information(LinearVae(), images[0, 0])
+        encode_once(LinearVae(), images[0, 0])

@@ -32,13 +32,10 @@ def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
     rows = read_table(tmp_path / "results.csv")
     known = rows[rows["metric"] == "known_samples"]
     assert list(known["model"]) == ["gaussian"] * 2 + ["ksg1"] * 2 and len(set(known["dataset"])) == 2
-    assert set(rows["metric"]) == {
-        "known_samples",
-        "known_scored",
-        "known_encoder",
-        "known_between",
-        "estimator_seconds",
-    }
+    assert set(rows["metric"]) >= {
+        *(f"known_{check}" for check in ("samples", "scored", "encoder", "between")),
+        "known_encoder_gap", "known_between_ceiling", "estimator_seconds", "case_dimensions",
+    }  # fmt: skip
     assert (rows["commit"] != "").any() and (rows["device"] == "cpu").all()
 
 
@@ -49,8 +46,12 @@ def test_rows_hold_what_the_function_gives(tmp_path):
     row = next(row for row in read_rows(tmp_path / "results.csv") if row["model"] == "ksg1")
     assert float(row["value"]) == answer.found.value and float(row["x"]) == case.truth == answer.truth
     assert answer.error == answer.found.value - case.truth
-    expected = {"dim_x": 1, "dim_z": 1, "gaussian_copula": True, "samples": 100, "method": "ksg1", "n_neighbors": 3}
-    assert json.loads(row["settings"]) == expected | {"ceiling_nats": answer.found.details["ceiling_nats"]}
+    assert row["label"] == case.name and json.loads(row["settings"]) == {"dim_x": 1, "dim_z": 1, "samples": 100}
+    mine = [each for each in read_rows(tmp_path / "results.csv") if each["cell"] == row["cell"]]
+    found = {each["metric"]: each for each in mine}
+    ceiling, dimensions = found["known_samples_ceiling"], found["case_dimensions"]
+    assert float(ceiling["value"]) == answer.found.details["ceiling_nats"] and ceiling["label"] == case.name
+    assert (float(dimensions["value"]), dimensions["label"]) == (2, "gaussian_copula")
 
 
 def test_a_folder_of_other_settings_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from torch import nn
 
 from msda_analysis.data import Dataset
 from msda_analysis.estimate import Estimate
-from msda_analysis.information import encode_images, encode_reconstructions
+from msda_analysis.information import encode_images, encode_once
 from msda_analysis.results import Source
 from msda_analysis.studies import DataSpec, StudyPlan, cells
 
@@ -41,12 +41,12 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
 
     def spy(name):
         def found(*args, **settings):
-            seen[name] = (args, settings)
-            return {name: Estimate(1.0, "nats")}
+            seen.setdefault(name, []).append((args, settings))
+            return {name: Estimate(1.0, "nats", details={"gap_nats": 0.5})}
 
         return found
 
-    for name in ("vae_information", "between_encoders", "encoder_bounds"):
+    for name in ("vae_information", "between_encoders", "encoder_bounds", "fit_marginals"):
         monkeypatch.setattr(cells, name, spy(name))
     monkeypatch.setattr(cells, "_save_reconstructions", lambda *args: None)
     plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=2, between=True, classifier=None)
@@ -58,23 +58,28 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
 
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (dataset.mean, dataset.std))
     images = (dataset.images.float() / 255 - mean) / std
-    (measured, given, other), _ = seen["vae_information"]
-    torch.testing.assert_close(given, images, rtol=1e-5, atol=1e-5)
-    assert measured is vae and other is baseline
-    torch.testing.assert_close(seen["encoder_bounds"][0][0], encode_images(vae, images)[0], rtol=1e-5, atol=1e-5)
-    (base, augmented, seed), settings = seen["between_encoders"]
-    torch.testing.assert_close(base[0], encode_images(baseline, images)[0], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(augmented[0], encode_images(vae, images)[0], rtol=1e-5, atol=1e-5)
-    expected = encode_reconstructions(vae, baseline, images, seed=cell.seed)[0]
-    torch.testing.assert_close(settings["reconstructed"][0], expected, rtol=1e-5, atol=1e-5)
-    assert seed == cell.seed == 0 and {row["metric"] for row in rows} >= {"between_between_encoders"}
+    ((codes,), _) = seen["vae_information"][0]
+    expected = encode_once(vae, images, baseline, seed=cell.seed)
+    for name in ("own", "baseline", "reconstructed"):
+        torch.testing.assert_close(getattr(codes, name), getattr(expected, name), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(codes.baseline, encode_images(baseline, images), rtol=1e-5, atol=1e-5)
+    # every code's densities are fitted once, and both measurements are given them
+    assert [args for args, _ in seen["fit_marginals"]] == [(codes.own, 0), (codes.baseline, 0)]
+    (((base, augmented, seed), settings),) = seen["between_encoders"]
+    assert base is codes.baseline and augmented is codes.own and settings["reconstructed"] is codes.reconstructed
+    assert seed == cell.seed == 0 and len(settings["marginals"]) == 2
+    (((loc, log_std), given),) = seen["encoder_bounds"]
+    assert loc is codes.own[0] and log_std is codes.own[1] and given["marginals"] is settings["marginals"][1]
+    assert given["seed"] == 0
+    found = {row["metric"]: row["value"] for row in rows}
+    assert found["between_between_encoders"] == 1 and found["between_between_encoders_gap"] == 0.5
 
 
 @pytest.mark.parametrize(("n_seeds", "pairs"), [(1, 0), (2, 1), (3, 3), (4, 4)])
 def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
     plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=n_seeds, between=True, classifier=None)
     measured = [c for c in plan.cells() if c.kind == "measure_vae"]
-    assert all(c.settings["information_format"] == 2 for c in measured)
+    assert all(c.settings["information_format"] == 3 for c in measured)
     met = [frozenset(need.seed for need in c.needs) for c in measured
            if c.augmentation == "baseline" and c.settings["between"] and len(c.needs) == 2]  # fmt: skip
     assert len(met) == len(set(met)) == pairs
