@@ -20,6 +20,9 @@ from msda_analysis.commands import Experiment
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, VaeFit
 
+OURS = ("baseline", "mixup", "cutmix", "fmix", "fmix_released", "fmix+mixup")
+PAPER = ("baseline", "mixup", "cutmix_nominal", "fmix_released")
+
 
 @dataclass(frozen=True)
 class Settings(Experiment):
@@ -29,6 +32,8 @@ class Settings(Experiment):
     """Output folder. A run that was interrupted goes on where it stopped."""
     preset: Literal["default", "paper"] = "default"
     """Our settings, or those of the released script."""
+    augmentations: tuple[str, ...] = ()
+    """As in `study`; the preset's if not given."""
     epochs: int | None = None
     """Epochs; the preset's if not given (20 or 100)."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -44,11 +49,7 @@ def make_plan(settings: Settings) -> StudyPlan:
         name=f"vae-information-{settings.preset}",
         title="What VAEs learn from mixed images",
         data=DataSpec(settings.dataset, settings.root, settings.train_size),
-        augmentations=(
-            ("baseline", "mixup", "cutmix_nominal", "fmix_released")
-            if is_paper
-            else ("baseline", "mixup", "cutmix", "fmix", "fmix_released", "fmix+mixup")
-        ),
+        augmentations=settings.augmentations or (PAPER if is_paper else OURS),
         n_seeds=settings.seeds,
         first_seed=settings.seed,
         vae=fit,
