@@ -34,6 +34,8 @@ class Settings(Experiment):
     """Our settings, or those of the released script."""
     augmentations: tuple[str, ...] = ()
     """As in `study`; the preset's if not given."""
+    between: bool = True
+    """Also estimate what each VAE's code shares with a baseline VAE's: more than half of the time that measuring takes."""
     epochs: int | None = None
     """Epochs; the preset's if not given (20 or 100)."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -55,7 +57,7 @@ def make_plan(settings: Settings) -> StudyPlan:
         vae=fit,
         classifier=None,
         per_batch=is_paper,
-        between=True,
+        between=settings.between,
         device=usable_device(settings.device),
     )
     if not settings.smoke:

@@ -132,6 +132,7 @@ def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monke
     store = Store(tmp_path, plan)
     workshop, folders = Workshop(plan, store, progress=False), []
     monkeypatch.setattr(Workshop, "load_model", lambda *_: None)
+    monkeypatch.setattr(attacks, "check_classes", lambda *_: None)
     monkeypatch.setattr(attacks, "_clean_accuracy", lambda *_: attacks.Estimate(1.0, ""))
     monkeypatch.setattr(attacks.archive, "write_outcomes", lambda *_: None)
     monkeypatch.setattr(attacks.robustness, "measured_outcome", lambda *_: [])
