@@ -12,7 +12,7 @@ from msda_analysis.figures.estimator_plots import plot_bounds, plot_error_map, s
 from msda_analysis.figures.pages import sections_for
 from msda_analysis.figures.report import write_report
 from msda_analysis.figures.sections import SECTIONS
-from msda_analysis.information.known_answers import Answer
+from msda_analysis.information.truths.known_answers import Answer
 from msda_analysis.results import Source, to_rows, to_table, write_table
 
 #: (case, truth) and what each method errs by; "far" is beyond any tolerance.

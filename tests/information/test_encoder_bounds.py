@@ -11,9 +11,9 @@ from msda_analysis.information.cross_fit import MarginalTerms, fit_marginals
 from msda_analysis.information.encoder_bounds import encoder_bounds, find_active_units, rate_per_dimension
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.flows import Flow
-from msda_analysis.information.linear_encoders import encoder_cases, linear_encoder
 from msda_analysis.information.marginals import Gaussian, fit_full
-from msda_analysis.information.shaped_encoders import (
+from msda_analysis.information.truths.linear_encoders import encoder_cases, linear_encoder
+from msda_analysis.information.truths.shaped_encoders import (
     SOURCES,
     ring_encoder,
     ring_information,
