@@ -10,8 +10,7 @@ from msda_analysis.figures.selection import DIFFERENCE_OF_BOUNDS, select_rows, s
 from msda_analysis.figures.tables import ResultTable
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
-_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce",
-           "active_units")  # fmt: skip
+_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce")
 _BETWEEN = (
     "between_upper",
     "between_difference",
