@@ -82,4 +82,4 @@ def test_bounds_list_how_loose_they_are_and_what_they_can_show():
     row = table.set_index("metric").loc["flow_gap"]
     assert (row["value"], row["low"], row["high"], row["bound"]) == (0.5, 0.4, 0.6, "")
     shown = bounds_section(table, None).tables[0].frame()
-    assert shown["Looseness shown"].item() == 0.5 and shown["InfoNCE, ceiling"].item() == 4.6
+    assert shown["Looseness shown (nats)"].item() == 0.5 and shown["InfoNCE, ceiling (nats)"].item() == 4.6
