@@ -10,8 +10,10 @@ from msda_analysis.figures.selection import DIFFERENCE_OF_BOUNDS, select_rows, s
 from msda_analysis.figures.tables import ResultTable
 
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
-_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce",
-           "active_units")  # fmt: skip
+_BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce")
+#: What belongs to these numbers and is listed beside them, in no figure.
+_BESIDE_BOUNDS = ("flow_gap", "info_nce_ceiling")
+_BESIDE_BETWEEN = ("between_difference_gap", "between_info_nce_ceiling")
 _BETWEEN = (
     "between_upper",
     "between_difference",
@@ -48,6 +50,7 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
     if not shown:
         return None
     every = [*present(table, ("rate",)), *shown]
+    listed = [*every, *present(table, _BESIDE_BOUNDS)]
     headline = findings.headline_bound(table)
     lines, compared = _compare(table, [headline] if headline else [], "bounds")
     parts = [part for _, _, part in split_parts(select_rows(table, every))] if headline else []
@@ -57,8 +60,8 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
         text=(captions.BOUNDS,),
         findings=(*(line for part in parts for line in findings.bound_levels(part, str(headline))), *lines),
         figures=dot_figures(table, every, "bounds", "test images"),
-        tables=(*metric_tables(table, every, "bounds", captions.MEANS), *compared),
-        metrics=tuple(every),
+        tables=(*metric_tables(table, listed, "bounds", captions.MEANS), *compared),
+        metrics=tuple(listed),
         limits=(captions.BOUNDS_LIMIT, *((captions.CEILING_LIMIT,) if "info_nce" in shown else ())),
     )
 
@@ -68,6 +71,7 @@ def between_section(table: Table, folder: Path) -> Section | None:
     shown = present(table, _BETWEEN)
     if not shown:
         return None
+    listed = [*shown, *present(table, _BESIDE_BETWEEN)]
     main = "between_difference"  # the bounds leave too wide a gap to tell augmentations apart
     lines, compared = _compare(table, [main] if main in shown else [], "between")
     return Section(
@@ -76,8 +80,8 @@ def between_section(table: Table, folder: Path) -> Section | None:
         text=(captions.BETWEEN,),
         findings=tuple(lines),
         figures=dot_figures(table, shown, "between", "test images"),
-        tables=(*metric_tables(table, shown, "between", captions.MEANS), *compared),
-        metrics=tuple(shown),
+        tables=(*metric_tables(table, listed, "between", captions.MEANS), *compared),
+        metrics=tuple(listed),
         limits=(captions.CEILING_LIMIT,),
     )
 

@@ -101,9 +101,6 @@ _METRICS = {
     "perturbation_power": Metric(
         "Perturbation spectrum", "share of power", "Share of a perturbation's power by radial frequency, cycles per image.",
     ),
-    "active_units": Metric(
-        "Active units", "active units", "Latent dimensions whose posterior mean varies over the test images.",
-    ),
     "train_loss": Metric("Training loss", "training loss", "Loss on the (mixed) training batches, mean over an epoch."),
     "train_distortion": Metric(
         "Training distortion", "distortion", "Reconstruction part of a VAE's loss: negative log likelihood per image.",

@@ -3,7 +3,7 @@
 from msda_analysis.information.between import between_encoders
 from msda_analysis.information.codes import VaeCodes, encode_images, encode_once
 from msda_analysis.information.cross_fit import fit_marginals
-from msda_analysis.information.encoder_bounds import encoder_bounds, find_active_units, rate_per_dimension
+from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.estimators import METHODS, estimate
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.layers import layer_information
@@ -19,13 +19,11 @@ __all__ = [
     "encode_once",
     "encoder_bounds",
     "estimate",
-    "find_active_units",
     "fit_marginals",
     "layer_information",
     "measured_all",
     "measured_layers",
     "measured_numbers",
-    "rate_per_dimension",
     "rate_per_image",
     "vae_information",
 ]

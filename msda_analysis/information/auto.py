@@ -8,6 +8,7 @@ import numpy as np
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.information.blocks import find_blocks
+from msda_analysis.information.ceiling import NEAR_CEILING
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.gaussian import estimate_gaussian
 from msda_analysis.information.neighbors import estimate_ksg
@@ -18,7 +19,6 @@ from msda_analysis.rng import derive_key
 
 _KSG_DIMENSIONS = 10  # beyond it neighbors say nothing and cost much
 _EASY_DIMENSIONS = 4  # of x and z together
-_NEAR_CEILING = 0.8
 _INTERVAL = "95 % of the sampling error of the chosen method; its bias is not in it"
 
 
@@ -64,7 +64,7 @@ class Evidence:
 
     def is_beyond_critic(self) -> bool:
         """True also when a value is not a number."""
-        limit = _NEAR_CEILING * self.ceiling
+        limit = NEAR_CEILING * self.ceiling
         return not (self.copula.value < limit and self.critic.value < limit)
 
     def critic_adds(self, limits: Thresholds) -> bool:

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from msda_analysis.checks import check_count, check_in_range
+from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.information.ceiling import NEAR_CEILING
 from msda_analysis.information.codes import check_code
 from msda_analysis.information.cross_fit import COMPONENTS, MarginalTerms, fit_marginals
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.flows import FLOW_FIT
 from msda_analysis.information.marginals import Codes, to_codes
-from msda_analysis.information.vae import rate_per_image
 from msda_analysis.rng import derive_key, numpy_from_key
 
 #: What a reader must know of a difference between two upper bounds, for example of two encoders.
@@ -24,7 +23,6 @@ DIFFERENCE_OF_UPPER_BOUNDS = (
     "so it bounds nothing"
 )
 _MINIMUM_IMAGES = 16
-_NEAR_CEILING = 0.8  # share of ln K beyond which a minibatch bound says little
 
 
 def encoder_bounds(
@@ -82,43 +80,6 @@ def encoder_bounds(
     return bounds | _pairwise_bounds(to_codes(loc, log_std), seed)
 
 
-def rate_per_dimension(loc: Tensor, log_std: Tensor) -> Tensor:
-    """Share of each latent dimension in the rate; the shares sum to the mean rate.
-
-    Args:
-        loc, log_std: [n, latent], as in `encoder_bounds`.
-
-    Returns:
-        [latent] float64, nats, mean over images.
-
-    Raises:
-        ValueError: shapes differ or a value is not finite.
-    """
-    check_code(loc, log_std)
-    columns = zip(loc.split(1, dim=1), log_std.split(1, dim=1), strict=True)
-    return torch.stack([rate_per_image(*column).mean() for column in columns])
-
-
-def find_active_units(loc: Tensor, *, threshold: float = 0.01) -> Tensor:
-    """Which latent dimensions respond to the image: variance of their mean over images above a threshold.
-
-    Args:
-        loc: [n, latent] mean of every image's code.
-        threshold: smallest variance of an active unit, in squared code units.
-
-    Returns:
-        [latent] bool.
-
-    Raises:
-        ValueError: `loc` is not [n, latent], or the threshold is negative.
-
-    Source: Burda et al. 2016 (arXiv 1509.00519), appendix C.
-    """
-    check_code(loc, loc)
-    check_in_range("threshold", threshold, 0, math.inf)
-    return loc.double().var(dim=0, correction=0) > threshold
-
-
 def _with_gap(bounds: dict[str, Estimate], gaps: np.ndarray) -> dict[str, Estimate]:
     """ "flow" with the gap to "fitted", and "fitted" with a warning where that shows it to be loose."""
     gap = mean_estimate(gaps.tolist(), "nats")
@@ -154,7 +115,7 @@ def _pairwise_bounds(codes: Codes, seed: int) -> dict[str, Estimate]:
     if above.value > ceiling:
         warning = f"loose once the information exceeds ln K = {ceiling:.4g} nats, K = {len(codes)} images"
         above = replace(above, warnings=(warning,))
-    if below.value > _NEAR_CEILING * ceiling:
+    if below.value > NEAR_CEILING * ceiling:
         below = replace(below, warnings=(f"near its ceiling ln K = {ceiling:.4g} nats for K = {len(codes)} images",))
     return {"leave_one_out": above, "info_nce": below}
 

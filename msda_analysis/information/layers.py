@@ -10,12 +10,12 @@ from torch.nn.functional import pixel_unshuffle
 
 from msda_analysis.checks import check_choice, check_count, check_finite, check_image_batch
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.information.ceiling import NEAR_CEILING
 from msda_analysis.information.fitting import CriticFit, initialize, make_mlp
 from msda_analysis.information.neural import OBJECTIVES, fit_critic, js_loss
 from msda_analysis.rng import derive_key, numpy_from_key
 
 _TANH_CEILING = 2.0  # nats: scores between -1 and 1 differ by at most two
-_NEAR_CEILING = 0.8
 _CHUNK = 500  # images per pass when nothing is trained
 _MINIMUM_IMAGES = 64
 
@@ -146,7 +146,7 @@ def _estimate_layer(train: tuple, test: tuple, method: str, seed: int, cap: str 
     terms, notes = fit_critic(score, critic, train, test, loss, method, seed, fit)
     ceiling = min(math.log(len(test[0])), _TANH_CEILING if cap == "tanh" else math.inf)
     estimate = mean_estimate(terms.tolist(), "nats", bound=OBJECTIVES[method].bound)
-    near = estimate.value > _NEAR_CEILING * ceiling or math.isnan(estimate.value)
+    near = estimate.value > NEAR_CEILING * ceiling or math.isnan(estimate.value)
     kind = "the tanh cap" if ceiling == _TANH_CEILING else f"ln K for K = {len(test[0])} images"
     warnings = (f"near its ceiling {ceiling:.4g} nats ({kind})",) if near else ()
     return replace(estimate, warnings=warnings, details={**notes, "ceiling_nats": ceiling, "cap": cap or "none"})

@@ -6,9 +6,9 @@ import numpy as np
 
 from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.information.ceiling import NEAR_CEILING
 
 _TRUSTED_DIMENSIONS = 6
-_NEAR_CEILING = 0.8
 _ROUNDING = 1e-10  # far below any distance, far above what adding a radius to a coordinate rounds away
 
 
@@ -56,7 +56,7 @@ def estimate_ksg(x: np.ndarray, z: np.ndarray, *, variant: int = 1, n_neighbors:
     ceiling = float(local - 2 * digamma(n_neighbors))  # both counts hold at least the neighbors
     details = {"n_neighbors": n_neighbors, "ceiling_nats": ceiling}
     warnings = _warnings(distances[:, -1], joint.shape[1])
-    if estimate.value > _NEAR_CEILING * ceiling:
+    if estimate.value > NEAR_CEILING * ceiling:
         warnings += (f"near its ceiling {ceiling:.4g} nats, the most that neighbors among {n} samples can show",)
     return replace(estimate, warnings=warnings, details=details)
 

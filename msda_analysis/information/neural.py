@@ -11,13 +11,13 @@ from torch.nn.functional import softplus
 
 from msda_analysis.checks import check_choice, check_count
 from msda_analysis.estimate import Bound, Estimate, mean_estimate
+from msda_analysis.information.ceiling import NEAR_CEILING
 from msda_analysis.information.fitting import CriticFit, fit_best, make_mlp, one_thread
 from msda_analysis.information.ranks import NormalScores
 from msda_analysis.rng import derive_key, generator_from_key, numpy_from_key
 
 _SMILE_CLIP = 5.0  # nats
 _N_SHIFTS = 20  # how many wrong partners each evaluated sample gets
-_NEAR_CEILING = 0.8
 _MINIMUM_SAMPLES = 64
 
 
@@ -163,7 +163,7 @@ def cross_evaluate(x: np.ndarray, z: np.ndarray, evaluate: Callable, seed: int) 
         details |= notes | {name: details[name] + notes[name] for name in ("steps", "seconds")}
     ceiling = math.log(len(x) // 2)
     estimate = replace(mean_estimate(values, "nats"), details={**details, "ceiling_nats": ceiling})
-    if not estimate.value < _NEAR_CEILING * ceiling:  # also when it is not a number
+    if not estimate.value < NEAR_CEILING * ceiling:  # also when it is not a number
         estimate = replace(
             estimate, warnings=(f"near its ceiling ln K = {ceiling:.4g} nats for K = {len(x) // 2} samples",)
         )

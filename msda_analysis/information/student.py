@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from msda_analysis.estimate import Estimate, mean_estimate
-from msda_analysis.information.closed_form import student_information
 from msda_analysis.information.ranks import uniform_scores
+from msda_analysis.information.truths.closed_form import student_information
 
 #: Degrees of freedom that are tried; more than the last is as good as Gaussian.
 _DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 25.0)

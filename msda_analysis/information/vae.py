@@ -6,6 +6,7 @@ from torch import Tensor
 
 from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.information.codes import VaeCodes, check_code
+from msda_analysis.models.vae import GaussianCode
 
 _SELF_BASELINE = (
     "the baseline is the VAE under study itself; the paper's figure needs a baseline trained from another seed"
@@ -28,8 +29,7 @@ def rate_per_image(loc: Tensor, log_std: Tensor) -> Tensor:
     Source: Kingma & Welling 2014, appendix B (arXiv 1312.6114).
     """
     check_code(loc, log_std)
-    loc, log_std = loc.double(), log_std.double()
-    return 0.5 * (loc.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum(dim=1)
+    return GaussianCode(loc.double(), log_std.double()).kl_to_prior()
 
 
 def vae_information(codes: VaeCodes) -> dict[str, Estimate]:

@@ -4,13 +4,11 @@ from msda_analysis.mask_stats.coverage import Coverage, measure_coverage
 from msda_analysis.mask_stats.describe import axis_power_ratio, describe, summarize
 from msda_analysis.mask_stats.fractal import box_counts, box_dimensions, edge_cells
 from msda_analysis.mask_stats.geometry import (
-    chord_counts,
     circular_runs,
     count_components,
     euler_numbers,
     mask_fields,
     mean_chords,
-    perimeters,
     transitions,
 )
 from msda_analysis.mask_stats.spectrum import (
@@ -20,13 +18,11 @@ from msda_analysis.mask_stats.spectrum import (
     power_spectra,
     pure_axis_power,
     radial_power,
-    spectral_slopes,
-    two_point_correlation,
 )
 
 __all__ = [
-    "Coverage", "anisotropies", "axis_power", "axis_power_ratio", "box_counts", "box_dimensions", "chord_counts",
+    "Coverage", "anisotropies", "axis_power", "axis_power_ratio", "box_counts", "box_dimensions",
     "circular_runs", "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "mask_fields", "mean_chords",
-    "measure_coverage", "perimeters", "power_spectra", "pure_axis_power", "radial_power", "spectral_slopes", "summarize", "transitions",
-    "two_point_correlation",
+    "measure_coverage", "power_spectra", "pure_axis_power", "radial_power", "summarize", "transitions",
+
 ]  # fmt: skip

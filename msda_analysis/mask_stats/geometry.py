@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
 
 from msda_analysis.checks import check_choice
 
@@ -81,12 +80,6 @@ def circular_runs(masks: Tensor, axis: int) -> Tensor:
     return (lines & ~lines.roll(1, -1)).sum(-1)
 
 
-def perimeters(masks: Tensor) -> Tensor:
-    """[n] int64: length of the edge between kept and other cells in cell sides; the image border does not count."""
-    kept = kept_sets(masks)
-    return torch.stack([transitions(kept, axis) for axis in range(kept.ndim - 1)]).sum(0)
-
-
 def euler_numbers(masks: Tensor, connectivity: str = "face") -> Tensor:
     """Euler number by counting local patterns: in 2-D, components minus holes.
 
@@ -143,28 +136,6 @@ def count_components(masks: Tensor, connectivity: str = "face") -> Tensor:
     owner = np.zeros(n_labels + 1, dtype=np.int64)  # mask of each label; label 0 is the rest
     owner[labels.reshape(len(kept), -1)] = np.arange(len(kept))[:, None]
     return torch.from_numpy(np.bincount(owner[1:], minlength=len(kept))).to(masks.device)
-
-
-def chord_counts(masks: Tensor, axis: int) -> Tensor:
-    """Histogram of the lengths of kept runs along one axis; runs end at the border.
-
-    Returns:
-        [n, length of the axis] int64: entry k counts the runs of k + 1 cells.
-
-    Raises:
-        ValueError: no such axis.
-    """
-    kept = kept_sets(masks)
-    _check_axis(axis, kept.ndim - 1)
-    length = kept.shape[axis + 1]
-    lines = kept.movedim(axis + 1, -1).reshape(len(kept), -1, length)
-    edges = torch.diff(functional.pad(lines.to(torch.int8), (1, 1)), dim=-1)  # 1 at a run's start, -1 after its end
-    # starts and ends alternate along a line, so the k-th start belongs to the k-th end
-    starts, ends = (edges == 1).nonzero(), (edges == -1).nonzero()
-    counts = torch.zeros(len(kept) * length, dtype=torch.int64, device=kept.device)
-    place = starts[:, 0] * length + (ends[:, 2] - starts[:, 2] - 1)
-    counts.index_add_(0, place, torch.ones_like(place))
-    return counts.view(len(kept), length)
 
 
 def mean_chords(masks: Tensor, axis: int) -> Tensor:

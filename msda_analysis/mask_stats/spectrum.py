@@ -6,7 +6,7 @@ Power is |FFT(m - mean(m))|^2 / cells^2, so that the power of all bins adds up t
 import torch
 from torch import Tensor
 
-from msda_analysis.mask_stats.geometry import _check_axis, kept_sets, mask_fields
+from msda_analysis.mask_stats.geometry import _check_axis, mask_fields
 
 # below this share of the total power a bin holds rounding errors of a float32 transform only
 _ROUNDING = 1e-12
@@ -100,19 +100,6 @@ def anisotropies(masks: Tensor) -> Tensor:
     return (first - last) / torch.where(defined, first + last, torch.nan)
 
 
-def spectral_slopes(masks: Tensor) -> Tensor:
-    """Slope of log power over log frequency of each mask's own radial power: least squares over all rings.
-
-    Hard masks fall off like f^-3 in 2-D at high frequency because of their edges, whatever the decay of the grey image
-    behind them; give grey images to measure that decay (their slope is -2 delta).
-
-    Returns:
-        [n] float64; NaN where a ring holds no power (constant masks, single stripes) or there is one ring only.
-    """
-    frequency, power = radial_power(masks)
-    return fit_slope(frequency.to(power.device), power)
-
-
 def fit_slope(frequency: Tensor, power: Tensor) -> Tensor:
     """Least-squares slope of log power over log frequency.
 
@@ -129,29 +116,6 @@ def fit_slope(frequency: Tensor, power: Tensor) -> Tensor:
     x = x - x.mean()
     y = torch.log(torch.where(power > floor, power, torch.nan))
     return (y * x).sum(-1) / (x * x).sum()
-
-
-def two_point_correlation(masks: Tensor, *, periodic: bool = True) -> Tensor:
-    """Probability that two cells at a given displacement are both kept, by FFT.
-
-    Args:
-        masks: [n, 1, *size] or [n, *size].
-        periodic: displacements wrap around; otherwise only pairs inside the image count.
-
-    Returns:
-        [n, *size] if periodic, else [n, *(2 * length - 1)]; displacement zero (the kept fraction) comes first, negative
-        displacements from the end, as in an FFT.
-    """
-    kept = kept_sets(masks).to(torch.float64)
-    axes = tuple(range(1, kept.ndim))
-    size = tuple(kept.shape[1:])
-    padded = size if periodic else tuple(2 * length - 1 for length in size)
-    spectrum = torch.fft.rfftn(kept, s=padded, dim=axes)
-    pairs = torch.fft.irfftn(spectrum.abs() ** 2, s=padded, dim=axes)
-    if periodic:
-        return pairs / kept[0].numel()
-    inside = torch.fft.rfftn(torch.ones_like(kept[:1]), s=padded, dim=axes)
-    return pairs / torch.fft.irfftn(inside.abs() ** 2, s=padded, dim=axes)
 
 
 def _centered(masks: Tensor) -> Tensor:

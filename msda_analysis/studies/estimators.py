@@ -14,7 +14,7 @@ from msda_analysis.checks import check_choice, check_count
 from msda_analysis.environment import describe_environment
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.information import METHODS
-from msda_analysis.information.known_answers import (
+from msda_analysis.information.truths.known_answers import (
     CHECKS,
     Answer,
     answer_between,

@@ -8,11 +8,13 @@ import pytest
 
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.figures import estimator_section as sections
+from msda_analysis.figures.estimator_answers import read_answers
 from msda_analysis.figures.estimator_plots import plot_bounds, plot_error_map, symbol_of
+from msda_analysis.figures.estimator_tables import split_tables
 from msda_analysis.figures.pages import sections_for
 from msda_analysis.figures.report import write_report
 from msda_analysis.figures.sections import SECTIONS
-from msda_analysis.information.known_answers import Answer
+from msda_analysis.information.truths.known_answers import Answer
 from msda_analysis.results import Source, to_rows, to_table, write_table
 
 #: (case, truth) and what each method errs by; "far" is beyond any tolerance.
@@ -54,7 +56,7 @@ def table():
 
 
 def test_answers_know_their_error_and_tolerance(table):
-    answers = sections.read_answers(table, "samples").set_index(["method", "case"])
+    answers = read_answers(table, "samples").set_index(["method", "case"])
     far = answers.loc["auto", "far"]
     assert far["error"] == pytest.approx(-0.6) and not far["good"] and far["warned"] and far["chosen"] == "ksg1"
     assert far["tolerance"] == pytest.approx(0.15) and far["ceiling"] == pytest.approx(math.log(2000))
@@ -77,11 +79,11 @@ def test_findings_state_the_goal_plainly(table):
 
 
 def test_split_counts_kinds_coverage_and_silent_misses(table):
-    answers = sections.read_answers(table, "samples")
+    answers = read_answers(table, "samples")
     answers = answers.assign(
         gaussian=answers["case"] == "near", dim=[6 if case == "far" else 2 for case in answers["case"]]
     )
-    (split,) = sections.split_tables(answers.assign(warned=False))
+    (split,) = split_tables(answers.assign(warned=False))
     rows = {row[0]: row[1:] for row in split.rows}
     number, good, covered, silent = rows["Gaussian copula by construction"]
     assert (number.value, good.value, covered.value, silent.value) == (1, 1, 0, 0)
@@ -144,7 +146,7 @@ def test_encoder_and_pair_sentences(table):
 
 
 def test_error_map_shows_errors_warnings_and_levels(table):
-    (axes, _) = plot_error_map(sections.read_answers(table, "samples")).axes
+    (axes, _) = plot_error_map(read_answers(table, "samples")).axes
     texts = [text.get_text() for text in axes.texts]
     assert "\N{MINUS SIGN}0.60!" in texts and "+0.05" in texts and "2 nats" in texts
     assert "ln K = 7.60" in texts
@@ -182,7 +184,7 @@ def test_the_page_is_found_again_from_its_folder(tmp_path, table, full_study):
 def test_nothing_measured_is_no_section_and_bad_tables_are_named(table):
     others = table[table["metric"] == "estimator_seconds"]
     assert all(make(others, None) is None for make in sections.ESTIMATOR_SECTIONS)
-    answers = sections.read_answers(table, "samples")
+    answers = read_answers(table, "samples")
     with pytest.raises(ValueError, match="expected columns truth"):
         plot_error_map(answers.drop(columns="truth"))
     with pytest.raises(ValueError, match="got none"):

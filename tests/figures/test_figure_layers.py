@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.figures.information_sections import layers_section
+from msda_analysis.figures.information_sections import bounds_section, layers_section
 from msda_analysis.figures.layers import ceiling_of, draw_layers, layer_names, layer_tables
-from msda_analysis.information import measured_numbers
+from msda_analysis.information import measured_all, measured_numbers
 from msda_analysis.results import Source, to_rows, to_table
 
 LAYERS = ("f1", "f2", "c1")
@@ -69,3 +69,17 @@ def test_section_says_how_to_read_it(table):
     assert layers_section(table[:0], None) is None
     with pytest.raises(ValueError, match="expected finished rows"):
         draw_layers(table[:0], ("layer_mine",))
+
+
+def test_bounds_list_how_loose_they_are_and_what_they_can_show():
+    gap = {"gap_nats": 0.5, "gap_low": 0.4, "gap_high": 0.6}
+    found = {
+        "fitted": Estimate(2.5, "nats", 2.4, 2.6, 100, "upper"),
+        "flow": Estimate(2.0, "nats", 1.9, 2.1, 100, "upper", details=gap),
+        "info_nce": Estimate(1.0, "nats", 0.9, 1.1, 100, "lower", details={"ceiling_nats": 4.6}),
+    }
+    table = to_table(to_rows(Source("made", "cell", "digits", "vae", "mixup", 0), measured_all(found)))
+    row = table.set_index("metric").loc["flow_gap"]
+    assert (row["value"], row["low"], row["high"], row["bound"]) == (0.5, 0.4, 0.6, "")
+    shown = bounds_section(table, None).tables[0].frame()
+    assert shown["Looseness shown (nats)"].item() == 0.5 and shown["InfoNCE, ceiling (nats)"].item() == 4.6

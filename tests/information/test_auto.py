@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from msda_analysis.estimate import Estimate
-from msda_analysis.information import closed_form
 from msda_analysis.information.auto import Evidence, combine
 from msda_analysis.information.blocks import find_blocks
 from msda_analysis.information.gaussian import estimate_gaussian
-from msda_analysis.information.known_answers import known_cases
-from msda_analysis.information.scoring_cases import scored_cases
 from msda_analysis.information.student import estimate_student
+from msda_analysis.information.truths import closed_form
+from msda_analysis.information.truths.known_answers import known_cases
+from msda_analysis.information.truths.scoring_cases import scored_cases
 from msda_analysis.rng import stream
 
 

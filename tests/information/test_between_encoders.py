@@ -8,9 +8,9 @@ import torch
 
 from msda_analysis.information import between
 from msda_analysis.information.between import between_encoders
-from msda_analysis.information.closed_form import gaussian_information
 from msda_analysis.information.fitting import CriticFit
-from msda_analysis.information.linear_encoders import linear_pair, pair_cases
+from msda_analysis.information.truths.closed_form import gaussian_information
+from msda_analysis.information.truths.linear_encoders import linear_pair, pair_cases
 from msda_analysis.rng import stream
 
 QUICK = CriticFit(hidden=32, max_steps=100, patience=2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from msda_analysis.information import closed_form
+from msda_analysis.information.truths import closed_form
 from msda_analysis.rng import stream
 
 

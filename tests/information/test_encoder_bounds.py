@@ -8,12 +8,12 @@ import torch
 from scipy import stats
 
 from msda_analysis.information.cross_fit import MarginalTerms, fit_marginals
-from msda_analysis.information.encoder_bounds import encoder_bounds, find_active_units, rate_per_dimension
+from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.flows import Flow
-from msda_analysis.information.linear_encoders import encoder_cases, linear_encoder
 from msda_analysis.information.marginals import Gaussian, fit_full
-from msda_analysis.information.shaped_encoders import (
+from msda_analysis.information.truths.linear_encoders import encoder_cases, linear_encoder
+from msda_analysis.information.truths.shaped_encoders import (
     SOURCES,
     ring_encoder,
     ring_information,
@@ -21,7 +21,6 @@ from msda_analysis.information.shaped_encoders import (
     source_encoder,
     source_information,
 )
-from msda_analysis.information.vae import rate_per_image
 from msda_analysis.rng import stream
 
 
@@ -119,16 +118,6 @@ def test_intervals_cover_the_truth():
     assert all(count >= 40 * (0.95 - 5 * math.sqrt(0.95 * 0.05 / 40)) for count in hits.values()), hits
 
 
-def test_rate_splits_over_dimensions_and_finds_active_units():
-    loc, log_std = draw_code(2.0, n=500, latent=6)
-    loc, log_std = torch.cat([loc, torch.zeros(500, 2)], dim=1), torch.cat([log_std, torch.zeros(500, 2)], dim=1)
-    split = rate_per_dimension(loc, log_std)
-    assert split.shape == (8,) and split[6:].tolist() == [0, 0]
-    assert split.sum().item() == pytest.approx(rate_per_image(loc, log_std).mean().item())
-    assert find_active_units(loc).tolist() == [True] * 6 + [False] * 2
-    assert not find_active_units(loc, threshold=100.0).any()
-
-
 def test_dimension_that_never_moves_changes_nothing():
     loc, log_std = draw_code(3.0, n=400, latent=4)
     wide = [torch.cat([part, torch.zeros(400, 1)], dim=1) for part in (loc, log_std)]
@@ -148,10 +137,6 @@ def test_errors_say_what_was_expected():
         encoder_bounds(loc, loc, components=(0,))
     with pytest.raises(ValueError, match=r"one shape \[n, latent\]"):
         encoder_bounds(loc, loc[:, :1])
-    with pytest.raises(ValueError, match="threshold: expected a number in"):
-        find_active_units(loc, threshold=-1)
-    with pytest.raises(ValueError, match=r"one shape \[n, latent\]"):
-        rate_per_dimension(loc[0], loc[0])
 
 
 QUICK_FLOW = CriticFit(hidden=32, learning_rate=1e-2, batch_size=512, max_steps=200, check_every=25, patience=4)

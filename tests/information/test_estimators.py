@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from msda_analysis.information import METHODS, closed_form, estimate, neural, residual
+from msda_analysis.information import METHODS, estimate, neural, residual
 from msda_analysis.information.fitting import CriticFit, fit_best
 from msda_analysis.information.gaussian import estimate_gaussian, fit_gaussian_ratio, log_det_bias
-from msda_analysis.information.known_answers import answer_samples
 from msda_analysis.information.neighbors import count_within, estimate_ksg
 from msda_analysis.information.neural import (
     OBJECTIVES,
@@ -22,6 +21,8 @@ from msda_analysis.information.neural import (
     wrong_pairs,
 )
 from msda_analysis.information.ranks import NormalScores, normal_scores
+from msda_analysis.information.truths import closed_form
+from msda_analysis.information.truths.known_answers import answer_samples
 from msda_analysis.rng import stream
 
 CASES = {case.name: case for case in closed_form.cases()}

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import signal
 
 from msda_analysis import CutMix, FMix, MixUp, sample_masks
 from msda_analysis.mask_stats import (
@@ -17,8 +16,6 @@ from msda_analysis.mask_stats import (
     power_spectra,
     pure_axis_power,
     radial_power,
-    spectral_slopes,
-    two_point_correlation,
 )
 from msda_analysis.masks.fourier import isotropic_fields, noise_shape
 from msda_analysis.rng import stream
@@ -99,7 +96,7 @@ class TestPower:
 
     def test_constant_masks_have_no_spectrum(self):
         flat = torch.full((2, 8, 8), 0.3)
-        assert spectral_slopes(flat).isnan().all()
+        assert fit_slope(*radial_power(flat)).isnan().all()
         assert anisotropies(flat).isnan().all()
         assert axis_power(flat, 0).isnan().all()
 
@@ -118,29 +115,6 @@ class TestPower:
 
     def test_one_mask_gives_a_ratio_without_interval(self):
         assert axis_power_ratio(white_noise(1)).low is None
-
-
-class TestCorrelation:
-    def test_open_correlation_equals_scipys(self):
-        masks = (white_noise(3, (6, 9)) > 0).double()
-        got = two_point_correlation(masks, periodic=False)
-        for mask, values in zip(masks.numpy(), got.numpy(), strict=True):
-            pairs = signal.correlate2d(mask, mask)
-            possible = signal.correlate2d(np.ones_like(mask), np.ones_like(mask))
-            assert np.allclose(np.fft.fftshift(values), pairs / possible)
-
-    def test_periodic_correlation_equals_shifting(self):
-        masks = white_noise(2, (5, 8)) > 0.3
-        got = two_point_correlation(masks)
-        for down, right in ((0, 0), (1, 3), (4, 7)):
-            both = masks & masks.roll((-down, -right), (1, 2))
-            assert torch.allclose(got[:, down, right], both.flatten(1).double().mean(1))
-
-    def test_a_stripe_repeats_with_its_period(self):
-        mask = (stripes(axis=1, cycles=4) > 0.1).double()
-        line = two_point_correlation(mask)[0, 0]
-        assert torch.allclose(line[8], line[0])
-        assert line[4] < 1e-9
 
 
 class TestCoverage:

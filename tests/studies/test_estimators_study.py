@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from msda_analysis.information.known_answers import answer_samples, known_cases
+from msda_analysis.information.truths.known_answers import answer_samples, known_cases
 from msda_analysis.results import read_rows, read_table
 from msda_analysis.studies import estimators
 from msda_analysis.studies.estimators import EstimatorPlan, write_estimator_table

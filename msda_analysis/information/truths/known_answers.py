@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from msda_analysis.estimate import Estimate, Measured
-from msda_analysis.information import closed_form, linear_encoders, scoring_cases, shaped_encoders
 from msda_analysis.information.between import between_encoders
 from msda_analysis.information.encoder_bounds import encoder_bounds
 from msda_analysis.information.estimators import estimate
 from msda_analysis.information.measured import measured_numbers
+from msda_analysis.information.truths import closed_form, linear_encoders, scoring_cases, shaped_encoders
 from msda_analysis.rng import derive_key, stream
 
 #: What is checked: estimators from samples, the same on cases that no threshold was chosen on, bounds of one encoder,

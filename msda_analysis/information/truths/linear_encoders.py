@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msda_analysis.information.closed_form import gaussian_information
+from msda_analysis.information.truths.closed_form import gaussian_information
 from msda_analysis.rng import stream
 
 Code = tuple[Tensor, Tensor]

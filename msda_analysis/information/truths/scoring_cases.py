@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msda_analysis.information.closed_form import (
+from msda_analysis.information.truths.closed_form import (
     Case,
     cube_root,
     dense_covariance,
@@ -18,7 +18,7 @@ from msda_analysis.information.closed_form import (
     student_case,
     uniform_noise_case,
 )
-from msda_analysis.information.shaped_encoders import ring_information
+from msda_analysis.information.truths.shaped_encoders import ring_information
 from msda_analysis.rng import stream
 
 _POINTS = 1200  # of a grid of sources, on whose borders the steps fall; errors far below 1e-6 for smooth densities

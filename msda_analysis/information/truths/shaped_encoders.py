@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msda_analysis.information.linear_encoders import Code, EncoderCase
+from msda_analysis.information.truths.linear_encoders import Code, EncoderCase
 
 _REACH = 10.0  # standard deviations of the noise beyond which a density is left out: e^-50 there
 _POINTS = 4001
