@@ -12,7 +12,7 @@ from msda_analysis.information.encoder_bounds import pairwise_values
 from msda_analysis.information.fitting import CriticFit, fit_best
 from msda_analysis.information.gaussian import estimate_gaussian
 from msda_analysis.information.marginals import Codes, fit_full
-from msda_analysis.information.neural import info_nce_terms
+from msda_analysis.information.neural import OBJECTIVES, info_nce_terms
 from msda_analysis.information.ranks import NormalScores, normal_scores, uniform_scores
 from msda_analysis.information.student import estimate_student
 from msda_analysis.rng import derive_key, numpy_from_key
@@ -115,3 +115,19 @@ def test_training_ends_at_a_copy_of_the_best_weights_on_its_way():
     assert (
         notes["best_step"] == 1 and torch.equal(module.weight, weights[1]) and not torch.equal(weights[1], weights[4])
     )
+
+
+def test_terms_are_those_of_the_published_bounds():
+    generator = torch.Generator().manual_seed(2)
+    joint, product = torch.randn(6, generator=generator), 6 * torch.randn(6, 5, generator=generator)
+    expected = {
+        "nwj": joint - (product - 1).exp().mean(1),
+        "js": joint + 1 - product.exp().mean(1),
+        "mine": joint - product.exp().mean().log() + 1 - product.exp().mean(1) / product.exp().mean(),
+    }
+    for name, terms in expected.items():
+        torch.testing.assert_close(OBJECTIVES[name].terms(joint, product), terms)
+    clipped = product.clamp(-5, 5).exp()
+    assert (product.abs() > 5).any()
+    smile = joint.mean() - clipped.mean().log()
+    torch.testing.assert_close(OBJECTIVES["smile"].terms(joint, product).mean(), smile)

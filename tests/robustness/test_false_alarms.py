@@ -10,17 +10,22 @@ from torch import nn
 from msda_analysis.robustness import create_attack, evaluate
 
 # the largest budget is within reach of a constant gray image
-BUDGETS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.5)
+BUDGETS = (0.0, 0.01, 0.04, 0.5)
+SEARCHES = (("pgd", "apgd_dlr"), ("apgd_ce", "apgd_dlr"), ("pgd", "apgd_ce"))
 
 
 def make_trained(seed, steps=25):
-    """A small network, right on most images of this seed's patterns."""
+    """A small network, right on most images of this seed's patterns; every tenth is convolutional, which costs more."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(),
-            nn.Linear(144, CLASSES),
-        )  # fmt: skip
+            nn.Flatten(), nn.BatchNorm1d(432), nn.Linear(432, 24), nn.ReLU(), nn.Linear(24, CLASSES)
+        )
+        if seed % 10 == 0:
+            network = nn.Sequential(
+                nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+                nn.Linear(144, CLASSES),
+            )  # fmt: skip
     optimizer = torch.optim.SGD(network.parameters(), lr=0.03, momentum=0.9)
     for step in range(steps):
         images, labels = make_patterns(32, 1000 * seed + step)
@@ -31,20 +36,29 @@ def make_trained(seed, steps=25):
 
 
 def sound_run(seed):
-    """Flags of one evaluation of 60 images by five sound attacks and two blind ones."""
+    """Outcome on 60 images of three sound searches by gradient, two blind attacks and, every other time, one by queries.
+
+    Without that one, the checks make a short search of their own.
+    """
     images, labels = make_patterns(60, 1000 * seed + 999)
-    searches = [create_attack(name, steps=20) for name in ("pgd", "apgd_ce", "apgd_dlr")]
-    searches = [*searches, create_attack("square", queries=60), "deepfool", "uniform_noise", "gaussian_noise"]
+    searches = [
+        "deepfool",
+        *(create_attack(name, steps=20) for name in SEARCHES[seed % 3]),
+        "uniform_noise",
+        "gaussian_noise",
+    ]
+    if seed % 4 < 2:
+        searches.append(create_attack("square", queries=40))
     mode = ("cascade", "independent")[seed % 2]
-    return evaluate(make_trained(seed), images, labels, searches, BUDGETS, seed=seed, mode=mode).flags
+    return evaluate(make_trained(seed), images, labels, searches, BUDGETS, seed=seed, mode=mode)
 
 
 @pytest.mark.slow
 def test_fewer_than_one_sound_run_in_a_hundred_raises_any_one_flag():
-    counts = Counter(name for seed in range(200) for name in {flag.name for flag in sound_run(seed)})
+    counts = Counter(name for seed in range(200) for name in {flag.name for flag in sound_run(seed).flags})
     print(dict(counts))
     assert all(count < 2 for count in counts.values()), counts
 
 
 def test_ten_sound_runs_raise_no_flag():
-    assert [sound_run(seed) for seed in range(10)] == [()] * 10
+    assert [sound_run(seed).flags for seed in range(10)] == [()] * 10

@@ -7,7 +7,16 @@ import torch
 from robustness_cases import make_patterns
 from test_curves import make_outcomes
 
-from msda_analysis.robustness import Outcome, TrustSettings, check_claims, curve_values, median_norm, working_budgets
+from msda_analysis.robustness import (
+    Attack,
+    Outcome,
+    TrustSettings,
+    check_claims,
+    curve_values,
+    evaluate,
+    median_norm,
+    working_budgets,
+)
 from msda_analysis.robustness.evidence import Evidence
 from msda_analysis.robustness.mixup_likeness import cosine_rows
 from msda_analysis.robustness.statistics import nested_difference
@@ -52,3 +61,23 @@ def test_the_checks_attack_again_where_half_of_the_images_are_broken():
     outcome = outcome_of([0, 10, 45, 70, 100])
     evidence = Evidence(None, None, None, torch.arange(3), [gradient], outcome, TrustSettings(), 0)
     assert evidence.middle_budget() == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"epsilons": (0.1, 0.3)}, {"mode": "independent"}, {"batch_size": 20}, {"labels": True}, {"kind": 2}]
+)
+def test_files_of_other_budgets_modes_batches_labels_or_attacks_are_refused(linear, gray_images, tmp_path, change):
+    def run(epsilons=(0.1, 0.2), labels=False, kind=1, **settings):
+        spy = Attack("spy", "linf", lambda model, images, labels, epsilon, key: images, settings={"kind": kind})
+        given = torch.zeros(40, dtype=torch.int64)  # the first class wherever it is right
+        if labels:  # another class that is wrong too
+            found = linear(gray_images).argmax(1)
+            given = torch.where(found == 0, given, found % 4 + 1)
+        return evaluate(
+            linear, gray_images, given, [spy], epsilons, folder=tmp_path, trust=TrustSettings(images=0), **settings
+        )
+
+    assert run().is_correct.sum() > 2
+    run()
+    with pytest.raises(ValueError, match="other settings"):
+        run(**change)
