@@ -43,7 +43,7 @@ def bench_rows(
     repeats: int | None = None,
     train_steps: int = 12,
 ) -> list[Row]:
-    """Parity with foolbox, then the ratio of the times, then the throughput of evaluate().
+    """Parity with foolbox, then the ratio of the times, then the throughput of evaluate() and the cost of its checks.
 
     The classifier is a PreAct-ResNet18 for ten classes on 3 x 32 x 32 images, trained for `train_steps` steps on made-up
     images (smooth class patterns with noise), its last layer fitted on 256 more: untrained networks have odd boundaries.
@@ -78,7 +78,8 @@ def bench_rows(
     ]
     for norm in NORMS:
         rows += _deepfool_rows(model, images, labels, norm, batch_size, repeats)
-    return [*rows, *_throughput_rows(model, images[:batch_size], labels[:batch_size], seed)]
+    images, labels = images[:batch_size], labels[:batch_size]
+    return [*rows, *_throughput_rows(model, images, labels, seed), check_cost(model, images, labels, seed=seed)]
 
 
 def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: Norm) -> list[Row]:
@@ -87,6 +88,32 @@ def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: 
     with held_still(model):
         ours = deepfool(model, images, labels, norm=norm)
     return _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
+
+
+def check_cost(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    attacks: tuple[str, ...] = ("fgsm",),
+    epsilons: tuple[float, ...] = PAPER_EPSILONS,
+    seed: int = 0,
+    repeats: int = 3,
+) -> Row:
+    """What the trust checks add to an evaluation of 200 images, as a share of it: median of some runs, in turn without and
+    with them; low and high are the smallest and largest. Fewer images are scaled up, as the checks look at a few only.
+    """
+
+    def run(trust: TrustSettings | None) -> float:
+        work = partial(evaluate, model, images, labels, attacks, epsilons, seed=seed, trust=trust)
+        return _timed(work, images.device)[1]
+
+    shares = []
+    for _ in range(repeats):
+        without, whole = run(TrustSettings(images=0)), run(None)
+        shares.append((whole - without) / (without * 200 / len(images)))
+    note = f"{', '.join(attacks)}; {len(epsilons)} budgets, cascade; {len(images)} images, scaled to 200"
+    return _row("trust_checks", statistics.median(shares), "share", repeats, note, min(shares), max(shares))
 
 
 def _deepfool_rows(
