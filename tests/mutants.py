@@ -1,4 +1,12 @@
-"""Deliberate faults of many kinds, and beside each the tests that should notice it; mutate.py tries them out."""
+"""Deliberate faults of many kinds, and beside each the tests that should notice it; mutate.py tries them out.
+
+As of 2026-11-26: the momentum, step halving and both step-size conditions and best-point rule of Auto-PGD noticed, the
+other three faults of apgd.py beside test_apgd.py not run; all others noticed: 12 in the attacks, 41 in the rest of
+robustness, 50 in information, 34 in masks. One fault of the checkpoints was tried in a form that never ended.
+Left out because no test can notice them: a factor in the weights of the Student iteration, which its scaling cancels;
+in TrustSettings' rule, the comparison of the share itself, which the binomial chance implies; in the check that an attack
+never breaks anything, the second mention of the budget that reaches gray.
+"""
 
 # place, what stands there, the fault, test file, words that choose its tests (empty: all of them)
 # fmt: off
@@ -11,7 +19,7 @@ ATTACKS = [
     ("apgd.py", '= self.state["best"]', '= self.state["points"]', "test_apgd.py", ""),
     ("apgd.py", '{"points": state["best"], "gradients"', '{"gradients"', "test_apgd.py", ""),
     ("apgd.py", "2.0 * self.epsilon", "self.epsilon", "test_apgd.py", ""),
-    ("apgd.py", "max(length - shrink, shortest)", "length - shrink", "test_closed_forms.py", "checkpoints"),
+    ("apgd.py", "max(length - shrink, shortest)", "max(length - 2 * shrink, shortest)", "test_closed_forms.py", "checkpoints"),
     ("apgd.py", '"apgd", restart)', '"apgd")', "test_attack_draws.py", "restart"),
     ("apgd.py", "ranked[:, 0] - ranked[:, 2]", "ranked[:, 0] - ranked[:, 1]", "test_closed_forms.py", "margin_loss"),
     ("square.py", " / 2 ** sum(done > time for time in _HALVING_TIMES)", "", "test_square.py", ""),
@@ -55,17 +63,17 @@ ROBUSTNESS = [
     ("mixup_likeness.py", "energy_rows(images, named, shifts[1:])", "energy_rows(images, named, shifts)", "test_mixup_likeness.py", "no_partner"),
     ("mixup_likeness.py", "along.clamp(0, 1)", "along", "test_mixup_likeness.py", "exactly"),
     ("mixup_likeness.py", "cosines.amax(0)", "cosines.abs().amax(0)", "test_robustness_edges.py", "away"),
-    ("mixup_likeness.py", "torch.randperm(len(images), generator", "torch.arange(len(images)) if 1 else (", "test_mixup_likeness.py", "order_of"),
+    ("mixup_likeness.py", 'torch.randperm(len(images), generator=stream(seed, "likeness order"))', "torch.arange(len(images))", "test_mixup_likeness.py", "order_of"),
     ("mixup_likeness.py", "torch.minimum(keep, swap)", "keep", "test_mixup_likeness.py", "masked"),
     ("robustness/evidence.py", "binom.sf(count - 1,", "binom.sf(count,", "test_trust.py", "by_chance"),
     ("robustness/evidence.py", "<= self.settings.level", "<= 5 * self.settings.level", "test_trust.py", "by_chance"),
     ("robustness/evidence.py", "effort * self.passes * 200", "effort * self.passes * 400", "test_trust.py", "quarter"),
-    ("robustness/evidence.py", ".any(0).double().mean(1) - 0.5", ".any(0).double().mean(1) - 1.0", "test_robustness_edges.py", "middle"),
+    ("robustness/evidence.py", ".any(0).double().mean(1) - 0.5", ".any(0).double().mean(1) - 1.0", "test_robustness_edges.py", "half_of"),
     ("trust_attacks.py", "if attack.is_blind:", "if False:", "test_trust.py", "drawn_again"),
     ("trust_attacks.py", "return (~broken).nonzero()", "return broken.nonzero()", "test_trust.py", "more_steps or black_box"),
     ("trust.py", "balanced_indices(labels[pool], min(count, len(pool)), int(labels.max()) + 1, seed)", "torch.arange(min(count, len(pool)))", "test_trust.py", "balanced"),
     ("trust.py", "outcome.success[i] & ~white", "outcome.success[i]", "test_trust.py", "healthy"),
-    ("trust.py", "budget >= 0.5 * unit and evidence", "evidence", "test_trust.py", "never_breaks"),
+    ("trust.py", " and budget >= _TELLING_BUDGET * unit", "", "test_trust.py", "too_small"),
     ("guard.py", "_raise_if(~gradient.isfinite()", "_raise_if(gradient.isnan() & False", "test_guard.py", "gradients_that"),
 ]
 INFORMATION = [
@@ -95,7 +103,7 @@ INFORMATION = [
     ("gaussian.py", "ratio.nats - 0.5 * bias + influence", "ratio.nats + 0.5 * bias + influence", "test_estimators.py", "correction"),
     ("gaussian.py", "np.arange(1, dim + 1)", "np.arange(dim)", "test_estimators.py", "correction"),
     ("gaussian.py", "1.96 * math.sqrt(", "0 * math.sqrt(", "test_information_edges.py", "independen"),
-    ("student.py", "_BEYOND_CHANCE = 3.0", "_BEYOND_CHANCE = 0.0", "test_auto.py", "student"),
+    ("student.py", "_BEYOND_CHANCE = 3.0", "_BEYOND_CHANCE = 0.0", "test_information_edges.py", "chance_alone"),
     ("student.py", ", best) + correction", ", best)", "test_information_edges.py", "correction"),
     ("information/blocks.py", "_WAVES = 4", "_WAVES = 1", "test_auto.py", "blocks_are"),
     ("information/blocks.py", "_FALSE_LINKS / (2 * tests)", "_FALSE_LINKS / 2", "test_information_edges.py", "links"),
@@ -130,7 +138,7 @@ MASKS = [
     ("sampling.py", "masks.device) >= weights", "masks.device) < weights", "test_boxes.py", "two_weighted"),
     ("sampling.py", "torch.where(is_swapped, 1 - drawn, drawn)", "drawn", "test_lam.py", "nominal"),
     ("sampling.py", 'family.lam_policy == "mask_mean"', 'family.lam_policy == "nominal"', "test_sampling.py", "nominal"),
-    ("sampling.py", "1 if family.per_batch else n", "n", "test_sampling.py", "per_batch"),
+    ("sampling.py", "1 if family.per_batch else n", "n", "test_boxes.py", "per_batch"),
     ("lam.py", "torch.sqrt(uniform) if", "uniform if", "test_lam.py", "device"),
     ("lam.py", "first = family.alpha + 1 if", "first = 2 * family.alpha if", "test_lam.py", "beta"),
     ("lam.py", "not isinstance(family, CutMix)", "True", "test_lam.py", "shifted or device"),

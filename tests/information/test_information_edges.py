@@ -131,3 +131,9 @@ def test_terms_are_those_of_the_published_bounds():
     assert (product.abs() > 5).any()
     smile = joint.mean() - clipped.mean().log()
     torch.testing.assert_close(OBJECTIVES["smile"].terms(joint, product).mean(), smile)
+
+
+def test_a_student_copula_is_not_seen_by_chance_alone():
+    """In half of such samples of independent normals some degrees of freedom fit better, by less than chance allows."""
+    samples = [numpy_from_key(seed).standard_normal((2, 64, 1)) for seed in range(20)]
+    assert [estimate_student(*sample) for sample in samples] == [None] * 20

@@ -77,7 +77,7 @@ def test_files_of_other_budgets_modes_batches_labels_or_attacks_are_refused(line
             linear, gray_images, given, [spy], epsilons, folder=tmp_path, trust=TrustSettings(images=0), **settings
         )
 
-    assert run().is_correct.sum() > 2
+    assert run().is_correct.any()
     run()
     with pytest.raises(ValueError, match="other settings"):
         run(**change)
