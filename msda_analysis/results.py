@@ -91,7 +91,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         with replace_file(path.with_name(SETTINGS_FILE)) as file:
             json.dump(dict(sorted(found.items())), file, indent=1)
     with replace_file(path) as file:
-        _write_csv([{**row, "settings": digests.get(row.get("settings"), row.get("settings"))} for row in rows], file)
+        _write_csv([{**row, "settings": _known_as(row.get("settings"), digests)} for row in rows], file)
 
 
 def to_table(rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -128,7 +128,7 @@ def read_table(path: Path) -> "pd.DataFrame":
             table[name] = float("nan") if name in _NUMERIC else ""
     texts = _settings_texts(path)
     table["settings"] = [texts.get(text, text) for text in table["settings"]]
-    return table[list(COLUMNS)]
+    return table.reindex(columns=list(COLUMNS))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -171,6 +171,10 @@ def _to_row(source: Source, measured: Measured) -> dict[str, Any]:
         "status": "ok",
         "note": "; ".join(estimate.warnings),
     }
+
+
+def _known_as(settings: Any, digests: Mapping[str, str]) -> Any:
+    return digests.get(settings, settings) if isinstance(settings, str) else settings
 
 
 def _digest(text: str) -> str:

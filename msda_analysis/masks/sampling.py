@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,9 +74,10 @@ def _without_compiler(function: Callable[..., MaskBatch]) -> Callable[..., MaskB
     """
 
     @wraps(function)
-    def run(*arguments: object, **more: object) -> MaskBatch:
+    def run(*arguments: Any, **more: Any) -> MaskBatch:
         if torch.compiler.is_compiling():
-            return torch.compiler.disable(function)(*arguments, **more)
+            plain: Any = torch.compiler.disable(function)
+            return plain(*arguments, **more)
         return function(*arguments, **more)
 
     return run

@@ -57,8 +57,10 @@ class BatchStore:
         if self.folder is None:
             return
         with replace_file(self._path(name), binary=True) as file:
-            arrays = {"success": success.numpy(), "norms": norms.numpy(), "passes": np.array(passes)}
-            np.savez(file, fingerprint=np.array(self.fingerprint), **arrays)
+            np.savez(
+                file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy(),
+                passes=np.array(passes),
+            )  # fmt: skip
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +109,8 @@ def shaped_cases() -> list[EncoderCase]:
 def _find_scale(source: str, nats: float) -> float:
     from scipy.optimize import brentq
 
-    return float(brentq(lambda scale: source_information(source, scale) - nats, 1e-3, 50.0, xtol=1e-12))
+    scale: Any = brentq(lambda scale: source_information(source, scale) - nats, 1e-3, 50.0, xtol=1e-12)
+    return float(scale)
 
 
 def _uniforms(n: int, dim: int, generator: torch.Generator) -> Tensor:
