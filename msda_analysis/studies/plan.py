@@ -78,6 +78,8 @@ class AttackSpec:
             check_choice("attacks", name, list_attacks(self.norm))
         if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):
             raise ValueError(f"epsilons: expected at least one number, each >= 0, got {self.epsilons!r}")
+        # 0 and 0.0 are one budget, and a cell is known by its settings as they are written
+        object.__setattr__(self, "epsilons", tuple(map(float, self.epsilons)))
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,12 @@ def test_names_depend_on_what_decides_numbers(kind, change):
     assert before and after and not before & after
 
 
+def test_whole_budgets_are_the_same_as_integers():
+    plans = (replace(PLAN, attack=AttackSpec(epsilons=epsilons)) for epsilons in ((0, 1), (0.0, 1.0)))
+    first, second = map(names, plans)
+    assert first == second
+
+
 def test_more_seeds_or_augmentations_keep_the_trained_cells():
     assert names(PLAN, "train_") < names(replace(PLAN, n_seeds=3), "train_")
     assert names(PLAN, "train_") < names(replace(PLAN, augmentations=(*PLAN.augmentations, "fmix+mixup")), "train_")
