@@ -1,8 +1,8 @@
 """Deliberate faults of many kinds, and beside each the tests that should notice it; mutate.py tries them out.
 
 As of 2026-11-26, `python tests/mutate.py` over several runs: all were noticed that were tried, 18 in the attacks, 41 in the
-rest of robustness, 47 in information, 34 in masks. Not tried since they or their tests were last changed: three in apgd.py
-(points when the step is halved, the first step size, the windows between checkpoints), and those in cells.py and codes.py.
+rest of robustness, 50 in information, 34 in masks. Not tried since they or their tests were last changed: three in apgd.py
+(points when the step is halved, the first step size, the windows between checkpoints).
 Left out because no test can notice them: a factor in the weights of the Student iteration, which its scaling cancels;
 in TrustSettings' rule, the comparison of the share itself, which the binomial chance implies; in the check that an attack
 never breaks anything, the second mention of the budget that reaches gray.
@@ -94,7 +94,7 @@ INFORMATION = [
     ("measure.py", "images = _normalize_for(vae, dataset, path, *baseline)", "images = dataset.images.float() / 255", "test_measure.py", "vae"),
     ("cells.py", "workshop.test.normalize(workshop.test.images), *others", "workshop.test.images.float() / 255, *others", "test_measure_vae.py", "role"),
     ("cells.py", "codes.baseline, codes.own, cell.seed", "codes.own, codes.baseline, cell.seed", "test_measure_vae.py", "role"),
-    ("codes.py", "mean = baseline.decode(", "mean = vae.decode(", "test_measure_vae.py", "role"),
+    ("codes.py", "mean = baseline.decode(", "mean = vae.decode(", "test_vae_information.py", ""),
     ("neighbors.py", "* (1 - _ROUNDING)", "* (1 + _ROUNDING)", "test_estimators.py", "plain_loop"),
     ("neighbors.py", "- 1 / n_neighbors", "", "test_estimators.py", "plain_loop"),
     ("neighbors.py", "2 * digamma(n_neighbors)", "digamma(n_neighbors)", "test_estimators.py", "ksg_knows"),
