@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from msda_analysis import CutMix, FMix
-from msda_analysis.masks import fourier_cpu, sampling
+from msda_analysis import CutMix, FMix, MaskFamily
+from msda_analysis.masks import cutmix, fourier_cpu, sampling
+from msda_analysis.masks import family as family_module
 from msda_analysis.masks.boxes import draw_boxes
 
 CPU = torch.device("cpu")
@@ -24,10 +25,10 @@ def test_every_draw_takes_a_key_of_its_own(family, monkeypatch):
 
         monkeypatch.setattr(holder, name, run)
 
-    watch(sampling, "lam_on_device", 2)
-    watch(sampling, "draw_boxes", 3)
-    watch(sampling, "swap_boxes", 3)
-    watch(sampling, "_round_up", 2)
+    watch(MaskFamily, "draw_lam", 2)
+    watch(cutmix, "draw_boxes", 3)
+    watch(family_module, "swap_masks", 3)
+    watch(FMix, "_round_up", 2)
     watch(fourier_cpu, "sample_masks", None)
     sampling.masks_from_key(family, 3, (7, 7), 5, CPU)
     assert len(taken) == len(set(taken.values())) == 3

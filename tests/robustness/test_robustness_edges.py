@@ -52,7 +52,7 @@ def test_working_budgets_are_those_that_leave_ten_to_ninety_percent():
 def test_a_step_away_from_its_partner_has_a_cosine_below_zero():
     images = make_patterns(20, 3)[0]
     away = images - images.roll(-7, 0)
-    rows = {row["metric"]: row["value"] for row in cosine_rows(images, away, [7], torch.ones(20).bool(), "away")}
+    rows = {row.metric: row.estimate.value for row in cosine_rows(images, away, [7], torch.ones(20).bool(), "away")}
     assert rows["cosine_largest"] == pytest.approx(-1) and rows["cosine_mean_abs"] == pytest.approx(1)
 
 
