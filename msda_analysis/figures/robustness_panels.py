@@ -103,7 +103,7 @@ def draw_likeness(table: Table) -> tuple[Figure, Table]:
     axes[0].set_yticks(range(len(attacks)), [attack_label(*attack) for attack in attacks])
     axes[0].set_ylim(len(attacks) - 0.5, -0.5)
     figure.legend(
-        handles=_likeness_handles(order_augmentations(rows["augmentation"])), loc="outside lower center", ncols=5
+        handles=_likeness_handles(order_augmentations(rows["augmentation"])), loc="outside lower center", ncols=4
     )
     return figure, summarize(rows, ("metric", "attack", "norm", "reference", "augmentation"))
 
