@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from msda_analysis.estimate import Estimate, mean_estimate, wilson_interval
+from msda_analysis.estimate import Estimate, mean_estimate, share_over_seeds, wilson_interval
 
 finite = st.floats(-1e6, 1e6)
 
@@ -82,3 +82,28 @@ def test_an_estimate_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         Estimate(1.0, "nats").value = 2.0  # type: ignore[misc]
     assert Estimate(1.0, "nats").details is not Estimate(1.0, "nats").details
+
+
+def test_a_share_over_seeds_is_wilsons_of_the_images_where_all_seeds_agree_exactly_right():
+    assert share_over_seeds([1.0, 1.0, 1.0], 200).low == pytest.approx(wilson_interval(200, 200)[0])
+    assert share_over_seeds([0.7], 200).high == pytest.approx(
+        share_over_seeds([0.7, 0.7, 0.7], 200).high
+    )  # seeds that agree add nothing to what the images leave open
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 500).map(lambda k: k / 500), min_size=1, max_size=6), st.integers(1, 500))
+def test_a_share_over_seeds_stays_a_share_and_holds_its_value(shares, n):
+    found = share_over_seeds(shares, n)
+    assert 0 <= found.low <= found.value <= found.high <= 1 and found.high > found.low
+
+
+def test_a_share_over_seeds_widens_with_their_spread_and_refuses_what_is_none():
+    def width(shares):
+        found = share_over_seeds(shares, 500)
+        return found.high - found.low
+
+    assert width([0.7, 0.8, 0.9]) > 3 * width([0.8, 0.8, 0.8])
+    for shares, n in (([], 10), ([1.1], 10), ([0.5], 0)):
+        with pytest.raises(ValueError, match="shares"):
+            share_over_seeds(shares, n)
