@@ -191,9 +191,9 @@ class Audit(Common):
 class Bench(Common):
     """Speed, as ratios to a plain version in the same run; parity is checked first."""
 
-    what: Annotated[Literal["masks", "training", "robustness", "coverage"], tyro.conf.Positional]
+    what: Annotated[Literal["masks", "training", "robustness", "trust", "coverage"], tyro.conf.Positional]
     """masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations;
-    coverage: how often intervals over few seeds hold the truth."""
+    trust: what the trust checks cost; coverage: how often intervals over few seeds hold the truth."""
     out: Path = Path("bench")
     """Output folder, for bench_<what>_<device>.csv."""
     smoke: bool = False

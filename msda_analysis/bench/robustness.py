@@ -43,7 +43,7 @@ def bench_rows(
     repeats: int | None = None,
     train_steps: int = 12,
 ) -> list[Row]:
-    """Parity with foolbox, then the ratio of the times, then the throughput of evaluate() and the cost of its checks.
+    """Parity with foolbox, then the ratio of the times, then the throughput of evaluate().
 
     The classifier is a PreAct-ResNet18 for ten classes on 3 x 32 x 32 images, trained for `train_steps` steps on made-up
     images (smooth class patterns with noise), its last layer fitted on 256 more: untrained networks have odd boundaries.
@@ -70,8 +70,8 @@ def bench_rows(
     check_count("n_images", n_images, minimum=2)
     check_count("batch_size", batch_size, minimum=2)
     check_count("repeats", repeats)
-    model = _trained_model(device, seed, train_steps)
-    images, labels = _patterns(n_images, seed, device, step=train_steps + 1)
+    model = trained_model("preact_resnet18", device, seed, train_steps)
+    images, labels = patterns(n_images, seed, device, step=train_steps + 1)
     accuracy = float((~is_misclassified(model, images, labels)).double().mean())
     rows = [
         _row("clean_accuracy", accuracy, "accuracy", n_images, "unseen made-up images; says the network is trained")
@@ -79,7 +79,7 @@ def bench_rows(
     for norm in NORMS:
         rows += _deepfool_rows(model, images, labels, norm, batch_size, repeats)
     images, labels = images[:batch_size], labels[:batch_size]
-    return [*rows, *_throughput_rows(model, images, labels, seed), check_cost(model, images, labels, seed=seed)]
+    return [*rows, *_throughput_rows(model, images, labels, seed)]
 
 
 def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: Norm) -> list[Row]:
@@ -88,32 +88,6 @@ def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: 
     with held_still(model):
         ours = deepfool(model, images, labels, norm=norm)
     return _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
-
-
-def check_cost(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    attacks: tuple[str, ...] = ("fgsm",),
-    epsilons: tuple[float, ...] = PAPER_EPSILONS,
-    seed: int = 0,
-    repeats: int = 3,
-) -> Row:
-    """What the trust checks add to an evaluation of 200 images, as a share of it: median of some runs, in turn without and
-    with them; low and high are the smallest and largest. Fewer images are scaled up, as the checks look at a few only.
-    """
-
-    def run(trust: TrustSettings | None) -> float:
-        work = partial(evaluate, model, images, labels, attacks, epsilons, seed=seed, trust=trust)
-        return _timed(work, images.device)[1]
-
-    shares = []
-    for _ in range(repeats):
-        without, whole = run(TrustSettings(images=0)), run(None)
-        shares.append((whole - without) / (without * 200 / len(images)))
-    note = f"{', '.join(attacks)}; {len(epsilons)} budgets, cascade; {len(images)} images, scaled to 200"
-    return _row("trust_checks", statistics.median(shares), "share", repeats, note, min(shares), max(shares))
 
 
 def _deepfool_rows(
@@ -147,7 +121,7 @@ def _run_in_turn(
     for place, batch in enumerate(batches * repeats):
         names = list(runs)
         for name in names[place % len(names) :] + names[: place % len(names)]:
-            result, seconds = _timed(partial(runs[name], *batch), images.device)
+            result, seconds = timed(partial(runs[name], *batch), images.device)
             times[name].append(seconds)
             if place < len(batches):
                 parts[name].append(result)
@@ -210,16 +184,17 @@ def _throughput_rows(model: nn.Module, images: Tensor, labels: Tensor, seed: int
     return [_row("evaluate_throughput", len(images) / seconds, "images per second", len(images), note)]
 
 
-def _trained_model(device: torch.device, seed: int, steps: int) -> nn.Module:
-    model = create("preact_resnet18", num_classes=10, seed=seed).to(device).train()
+def trained_model(name: str, device: torch.device, seed: int, steps: int) -> nn.Module:
+    """A classifier that is right on most of the patterns, after `steps` steps of 32 images."""
+    model = create(name, num_classes=10, seed=seed).to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for step in range(steps):
-        images, labels = _patterns(32, seed, device, step=step)
+        images, labels = patterns(32, seed, device, step=step)
         loss = functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    _settle(model, *_patterns(256, seed, device, step=steps))
+    _settle(model, *patterns(256, seed, device, step=steps))
     return model.eval()
 
 
@@ -254,7 +229,7 @@ def _fit_head(head: nn.Linear, features: Tensor, labels: Tensor) -> None:
         optimizer.step()
 
 
-def _patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Tensor, Tensor]:
+def patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Tensor, Tensor]:
     """Images [n, 3, 32, 32] in [0, 1] of ten smooth patterns under noise, and their classes."""
     patterns = torch.rand(10, 3, 4, 4, generator=stream(seed, "bench patterns"))
     patterns = functional.interpolate(patterns, size=(32, 32), mode="bilinear", align_corners=False)
@@ -265,7 +240,7 @@ def _patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Te
     return (images - images.amin()).div(images.amax() - images.amin()).to(device), labels.to(device)
 
 
-def _timed(run: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+def timed(run: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
     _wait(device)
     start = _clock(device)
     result = run()

@@ -18,6 +18,7 @@ _SMOKE: dict[str, dict[str, Any]] = {
     "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2, "compiled": False},
     "training": {"repeats": 1, "steps": 1},
     "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
+    "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
     "coverage": {"repeats": 10, "seeds": (2,), "accuracies": (0.6,)},
 }
 
@@ -26,7 +27,7 @@ def write_bench(what: str, folder: Path, device: str, *, smoke: bool = False) ->
     """Measure and write FOLDER/bench_<what>_<device>.csv; also prints the rows.
 
     Args:
-        what: "masks", "training", "robustness" or "coverage".
+        what: "masks", "training", "robustness", "trust" or "coverage".
         smoke: tiny settings: the numbers mean nothing.
 
     Raises:
