@@ -33,8 +33,7 @@ def bench_rows(
     """Share of simulated studies whose interval holds the true accuracy, or the true difference of zero.
 
     A classifier is right on an image where level + effect of the seed + of the image + of the image under this augmentation
-    + noise, all normal, is above zero. Every
-    study draws its own seeds and its own images, which all its classifiers share.
+    + noise, all normal, is above zero. Every study draws its own seeds and its own images, which all its classifiers share.
 
     Args:
         device: unused; simulated on the CPU.

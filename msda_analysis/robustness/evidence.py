@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class TrustSettings:
     """Thresholds and effort of the checks; all shares are of the images looked at.
 
+    With the defaults each flag was raised on none of 500 sound runs, so on at most 0.6 % of such runs with 95 % confidence:
+    small networks on made-up images, 60 of them, attacks that work (tests/robustness/test_false_alarms.py, 2026-11-26).
+
     Attributes:
         images: correctly classified images that the checks with further model calls look at, a balanced random part; 0
             leaves those checks out.
