@@ -191,9 +191,10 @@ class Audit(Common):
 class Bench(Common):
     """Speed, as ratios to a plain version in the same run; parity is checked first."""
 
-    what: Annotated[Literal["masks", "training", "robustness", "trust", "coverage"], tyro.conf.Positional]
+    what: Annotated[Literal["masks", "training", "robustness", "trust", "coverage", "load"], tyro.conf.Positional]
     """masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations;
-    trust: what the trust checks cost; coverage: how often intervals over few seeds hold the truth."""
+    trust: what the trust checks cost; coverage: how often intervals over few seeds hold the truth;
+    load: mixing on an idle and on a busy machine."""
     out: Path = Path("bench")
     """Output folder, for bench_<what>_<device>.csv."""
     smoke: bool = False

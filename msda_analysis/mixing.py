@@ -16,15 +16,17 @@ from msda_analysis.checks import (
     check_in_range,
     check_labels,
 )
-from msda_analysis.masks.blocks import empty_on_cpu
+from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
 from msda_analysis.masks.draws import has_triton
 from msda_analysis.masks.family import MaskFamily
 from msda_analysis.masks.registry import Alternate, check_family
 from msda_analysis.masks.sampling import sample_masks
 from msda_analysis.rng import batch_number, derive_key, generator_from_key, process_rank, take_key
 
-_THREADED_VALUES = 1 << 15  # from here on torch shares an operation out between its threads
-_BLOCK_VALUES = 1 << 20  # values mixed at once: a block of partners stays in the cache
+_LARGE_IMAGE = 1 << 15  # values from which reading a partner where it lies beats a copy of it in the cache
+_BLOCK_VALUES = (
+    1 << 20
+)  # values mixed at once: a block of partners stays in the cache, and starting a thread for it pays
 
 
 @dataclass(frozen=True)
@@ -200,22 +202,22 @@ def _check_out(out: Tensor, images: Tensor, layout: torch.memory_format) -> None
 
 def _blend_in_blocks(images: Tensor, permutation: Tensor, masks: Tensor, mixed: Tensor, look: bool) -> bool:
     """Write into `mixed`; whether all is finite (where asked to look)."""
-    sums: list[float] = []
-
-    def look_at(part: Tensor) -> None:
-        if look:
-            sums.append(float(part.sum()))
-
     per_image = max(1, images.numel() // len(images))
-    if per_image >= _THREADED_VALUES:  # one image keeps all threads busy: no copy of the partner is needed
-        first, mask, out = images.unbind(0), masks.unbind(0), mixed.unbind(0)
-        for i, partner in enumerate(permutation.tolist()):
-            look_at(torch.lerp(first[partner], first[i], mask[i], out=out[i]))
-    else:  # some images at a time: gather the partners into place, then blend there while they are in the cache
-        rows = max(1, _BLOCK_VALUES // per_image)
-        for some, partners, their_masks, place in _parts(rows, images, permutation, masks, mixed):
-            look_at(torch.index_select(images, 0, partners, out=place).lerp_(some, their_masks))
-    return math.isfinite(sum(sums))
+    rows = 1 if per_image >= _LARGE_IMAGE else max(1, _BLOCK_VALUES // per_image)
+    blocks = list(_parts(rows, images, permutation, masks, mixed))
+    are_finite: list[bool] = []
+
+    def mix_block(block: int) -> None:
+        some, partners, their_masks, place = blocks[block]
+        if rows == 1:  # large images: no copy of the partner is needed
+            torch.lerp(images[int(partners)], some, their_masks, out=place)
+        else:  # gather the partners into place, then blend there while they are in the cache
+            torch.index_select(images, 0, partners, out=place).lerp_(some, their_masks)
+        if look:
+            are_finite.append(math.isfinite(float(place.sum())))
+
+    run_on_threads(mix_block, len(blocks), tasks_per_thread=max(1, _BLOCK_VALUES // (rows * per_image)))
+    return all(are_finite)
 
 
 def _parts(rows: int, *tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:

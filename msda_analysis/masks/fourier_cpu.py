@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.masks import fourier
-from msda_analysis.masks.blocks import empty_on_cpu, run_on_threads
+from msda_analysis.masks.blocks import empty_on_cpu, one_blas_thread, run_on_threads
 from msda_analysis.rng import Key, derive_key, generator_from_key
 
 # cells of a block: fits the cache, and long enough that two threads seldom wait for the interpreter lock. Each block has
@@ -67,7 +67,8 @@ def sample_masks(
         else:
             keep_brightest(fields.reshape(-1, n_cells), counts[part], masks[part].numpy(), work)
 
-    run_on_threads(fill, math.ceil(len(lam) / rows))
+    with one_blas_thread():
+        run_on_threads(fill, math.ceil(len(lam) / rows))
     return masks.view(len(lam), 1, *size)
 
 

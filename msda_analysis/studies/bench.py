@@ -19,6 +19,7 @@ _SMOKE: dict[str, dict[str, Any]] = {
     "training": {"repeats": 1, "steps": 1},
     "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
     "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
+    "load": {"batch": 4, "size": (8, 8), "rounds": 10},
     "coverage": {"repeats": 10, "seeds": (2,), "accuracies": (0.6,)},
 }
 
@@ -27,7 +28,7 @@ def write_bench(what: str, folder: Path, device: str, *, smoke: bool = False) ->
     """Measure and write FOLDER/bench_<what>_<device>.csv; also prints the rows.
 
     Args:
-        what: "masks", "training", "robustness", "trust" or "coverage".
+        what: "masks", "training", "robustness", "trust", "coverage" or "load".
         smoke: tiny settings: the numbers mean nothing.
 
     Raises:

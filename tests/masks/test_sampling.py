@@ -1,14 +1,16 @@
 """sample_masks: contract, purity of the draws, and what it refuses."""
 
 import random
+import threading
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 
 from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
 from msda_analysis.masks import backends, fourier, fourier_cpu, sampling
-from msda_analysis.masks.blocks import run_on_threads
+from msda_analysis.masks.blocks import one_blas_thread, run_on_threads
 from msda_analysis.rng import philox_uniforms, stream, take_key
 
 FAMILIES = [
@@ -280,3 +282,36 @@ def test_a_failure_on_a_thread_reaches_the_caller():
         run_on_threads(work, 1)
     with pytest.raises(RuntimeError, match=r"task \d"):
         run_on_threads(work, 5)
+
+
+def test_tasks_keep_torch_and_blas_to_their_own_thread_and_leave_the_settings_as_they_were():
+    torch.set_num_threads(2)
+    try:
+        inside, gate = [], threading.Barrier(2, timeout=10)
+
+        def work(task):
+            gate.wait()  # both threads are at work
+            inside.append((threading.get_ident(), torch.get_num_threads()))
+
+        with one_blas_thread():
+            run_on_threads(work, 2)
+            within = [
+                library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"
+            ]
+        assert len({ident for ident, _ in inside}) == 2 and [threads for _, threads in inside] == [1, 1]
+        assert within and set(within) == {1} and torch.get_num_threads() == 2
+        with pytest.raises(RuntimeError):
+            run_on_threads(lambda task: (_ for _ in ()).throw(RuntimeError), 2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_few_tasks_start_no_thread():
+    torch.set_num_threads(2)
+    try:
+        idents = set()
+        run_on_threads(lambda task: idents.add(threading.get_ident()), 3, tasks_per_thread=2)
+        assert idents == {threading.get_ident()}
+    finally:
+        torch.set_num_threads(1)
