@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_count
-from msda_analysis.models import create
-from msda_analysis.rng import stream
-from msda_analysis.robustness.attacks import build_foolbox, run_foolbox
-from msda_analysis.robustness.deepfool import deepfool
-from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
-from msda_analysis.robustness.evidence import TrustSettings
-from msda_analysis.robustness.perturbation import (
+from msda_analysis.attacks.deepfool import deepfool
+from msda_analysis.attacks.foolbox_adapter import build_foolbox, run_foolbox
+from msda_analysis.attacks.foolbox_deepfool import FOOLBOX_DEEPFOOL
+from msda_analysis.attacks.perturbation import (
     NORMS,
     Norm,
     clip_to_budget,
@@ -25,6 +21,11 @@ from msda_analysis.robustness.perturbation import (
     is_misclassified,
     perturbation_norms,
 )
+from msda_analysis.checks import check_count
+from msda_analysis.models import create
+from msda_analysis.rng import stream
+from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.evidence import TrustSettings
 
 Row = dict[str, Any]
 
@@ -84,7 +85,7 @@ def bench_rows(
 
 def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: Norm) -> list[Row]:
     """Agreement of our DeepFool with foolbox's on the same images: success per budget after clipping, and minimum norms."""
-    theirs = run_foolbox(build_foolbox("foolbox_deepfool", norm), model, images, labels, epsilon=None, key=0)
+    theirs = run_foolbox(build_foolbox(FOOLBOX_DEEPFOOL.foolbox[norm]), model, images, labels, epsilon=None, key=0)
     with held_still(model):
         ours = deepfool(model, images, labels, norm=norm)
     return _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
@@ -129,7 +130,7 @@ def _run_in_turn(
 
 
 def _contenders(model: nn.Module, norm: Norm) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    attack = build_foolbox("foolbox_deepfool", norm)
+    attack = build_foolbox(FOOLBOX_DEEPFOOL.foolbox[norm])
 
     def run_ours(images: Tensor, labels: Tensor) -> Tensor:
         with held_still(model):

@@ -6,9 +6,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from msda_analysis.attacks import Attack, create_attack
+from msda_analysis.attacks.perturbation import Norm
 from msda_analysis.checks import check_choice, check_count, check_image_batch, check_labels, check_unit_range
-from msda_analysis.robustness.catalog import Attack, create_attack
-from msda_analysis.robustness.perturbation import Norm
 
 
 def check_model(model: object) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
 from msda_analysis.checks import check_choice, check_in_range
 from msda_analysis.estimate import ONE_RUN
-from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
 from msda_analysis.robustness.statistics import check_outcomes, judge_differences, nested_difference
 
 if TYPE_CHECKING:

@@ -9,6 +9,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from msda_analysis.attacks import Attack
+from msda_analysis.attacks.perturbation import (
+    NORMS,
+    Norm,
+    clip_to_budget,
+    held_still,
+    is_misclassified,
+    perturbation_norms,
+)
 from msda_analysis.checks import check_choice
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.arguments import (
@@ -19,18 +28,9 @@ from msda_analysis.robustness.arguments import (
     check_run,
     prepare_attacks,
 )
-from msda_analysis.robustness.catalog import Attack
 from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.guard import Work, check_perturbed, guarded, named
 from msda_analysis.robustness.outcome import Outcome
-from msda_analysis.robustness.perturbation import (
-    NORMS,
-    Norm,
-    clip_to_budget,
-    held_still,
-    is_misclassified,
-    perturbation_norms,
-)
 from msda_analysis.robustness.resume import BatchStore, fingerprint
 from msda_analysis.robustness.trust import check_trust
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from msda_analysis.attacks.registry import MINIMUM_NORM_ATTACKS
 from msda_analysis.estimate import Estimate, Measured
-from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
 from msda_analysis.robustness.curves import check_claims, compare_curves
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.statistics import compare, median_norm, survival_curve

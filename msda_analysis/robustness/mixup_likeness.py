@@ -4,19 +4,16 @@ MixUp moves an image x_a along x_b - x_a. A perturbation is like MixUp as far as
 spectrum, or ends near the images that mixing can make.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from msda_analysis.checks import check_choice, check_count, check_image_batch
+from msda_analysis.checks import check_count, check_image_batch
 from msda_analysis.estimate import Estimate, Measured, mean_estimate
-from msda_analysis.rng import derive_key, generator_from_key, stream
-from msda_analysis.robustness.catalog import Attack
+from msda_analysis.rng import stream
 from msda_analysis.robustness.energy import energy_shares, share_of_step
-from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like, perturbation_norms
 
 #: Perturbations by name and reference: "" for the perturbation itself, SHUFFLED for that of another image.
 Named = Mapping[tuple[str, str], Tensor]
@@ -188,30 +185,6 @@ def radial_power(images: Tensor) -> Tensor:
     total = torch.zeros(len(images), int(radius.max()) + 1, dtype=torch.float64, device=images.device)
     total.index_add_(1, radius, power.flatten(1))
     return total / total.sum(1, keepdim=True)
-
-
-def mixup_direction_attack(bank: Tensor, norm: Norm = "linf") -> Attack:
-    """A blind attack for evaluate(): each image moves by epsilon towards a random image of a bank.
-
-    Args:
-        bank: [m, channel, *size] float in [0, 1]; a step's direction is x_b - x_a, its length in `norm` is the budget.
-        norm: "linf" or "l2".
-
-    Raises:
-        ValueError: unknown norm.
-    """
-    check_image_batch(bank, name="bank")
-    check_choice("norm", norm, NORMS)
-
-    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
-        assert epsilon is not None
-        chosen = torch.randint(len(bank), (len(images),), generator=generator_from_key(derive_key(key, "partners")))
-        direction = bank[chosen.to(bank.device)].to(images) - images
-        lengths = perturbation_norms(direction, norm).clamp(min=1e-12)
-        return images + epsilon * direction / expand_like(lengths, direction)
-
-    described = {"bank": hashlib.blake2b(bank.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()}
-    return Attack("mixup_direction", norm, run, is_black_box=True, is_blind=True, settings=described)
 
 
 def _draw_shifts(n: int, partners: int, seed: int) -> list[int]:

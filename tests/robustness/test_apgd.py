@@ -6,8 +6,8 @@ import pytest
 import torch
 from apgd_reference import reference
 
-from msda_analysis.robustness.apgd import ApgdSettings, apgd
-from msda_analysis.robustness.perturbation import held_still
+from msda_analysis.attacks.apgd import ApgdSettings, apgd
+from msda_analysis.attacks.perturbation import held_still
 
 
 # the last of 30 steps is judged, which goes back to the best point; that of 50 is not

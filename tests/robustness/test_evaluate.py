@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from msda_analysis.attacks.perturbation import clip_to_budget, held_still, perturbation_norms
 from msda_analysis.robustness import (
     ATTACKS,
     PAPER_EPSILONS,
@@ -15,7 +16,6 @@ from msda_analysis.robustness import (
     list_attacks,
     survival_curve,
 )
-from msda_analysis.robustness.perturbation import clip_to_budget, held_still, perturbation_norms
 
 QUICK = {
     "square": {"queries": 20},
@@ -286,7 +286,7 @@ def test_signals_and_volumes_are_attacked_too(size):
 
 
 def test_square_asks_for_no_gradient_and_its_draws_do_not_depend_on_the_others(trained, patterns):
-    from msda_analysis.robustness.square import SquareSettings, square_attack
+    from msda_analysis.attacks.square import SquareSettings, square_attack
 
     class NoGradient(nn.Module):
         def forward(self, images):
