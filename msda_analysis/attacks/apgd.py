@@ -221,7 +221,7 @@ def _steepest(gradients: Tensor, norm: Norm) -> Tensor:
     return gradients / expand_like(perturbation_norms(gradients, "l2").clamp(min=1e-12), gradients)
 
 
-def _kind(label: str, loss: Literal["ce", "dlr"]) -> AttackKind:
+def _kind(label: str, loss: Loss) -> AttackKind:
     def build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
         chosen = ApgdSettings(loss=loss, **settings)
 
@@ -231,7 +231,7 @@ def _kind(label: str, loss: Literal["ce", "dlr"]) -> AttackKind:
 
         return run, asdict(chosen)
 
-    return AttackKind(label, build)
+    return AttackKind(label, build, is_strong_gradient=True)
 
 
-APGD_CE, APGD_DLR = _kind("APGD (cross-entropy)", "ce"), _kind("APGD (margin)", "dlr")
+ATTACKS = {"apgd_ce": _kind("APGD (cross-entropy)", "ce"), "apgd_dlr": _kind("APGD (margin)", "dlr")}

@@ -48,6 +48,7 @@ class AttackKind:
         norms: in which it exists.
         foolbox: its classes in foolbox.attacks by norm, where it is foolbox's.
         is_minimum_norm, is_black_box, is_blind: see Attack.
+        is_strong_gradient: it follows gradients over many steps: together such attacks check what FGSM and DeepFool say.
     """
 
     label: str
@@ -57,3 +58,4 @@ class AttackKind:
     is_minimum_norm: bool = False
     is_black_box: bool = False
     is_blind: bool = False
+    is_strong_gradient: bool = False

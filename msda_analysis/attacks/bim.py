@@ -2,4 +2,8 @@
 
 from msda_analysis.attacks.foolbox_adapter import foolbox_kind
 
-BIM = foolbox_kind("BIM", {"linf": "LinfBasicIterativeAttack", "l2": "L2BasicIterativeAttack"})
+ATTACKS = {
+    "bim": foolbox_kind(
+        "BIM", {"linf": "LinfBasicIterativeAttack", "l2": "L2BasicIterativeAttack"}, is_strong_gradient=True
+    )
+}

@@ -2,4 +2,4 @@
 
 from msda_analysis.attacks.foolbox_adapter import foolbox_kind
 
-DDN = foolbox_kind("DDN", {"l2": "DDNAttack"}, is_minimum_norm=True)
+ATTACKS = {"ddn": foolbox_kind("DDN", {"l2": "DDNAttack"}, is_minimum_norm=True, is_strong_gradient=True)}

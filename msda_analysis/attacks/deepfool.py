@@ -137,4 +137,4 @@ def _build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
     return run, asdict(chosen)
 
 
-DEEPFOOL = AttackKind("DeepFool", _build, is_minimum_norm=True)
+ATTACKS = {"deepfool": AttackKind("DeepFool", _build, is_minimum_norm=True)}

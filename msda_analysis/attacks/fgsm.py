@@ -2,4 +2,4 @@
 
 from msda_analysis.attacks.foolbox_adapter import foolbox_kind
 
-FGSM = foolbox_kind("FGSM", {"linf": "LinfFastGradientAttack", "l2": "L2FastGradientAttack"})
+ATTACKS = {"fgsm": foolbox_kind("FGSM", {"linf": "LinfFastGradientAttack", "l2": "L2FastGradientAttack"})}

@@ -2,4 +2,8 @@
 
 from msda_analysis.attacks.foolbox_adapter import foolbox_kind
 
-FMN = foolbox_kind("FMN", {"linf": "LInfFMNAttack", "l2": "L2FMNAttack"}, is_minimum_norm=True)
+ATTACKS = {
+    "fmn": foolbox_kind(
+        "FMN", {"linf": "LInfFMNAttack", "l2": "L2FMNAttack"}, is_minimum_norm=True, is_strong_gradient=True
+    )
+}

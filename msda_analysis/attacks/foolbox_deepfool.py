@@ -2,6 +2,8 @@
 
 from msda_analysis.attacks.foolbox_adapter import foolbox_kind
 
-FOOLBOX_DEEPFOOL = foolbox_kind(
-    "foolbox deepfool", {"linf": "LinfDeepFoolAttack", "l2": "L2DeepFoolAttack"}, is_minimum_norm=True
-)
+ATTACKS = {
+    "foolbox_deepfool": foolbox_kind(
+        "foolbox deepfool", {"linf": "LinfDeepFoolAttack", "l2": "L2DeepFoolAttack"}, is_minimum_norm=True
+    )
+}

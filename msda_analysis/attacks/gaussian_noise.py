@@ -2,4 +2,4 @@
 
 from msda_analysis.attacks.noise import noise_kind
 
-GAUSSIAN_NOISE = noise_kind("Gaussian noise", "AdditiveGaussianNoiseAttack")
+ATTACKS = {"gaussian_noise": noise_kind("Gaussian noise", "AdditiveGaussianNoiseAttack")}

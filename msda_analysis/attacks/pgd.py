@@ -40,4 +40,4 @@ def _repeat(run: Run, restarts: int, norm: Norm) -> Run:
 
 
 #: Settings: steps, rel_stepsize, restarts.
-PGD = AttackKind("PGD", _build, foolbox=_FOOLBOX)
+ATTACKS = {"pgd": AttackKind("PGD", _build, foolbox=_FOOLBOX, is_strong_gradient=True)}

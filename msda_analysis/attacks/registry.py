@@ -1,41 +1,34 @@
-"""Attacks by name: to add one, write its file and its line in ATTACKS."""
+"""Attacks by name: to add one, write its file, with a table ATTACKS, and its line in FILES."""
 
+from importlib import import_module
 from typing import Any
 
-from msda_analysis.attacks.apgd import APGD_CE, APGD_DLR
 from msda_analysis.attacks.attack import Attack, AttackKind
-from msda_analysis.attacks.bim import BIM
-from msda_analysis.attacks.ddn import DDN
-from msda_analysis.attacks.deepfool import DEEPFOOL
-from msda_analysis.attacks.fgsm import FGSM
-from msda_analysis.attacks.fmn import FMN
-from msda_analysis.attacks.foolbox_deepfool import FOOLBOX_DEEPFOOL
-from msda_analysis.attacks.gaussian_noise import GAUSSIAN_NOISE
 from msda_analysis.attacks.perturbation import NORMS, Norm
-from msda_analysis.attacks.pgd import PGD
-from msda_analysis.attacks.square import SQUARE
-from msda_analysis.attacks.uniform_noise import UNIFORM_NOISE
 from msda_analysis.checks import check_choice
 
+#: The files of this folder that hold attacks, in the order in which these are listed.
+FILES = (
+    "fgsm",
+    "bim",
+    "pgd",
+    "uniform_noise",
+    "gaussian_noise",
+    "deepfool",
+    "fmn",
+    "ddn",
+    "apgd",
+    "square",
+    "foolbox_deepfool",
+)
 #: Names accepted by evaluate(), each with its entry.
-ATTACKS: dict[str, AttackKind] = {
-    "fgsm": FGSM,
-    "bim": BIM,
-    "pgd": PGD,
-    "uniform_noise": UNIFORM_NOISE,
-    "gaussian_noise": GAUSSIAN_NOISE,
-    "deepfool": DEEPFOOL,
-    "fmn": FMN,
-    "ddn": DDN,
-    "apgd_ce": APGD_CE,
-    "apgd_dlr": APGD_DLR,
-    "square": SQUARE,
-    "foolbox_deepfool": FOOLBOX_DEEPFOOL,
-}
+ATTACKS: dict[str, AttackKind] = {}
+for _file in FILES:
+    ATTACKS |= import_module(f"{__package__}.{_file}").ATTACKS
 #: Attacks that search the smallest perturbation, once, instead of one within each budget.
 MINIMUM_NORM_ATTACKS = tuple(name for name, kind in ATTACKS.items() if kind.is_minimum_norm)
 #: Gradient attacks of many steps, together the check on what FGSM and DeepFool say.
-STRONG_GRADIENT_ATTACKS = ("bim", "pgd", "fmn", "ddn", "apgd_ce", "apgd_dlr")
+STRONG_GRADIENT_ATTACKS = tuple(name for name, kind in ATTACKS.items() if kind.is_strong_gradient)
 
 
 def list_attacks(norm: Norm) -> tuple[str, ...]:
@@ -49,7 +42,8 @@ def create_attack(name: str, norm: Norm = "linf", **settings: Any) -> Attack:
 
     Settings that differ from the attack's own defaults go as keywords: `steps`, `rel_stepsize` for "bim" and "pgd";
     `restarts` for "pgd" and "apgd_*"; `repeats` for the noises (draws per image and budget, 1 unless set; with m of them
-    an image is broken when any draw breaks it, and the attack is named "..._worst_of_m"); the fields of DeepFoolSettings, ApgdSettings, SquareSettings for the native ones; foolbox's own keywords elsewhere.
+    an image is broken when any draw breaks it, and the attack is named "..._worst_of_m"); the fields of
+    DeepFoolSettings, ApgdSettings, SquareSettings for the native ones; foolbox's own keywords elsewhere.
 
     Raises:
         ValueError: unknown name, or the attack does not exist in that norm.

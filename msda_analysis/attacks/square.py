@@ -127,4 +127,4 @@ def _build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
     return run, asdict(chosen)
 
 
-SQUARE = AttackKind("Square", _build, ("linf",), is_black_box=True)
+ATTACKS = {"square": AttackKind("Square", _build, ("linf",), is_black_box=True)}

@@ -2,4 +2,4 @@
 
 from msda_analysis.attacks.noise import noise_kind
 
-UNIFORM_NOISE = noise_kind("Uniform noise", "AdditiveUniformNoiseAttack")
+ATTACKS = {"uniform_noise": noise_kind("Uniform noise", "AdditiveUniformNoiseAttack")}

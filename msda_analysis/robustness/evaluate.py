@@ -14,11 +14,11 @@ from msda_analysis.attacks.perturbation import (
     NORMS,
     Norm,
     clip_to_budget,
-    held_still,
     is_misclassified,
     perturbation_norms,
 )
 from msda_analysis.checks import check_choice
+from msda_analysis.models.frozen import frozen
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.arguments import (
     check_classes,
@@ -97,7 +97,7 @@ def evaluate(
     check_run(seed, batch_size, progress)
     budgets, prepared = check_epsilons(epsilons), prepare_attacks(attacks, norm)
     was_training = model.training
-    with held_still(model), guarded(model) as work:
+    with frozen(model), guarded(model) as work:
         wrong = find_wrong(model, images, labels, batch_size)
         check_classes(model, images, labels)
         settings = {"epsilons": budgets, "norm": norm, "seed": seed, "batch_size": batch_size, "mode": mode}

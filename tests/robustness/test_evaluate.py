@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from msda_analysis.attacks.perturbation import clip_to_budget, held_still, perturbation_norms
+from msda_analysis.attacks.perturbation import clip_to_budget, perturbation_norms
 from msda_analysis.robustness import (
     ATTACKS,
     PAPER_EPSILONS,
@@ -75,24 +75,6 @@ def test_same_seed_same_result_whatever_ran_before_and_no_trace_left(trained, pa
     assert torch.equal(first.success, again.success.flip(0))
     other = evaluate(trained, *patterns, ["pgd", "uniform_noise"], (0.02, 0.5), seed=4, trust=NO_TRUST)
     assert not torch.equal(first.minimum_norms, other.minimum_norms)
-
-
-def test_model_is_put_back_after_an_error(trained):
-    trained.train()
-    try:
-        with pytest.raises(RuntimeError, match="stop"):
-            _stop_while_held_still(trained)
-        assert all(module.training for module in trained.modules())
-        assert all(parameter.requires_grad for parameter in trained.parameters())
-    finally:
-        trained.eval()
-
-
-def _stop_while_held_still(model):
-    with held_still(model):
-        assert not any(module.training for module in model.modules())
-        assert not any(parameter.requires_grad for parameter in model.parameters())
-        raise RuntimeError("stop")
 
 
 class Recorder:
