@@ -4,7 +4,7 @@ from typing import Any
 
 from msda_analysis.attacks.attack import AttackKind, Run
 from msda_analysis.attacks.foolbox_adapter import as_run, build_foolbox
-from msda_analysis.attacks.perturbation import NORMS, Norm
+from msda_analysis.attacks.perturbation import Norm
 from msda_analysis.checks import check_count
 
 _PREFIXES: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}
@@ -26,5 +26,5 @@ def noise_kind(label: str, name: str) -> AttackKind:
         settings = {**settings, "repeats": repeats}
         return as_run(build_foolbox(f"{_PREFIXES[norm]}Repeated{name}", **settings)), settings
 
-    foolbox = {norm: f"{_PREFIXES[norm]}{name}" for norm in NORMS}
+    foolbox: dict[Norm, str] = {norm: f"{prefix}{name}" for norm, prefix in _PREFIXES.items()}
     return AttackKind(label, build, foolbox=foolbox, is_black_box=True, is_blind=True)
