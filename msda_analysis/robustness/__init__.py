@@ -4,7 +4,7 @@ from msda_analysis.attacks import ATTACKS, Attack, create_attack, list_attacks
 from msda_analysis.attacks.mixup_direction import mixup_direction_attack
 from msda_analysis.attacks.perturbation import NORMS
 from msda_analysis.robustness.archive import read_outcomes
-from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
+from msda_analysis.robustness.curves import compare_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.measured import measured_differences, measured_outcome
@@ -23,7 +23,7 @@ __all__ = [
     "Flag",
     "Outcome",
     "TrustSettings",
-    "check_claims",
+    "compare_claims",
     "compare",
     "compare_curves",
     "create_attack",

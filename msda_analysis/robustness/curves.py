@@ -117,7 +117,7 @@ def compare_curves(outcomes: Outcomes, reference: str = "baseline", *, level: fl
     return judge_differences(pd.DataFrame(rows), level)
 
 
-def check_claims(
+def compare_claims(
     outcomes: Outcomes, augmentation: str = "mixup", reference: str = "baseline", *, level: float = 0.05
 ) -> "pd.DataFrame":
     """The paper's claims on MixUp against the baseline: differences with intervals that hold for all of them at once.

@@ -22,17 +22,17 @@ from msda_analysis.models.frozen import frozen
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.arguments import (
     check_classes,
-    check_epsilons,
     check_images,
     check_model,
     check_run,
     prepare_attacks,
+    to_epsilons,
 )
 from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.guard import Work, check_perturbed, guarded, named
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.resume import BatchStore, fingerprint
-from msda_analysis.robustness.trust import check_trust
+from msda_analysis.robustness.trust import trust_flags
 
 Mode = Literal["cascade", "independent"]
 
@@ -95,7 +95,7 @@ def evaluate(
     check_choice("norm", norm, NORMS)
     check_choice("mode", mode, MODES)
     check_run(seed, batch_size, progress)
-    budgets, prepared = check_epsilons(epsilons), prepare_attacks(attacks, norm)
+    budgets, prepared = to_epsilons(epsilons), prepare_attacks(attacks, norm)
     was_training = model.training
     with frozen(model), guarded(model) as work:
         wrong = find_wrong(model, images, labels, batch_size)
@@ -105,7 +105,7 @@ def evaluate(
         success, norms, passes = run.attack_all(prepared, batch_size, settings, folder, progress)
         names = tuple(attack.name for attack in prepared)
         outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
-        flags = check_trust(
+        flags = trust_flags(
             model, images, labels, prepared, outcome,
             was_training=was_training, settings=trust or TrustSettings(), passes=passes,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from msda_analysis.attacks import ATTACKS
 from msda_analysis.attacks.foolbox_adapter import build_foolbox, call_foolbox, forked_seed, wrap_model
 from msda_analysis.checks import check_choice
 from msda_analysis.models.frozen import frozen
-from msda_analysis.robustness.arguments import check_classes, check_epsilons, check_images, check_model, check_run
+from msda_analysis.robustness.arguments import check_classes, check_images, check_model, check_run, to_epsilons
 from msda_analysis.robustness.evaluate import PAPER_EPSILONS, find_wrong
 from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.outcome import Outcome
@@ -62,7 +62,7 @@ def evaluate_released(
     check_run(seed, batch_size, progress)
     for name in attacks:
         check_choice("attacks", name, RELEASED_ATTACKS)
-    budgets = list(check_epsilons(epsilons))
+    budgets = list(to_epsilons(epsilons))
     success = torch.zeros(len(attacks), len(budgets), len(images), dtype=torch.bool)
     with frozen(model), guarded(model), forked_seed(seed, images.device):
         check_classes(model, images, labels)

@@ -27,7 +27,7 @@ CHECKS = (
 _TELLING_BUDGET, _TELLING_IMAGES = 8 / 255, 15
 
 
-def check_trust(
+def trust_flags(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
