@@ -30,8 +30,10 @@ ATTACKS = [
     ("deepfool.py", "distance < best_distance", "distance > best_distance", "test_closed_forms.py", "deepfool_finds"),
     ("deepfool.py", "flat.abs().sum(1) + _NORM", "flat.norm(dim=1) + _NORM", "test_closed_forms.py", "deepfool_finds"),
     ("perturbation.py", "(epsilon / lengths).clamp(max=1.0)", "(epsilon / lengths)", "test_evaluate.py", "clip_to_budget"),
-    ("perturbation.py", "module.training = training", "pass", "test_evaluate.py", "put_back or leaves_no or no_trace"),
-    ("catalog.py", '"restart", restart)', '"restart")', "test_attack_draws.py", "restart"),
+    ("frozen.py", "module.training = training", "pass", "test_frozen.py", ""),
+    ("frozen.py", "model.eval()", "pass", "test_frozen.py", ""),
+    ("frozen.py", "parameter.requires_grad_(keeps_gradient)", "pass", "test_frozen.py", ""),
+    ("pgd.py", '"restart", restart)', '"restart")', "test_attack_draws.py", "restart"),
 ]
 ROBUSTNESS = [
     ("evaluate.py", "attack.name, int(rows[0]))", "attack.name)", "test_evaluate.py", "own_keys"),

@@ -25,10 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"checks", "files", "rng"},
     "training": {"data", "masks", "mixing", "models", "checks", "rng"},
     "information": {*_MEASURED, "models"},
-    "robustness": {*_MEASURED, "data"},
+    "attacks": {"checks", "rng", "models"},
+    "robustness": {*_MEASURED, "data", "models", "attacks"},
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
-    "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "robustness"},
+    "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
     "results": {"estimate", "files", "environment"},
     "figures": {"results", "estimate", "files"},
 }
@@ -43,8 +44,8 @@ ALLOWED |= {
 
 #: The only modules that may import a third-party package, as path prefixes inside the package.
 BORDERS = {
-    "foolbox": ("robustness/attacks.py",),
-    "eagerpy": ("robustness/attacks.py",),
+    "foolbox": ("attacks/foolbox_adapter.py",),
+    "eagerpy": ("attacks/foolbox_adapter.py",),
     "matplotlib": ("figures/",),
     "seaborn": ("figures/",),
     "ray": ("studies/cluster.py",),

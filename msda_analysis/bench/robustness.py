@@ -10,21 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_count
-from msda_analysis.models import create
-from msda_analysis.rng import stream
-from msda_analysis.robustness.attacks import build_foolbox, run_foolbox
-from msda_analysis.robustness.deepfool import deepfool
-from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
-from msda_analysis.robustness.evidence import TrustSettings
-from msda_analysis.robustness.perturbation import (
+from msda_analysis.attacks import ATTACKS
+from msda_analysis.attacks.deepfool import deepfool
+from msda_analysis.attacks.foolbox_adapter import build_foolbox, run_foolbox
+from msda_analysis.attacks.perturbation import (
     NORMS,
     Norm,
     clip_to_budget,
-    held_still,
     is_misclassified,
     perturbation_norms,
 )
+from msda_analysis.checks import check_count
+from msda_analysis.models import create
+from msda_analysis.models.frozen import frozen
+from msda_analysis.rng import stream
+from msda_analysis.robustness.evaluate import PAPER_EPSILONS, evaluate
+from msda_analysis.robustness.evidence import TrustSettings
 
 Row = dict[str, Any]
 
@@ -84,8 +85,10 @@ def bench_rows(
 
 def compare_deepfool(model: nn.Module, images: Tensor, labels: Tensor, *, norm: Norm) -> list[Row]:
     """Agreement of our DeepFool with foolbox's on the same images: success per budget after clipping, and minimum norms."""
-    theirs = run_foolbox(build_foolbox("foolbox_deepfool", norm), model, images, labels, epsilon=None, key=0)
-    with held_still(model):
+    theirs = run_foolbox(
+        build_foolbox(ATTACKS["foolbox_deepfool"].foolbox[norm]), model, images, labels, epsilon=None, key=0
+    )
+    with frozen(model):
         ours = deepfool(model, images, labels, norm=norm)
     return _parity_rows(model, images, labels, norm, ours=ours, theirs=theirs)
 
@@ -129,17 +132,17 @@ def _run_in_turn(
 
 
 def _contenders(model: nn.Module, norm: Norm) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    attack = build_foolbox("foolbox_deepfool", norm)
+    attack = build_foolbox(ATTACKS["foolbox_deepfool"].foolbox[norm])
 
     def run_ours(images: Tensor, labels: Tensor) -> Tensor:
-        with held_still(model):
+        with frozen(model):
             return deepfool(model, images, labels, norm=norm)
 
     def run_theirs(images: Tensor, labels: Tensor) -> Tensor:
         return run_foolbox(attack, model, images, labels, epsilon=None, key=0)
 
     def run_theirs_still(images: Tensor, labels: Tensor) -> Tensor:
-        with held_still(model):
+        with frozen(model):
             return run_theirs(images, labels)
 
     return {"ours": run_ours, "foolbox": run_theirs, "held still": run_theirs_still}

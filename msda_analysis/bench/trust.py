@@ -46,11 +46,11 @@ def bench_rows(
     images, labels = patterns(n_images, seed, device, step=train_steps + 1)
     for name in networks:
         model = trained_model(name, device, seed, train_steps)
-        rows += [check_cost(model, images, labels, name, attacks, seed, repeats) for attacks in _ATTACKS]
+        rows += [checks_cost(model, images, labels, name, attacks, seed, repeats) for attacks in _ATTACKS]
     return rows
 
 
-def check_cost(
+def checks_cost(
     model: nn.Module, images: Tensor, labels: Tensor, name: str, attacks: tuple[str, ...], seed: int, repeats: int
 ) -> Row:
     """What the checks add to an evaluation of 200 images: median of some runs, in turn without and with them."""

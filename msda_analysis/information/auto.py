@@ -181,3 +181,6 @@ def _warn_of_dimensions(dim: int, method: str) -> str:
 
 def _join(parts: Sequence[str]) -> str:
     return "; ".join(dict.fromkeys(parts))
+
+
+ESTIMATORS = {"auto": estimate_auto}

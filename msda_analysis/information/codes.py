@@ -1,14 +1,13 @@
 """Codes that VAEs give to images: every network sees every image once, and all measurements share what came out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from msda_analysis.checks import check_count, check_finite, check_image_batch, check_in_range
+from msda_analysis.models.frozen import frozen
 from msda_analysis.rng import stream
 
 #: loc and log_std of a Gaussian code, each [n, latent].
@@ -63,7 +62,7 @@ def encode_images(vae: Any, images: Tensor, *, batch_size: int = 500) -> Code:
     """
     check_image_batch(images)
     check_count("batch_size", batch_size)
-    with eval_mode(vae):
+    with frozen(vae), torch.no_grad():
         return _join([vae.encode(batch) for batch in images.split(batch_size)])
 
 
@@ -96,7 +95,7 @@ def encode_once(
     # two streams, so that the error does not depend on whether there is a baseline
     code_noise, pixel_noise = (stream(seed, f"vae_information/{name}") for name in ("code", "pixels"))
     own, errors, others, seen = [], [], [], []
-    with eval_mode(vae, *([] if baseline is None else [baseline])):
+    with frozen(vae, *([] if baseline is None else [baseline])), torch.no_grad():
         for batch in images.split(batch_size):
             own.append(vae.encode(batch))
             error = vae.decode(_sample(own[-1], code_noise)) - batch
@@ -107,20 +106,6 @@ def encode_once(
                 seen.append(vae.encode(mean + reconstruction_std * _normal_like(mean, pixel_noise)))
     other, reconstructed = (_join(others), _join(seen)) if baseline is not None else (None, None)
     return VaeCodes(_join(own), torch.cat(errors), other, reconstructed, reconstruction_std, baseline is vae)
-
-
-@contextmanager
-def eval_mode(*modules: nn.Module) -> Iterator[None]:
-    """Put modules in eval mode without gradients, and restore the mode of every submodule after."""
-    before = [(part, part.training) for module in modules for part in module.modules()]
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in before:
-            part.training = training
 
 
 def _join(codes: list[Any]) -> Code:

@@ -124,7 +124,7 @@ def _pairwise_sums(codes: Codes, z: np.ndarray, block: int = 500) -> tuple[np.nd
     """Log sums over images of q(z_i | x_j), with and without j = i, and how much each image weighs in all of them.
 
     Returns:
-        log q(z_i | x_i), log sum over all j, log sum over j != i, and the column sums of the two normalised matrices;
+        log q(z_i | x_i), log sum over all j, log sum over j != i, and the column sums of the two normalized matrices;
         each [n].
     """
     precision = 1 / codes.var

@@ -2,21 +2,28 @@
 
 import time
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_count, check_finite
 from msda_analysis.estimate import Estimate
-from msda_analysis.information.auto import estimate_auto
-from msda_analysis.information.fitting import CriticFit
-from msda_analysis.information.gaussian import estimate_gaussian
-from msda_analysis.information.neighbors import estimate_ksg
-from msda_analysis.information.neural import estimate_neural
-from msda_analysis.information.ranks import normal_scores
+from msda_analysis.information.fitting import CriticFit, Estimator
 
+#: The files of this folder that hold estimators, in the order in which these are listed. To add one, write its file, with a
+#: table ESTIMATORS, and its line here.
+FILES = (
+    "auto",
+    "neighbors",
+    "neural",
+    "gaussian",
+)
+ESTIMATORS: dict[str, Estimator] = {}
+for _file in FILES:
+    ESTIMATORS |= import_module(f"{__package__}.{_file}").ESTIMATORS
 #: Estimators by name; "auto" chooses between copulas, a critic on top of them, and neighbors.
-METHODS = ("auto", "ksg1", "ksg2", "mine", "nwj", "info_nce", "smile", "js", "gaussian", "gaussian_copula")
+METHODS = tuple(ESTIMATORS)
 
 _MINIMUM_SAMPLES = 64
 _REPEATS = 0.1  # share of repeated values that rounding to few digits stays below
@@ -55,18 +62,7 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
     """
     check_choice("method", method, METHODS)
     arrays, start = _arrays(x, z), time.perf_counter()
-    fit = fit or CriticFit()
-    if method == "auto":
-        found = estimate_auto(*arrays, seed, fit)
-    elif method in ("gaussian", "gaussian_copula"):
-        if method == "gaussian":
-            for name, part in zip("xz", arrays, strict=True):
-                _check_squares(name, part)
-        found = estimate_gaussian(*arrays, ranks=method == "gaussian_copula")
-    elif method in ("ksg1", "ksg2"):
-        found = estimate_ksg(*map(normal_scores, arrays), variant=int(method[-1]))
-    else:
-        found = estimate_neural(*arrays, method, seed, fit)
+    found = ESTIMATORS[method](*arrays, seed, fit or CriticFit())
     details = {"method": method, **found.details, "seconds": time.perf_counter() - start}
     return replace(found, details=details, warnings=(*_warn_of_repeats(*arrays), *found.warnings))
 
@@ -101,18 +97,6 @@ def _check_varied(name: str, part: Tensor) -> None:
     if constant:
         raise ValueError(
             f"{name}: expected variables that vary, got constant columns {constant}; drop them, they hold nothing"
-        )
-
-
-def _check_squares(name: str, part: np.ndarray) -> None:
-    """Moments are sums of squares: those of values this far from their mean overflow."""
-    with np.errstate(over="ignore"):
-        spread = np.square(part - part.mean(axis=0)).sum(axis=0)
-    for column in np.flatnonzero(~np.isfinite(spread)):
-        largest = np.abs(part[:, column]).max()
-        raise ValueError(
-            f"{name}: expected values whose squares are finite, got up to {largest:.3g} in column {column}; divide the column "
-            'by a constant, which changes no information, or use "gaussian_copula"'
         )
 
 

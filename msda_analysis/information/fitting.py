@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from msda_analysis.checks import check_count, check_positive
+from msda_analysis.estimate import Estimate
 from msda_analysis.rng import derive_key, generator_from_key
 
 
@@ -38,6 +40,10 @@ class CriticFit:
         for name in ("hidden", "max_steps", "check_every", "patience"):
             check_count(name, getattr(self, name))
         check_count("batch_size", self.batch_size, 2)
+
+
+#: (x [n, dim_x] float64, z [n, dim_z] float64, seed, training of the critics) -> estimate in nats.
+Estimator = Callable[[np.ndarray, np.ndarray, int, CriticFit], Estimate]
 
 
 def fit_best(

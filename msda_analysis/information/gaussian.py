@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.information.fitting import CriticFit
 from msda_analysis.information.ranks import normal_scores
 
 _ROUNDING = 1e-12  # correlations this close to 1 are rounding: 13 nats from one pair of variables
@@ -112,3 +113,28 @@ def _whitener(centered: np.ndarray) -> np.ndarray:
             f"got covariance eigenvalues from {values[0]:.3g} to {values[-1]:.3g}; drop the redundant ones"
         )
     return vectors / np.sqrt(values)
+
+
+def _check_squares(name: str, part: np.ndarray) -> None:
+    """Moments are sums of squares: those of values this far from their mean overflow."""
+    with np.errstate(over="ignore"):
+        spread = np.square(part - part.mean(axis=0)).sum(axis=0)
+    for column in np.flatnonzero(~np.isfinite(spread)):
+        largest = np.abs(part[:, column]).max()
+        raise ValueError(
+            f"{name}: expected values whose squares are finite, got up to {largest:.3g} in column {column}; divide the column "
+            'by a constant, which changes no information, or use "gaussian_copula"'
+        )
+
+
+def _estimate_raw(x: np.ndarray, z: np.ndarray, seed: int, fit: CriticFit) -> Estimate:
+    _check_squares("x", x)
+    _check_squares("z", z)
+    return estimate_gaussian(x, z)
+
+
+def _estimate_copula(x: np.ndarray, z: np.ndarray, seed: int, fit: CriticFit) -> Estimate:
+    return estimate_gaussian(x, z, ranks=True)
+
+
+ESTIMATORS = {"gaussian": _estimate_raw, "gaussian_copula": _estimate_copula}

@@ -1,12 +1,15 @@
 """Nearest-neighbor estimators of mutual information."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.information.ceiling import NEAR_CEILING
+from msda_analysis.information.fitting import CriticFit
+from msda_analysis.information.ranks import normal_scores
 
 _TRUSTED_DIMENSIONS = 6
 _ROUNDING = 1e-10  # far below any distance, far above what adding a radius to a coordinate rounds away
@@ -82,3 +85,10 @@ def _warnings(radius: np.ndarray, dim: int) -> tuple[str, ...]:
     if dim > _TRUSTED_DIMENSIONS:
         found.append(f"neighbors in {dim} dimensions: too low unless the information is small")
     return tuple(found)
+
+
+def _estimate(variant: int, x: np.ndarray, z: np.ndarray, seed: int, fit: CriticFit) -> Estimate:
+    return estimate_ksg(normal_scores(x), normal_scores(z), variant=variant)
+
+
+ESTIMATORS = {"ksg1": partial(_estimate, 1), "ksg2": partial(_estimate, 2)}

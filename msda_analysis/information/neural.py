@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -261,3 +262,10 @@ def _scores_of(train_x: np.ndarray, train_z: np.ndarray, part: tuple) -> tuple[T
     pairs = zip((train_x, train_z), part, strict=True)
     x, z = (torch.as_tensor(NormalScores(learned)(applied), dtype=torch.float32) for learned, applied in pairs)
     return x, z
+
+
+def _estimate(objective: str, x: np.ndarray, z: np.ndarray, seed: int, fit: CriticFit) -> Estimate:
+    return estimate_neural(x, z, objective, seed, fit)
+
+
+ESTIMATORS = {name: partial(_estimate, name) for name in ("mine", "nwj", "info_nce", "smile", "js")}

@@ -86,3 +86,6 @@ class DenseNetBC(nn.Module):
         x = self.trans1(self.block1(self.conv1(images)))
         x = self.block3(self.trans2(self.block2(x)))
         return self.fc(F.relu(self.bn1(x)).mean(dim=(2, 3)))
+
+
+NETWORKS = {"densenet190": DenseNetBC}

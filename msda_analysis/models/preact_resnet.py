@@ -61,3 +61,6 @@ class PreActResNet18(nn.Module):
 
 def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
     return nn.Sequential(PreActBlock(in_channels, channels, stride), PreActBlock(channels, channels, 1))
+
+
+NETWORKS = {"preact_resnet18": PreActResNet18}

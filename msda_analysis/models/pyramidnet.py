@@ -128,3 +128,6 @@ def _build_blocks(n_blocks: int, alpha: int) -> list[PyramidBlock]:
         blocks.append(PyramidBlock(in_channels, channels, stride=2 if halves else 1, p_drop=p_drop))
         in_channels = _EXPANSION * channels
     return blocks
+
+
+NETWORKS = {"pyramidnet272": PyramidNet}

@@ -43,3 +43,6 @@ class SmallCNN(nn.Module):
 def _block(in_channels: int, channels: int, *, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
     conv = nn.Conv2d(in_channels, channels, kernel, stride=stride, padding=kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(channels), nn.ReLU()]
+
+
+NETWORKS = {"small_cnn": SmallCNN}

@@ -171,3 +171,6 @@ def _build_decoder(out_channels: int, latent: int, sizes: list[tuple[int, int]])
         layers += [nn.ReLU(), nn.BatchNorm2d(width_out)]
         channels = width_out
     return nn.Sequential(*layers[:-2])  # the last convolution stays bare
+
+
+NETWORKS = {"vae": VAE}

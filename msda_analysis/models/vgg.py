@@ -102,3 +102,6 @@ def _build_features(in_channels: int) -> nn.Sequential:
         layers.append(_Tap(name))
         in_channels = channels
     return nn.Sequential(*layers)
+
+
+NETWORKS = {"vgg11_bn": VGG11}

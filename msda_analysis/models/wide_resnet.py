@@ -90,3 +90,6 @@ def _check_sides(images: Tensor) -> None:
             f"images: expected 25 to 32 pixels on each side, got {list(images.shape[2:])}; the published network "
             'averages a fixed 7x7 map. For other sizes create the model with pool="global"'
         )
+
+
+NETWORKS = {"wide_resnet28_10": WideResNet28}

@@ -2,42 +2,33 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
 
 from msda_analysis import checks
-from msda_analysis.models.densenet import DenseNetBC
 from msda_analysis.models.normalized import Normalized
-from msda_analysis.models.preact_resnet import PreActResNet18
-from msda_analysis.models.pyramidnet import PyramidNet
-from msda_analysis.models.small_cnn import SmallCNN
-from msda_analysis.models.vae import VAE
-from msda_analysis.models.vgg import VGG11
-from msda_analysis.models.wide_resnet import WideResNet28
 from msda_analysis.rng import derive_key
 
-
-def _vae(num_classes: int, in_channels: int, **options: Any) -> VAE:
-    """A VAE has no classes; the argument is accepted so that every model is created alike."""
-    return VAE(in_channels, **options)
-
-
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "preact_resnet18": PreActResNet18,
-    "wide_resnet28_10": WideResNet28,
-    "densenet190": DenseNetBC,
-    "pyramidnet272": PyramidNet,
-    "vgg11_bn": VGG11,
-    "small_cnn": SmallCNN,
-    "vae": _vae,
-}
-
+#: The files of this folder that hold networks, in the order in which these are listed. To add one, write its file, with a
+#: table NETWORKS: name -> class or function of num_classes, in_channels and further options, and its line here.
+FILES = (
+    "preact_resnet",
+    "wide_resnet",
+    "densenet",
+    "pyramidnet",
+    "vgg",
+    "small_cnn",
+    "vae",
+)
+NETWORKS: dict[str, Callable[..., nn.Module]] = {}
+for _file in FILES:
+    NETWORKS |= import_module(f"{__package__}.{_file}").NETWORKS
 #: Names that create() knows.
-NAMES = tuple(_BUILDERS)
-
-_OPTIONS_OF: dict[str, Callable[..., nn.Module]] = {**_BUILDERS, "vae": VAE}
+NAMES = tuple(NETWORKS)
 
 
 def create(
@@ -66,13 +57,15 @@ def create(
     checks.check_choice("name", name, NAMES)
     _check_options(name, options)
     options = {"num_classes": num_classes, "in_channels": in_channels, **options}
+    takes = inspect.signature(NETWORKS[name]).parameters  # a VAE has no classes
+    make = partial(NETWORKS[name], **{option: value for option, value in options.items() if option in takes})
     if seed is None:
-        model = _BUILDERS[name](**options)
+        model = make()
     else:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             # not torch.manual_seed: that would seed every GPU too
             torch.default_generator.manual_seed(derive_key(int(seed), "init"))
-            model = _BUILDERS[name](**options)
+            model = make()
     model.name, model.options = name, options  # type: ignore[assignment]
     return model
 
@@ -95,7 +88,7 @@ def check_classes(model: nn.Module, classes: Sequence[str], name: str = "model")
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:
-    known = set(inspect.signature(_OPTIONS_OF[name]).parameters) - {"num_classes", "in_channels"}
+    known = set(inspect.signature(NETWORKS[name]).parameters) - {"num_classes", "in_channels"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise TypeError(f"options: model {name!r} takes {', '.join(sorted(known)) or 'none'}; got {', '.join(unknown)}")

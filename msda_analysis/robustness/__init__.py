@@ -1,14 +1,15 @@
 """Robustness of a classifier: attacks by name, an evaluation with intervals, and checks that say when not to trust it."""
 
+from msda_analysis.attacks import ATTACKS, Attack, create_attack, list_attacks
+from msda_analysis.attacks.mixup_direction import mixup_direction_attack
+from msda_analysis.attacks.perturbation import NORMS
 from msda_analysis.robustness.archive import read_outcomes
-from msda_analysis.robustness.catalog import ATTACKS, Attack, create_attack, list_attacks
-from msda_analysis.robustness.curves import check_claims, compare_curves, curve_values, working_budgets
+from msda_analysis.robustness.curves import compare_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.evaluate import MODES, PAPER_EPSILONS, evaluate
 from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.measured import measured_differences, measured_outcome
-from msda_analysis.robustness.mixup_likeness import measure_likeness, mixup_direction_attack
+from msda_analysis.robustness.mixup_likeness import measure_likeness
 from msda_analysis.robustness.outcome import Flag, Outcome
-from msda_analysis.robustness.perturbation import NORMS
 from msda_analysis.robustness.released import RELEASED_ATTACKS, evaluate_released
 from msda_analysis.robustness.statistics import compare, mcnemar, median_norm, nested_difference, survival_curve
 
@@ -22,7 +23,7 @@ __all__ = [
     "Flag",
     "Outcome",
     "TrustSettings",
-    "check_claims",
+    "compare_claims",
     "compare",
     "compare_curves",
     "create_attack",

@@ -6,9 +6,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from msda_analysis.attacks import Attack, create_attack
+from msda_analysis.attacks.perturbation import Norm
 from msda_analysis.checks import check_choice, check_count, check_image_batch, check_labels, check_unit_range
-from msda_analysis.robustness.catalog import Attack, create_attack
-from msda_analysis.robustness.perturbation import Norm
 
 
 def check_model(model: object) -> None:
@@ -51,7 +51,7 @@ def check_classes(model: nn.Module, images: Tensor, labels: Tensor, classes: int
     check_labels(labels, len(labels), num_classes=outputs)
 
 
-def check_epsilons(epsilons: Iterable[float]) -> tuple[float, ...]:
+def to_epsilons(epsilons: Iterable[float]) -> tuple[float, ...]:
     """Budgets as floats; raise unless they are at least one finite number, each >= 0."""
     if isinstance(epsilons, (str, bytes, Real)) or not isinstance(epsilons, Iterable):
         raise TypeError(f"epsilons: expected a sequence of numbers such as (0.01, 0.03), got {epsilons!r}")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
 from msda_analysis.checks import check_choice, check_in_range
 from msda_analysis.estimate import ONE_RUN
-from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
 from msda_analysis.robustness.statistics import check_outcomes, judge_differences, nested_difference
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def compare_curves(outcomes: Outcomes, reference: str = "baseline", *, level: fl
     return judge_differences(pd.DataFrame(rows), level)
 
 
-def check_claims(
+def compare_claims(
     outcomes: Outcomes, augmentation: str = "mixup", reference: str = "baseline", *, level: float = 0.05
 ) -> "pd.DataFrame":
     """The paper's claims on MixUp against the baseline: differences with intervals that hold for all of them at once.

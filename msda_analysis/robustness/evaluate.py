@@ -9,30 +9,30 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from msda_analysis.attacks import Attack
+from msda_analysis.attacks.perturbation import (
+    NORMS,
+    Norm,
+    clip_to_budget,
+    is_misclassified,
+    perturbation_norms,
+)
 from msda_analysis.checks import check_choice
+from msda_analysis.models.frozen import frozen
 from msda_analysis.rng import derive_key
 from msda_analysis.robustness.arguments import (
     check_classes,
-    check_epsilons,
     check_images,
     check_model,
     check_run,
     prepare_attacks,
+    to_epsilons,
 )
-from msda_analysis.robustness.catalog import Attack
 from msda_analysis.robustness.evidence import TrustSettings
 from msda_analysis.robustness.guard import Work, check_perturbed, guarded, named
 from msda_analysis.robustness.outcome import Outcome
-from msda_analysis.robustness.perturbation import (
-    NORMS,
-    Norm,
-    clip_to_budget,
-    held_still,
-    is_misclassified,
-    perturbation_norms,
-)
 from msda_analysis.robustness.resume import BatchStore, fingerprint
-from msda_analysis.robustness.trust import check_trust
+from msda_analysis.robustness.trust import trust_flags
 
 Mode = Literal["cascade", "independent"]
 
@@ -95,9 +95,9 @@ def evaluate(
     check_choice("norm", norm, NORMS)
     check_choice("mode", mode, MODES)
     check_run(seed, batch_size, progress)
-    budgets, prepared = check_epsilons(epsilons), prepare_attacks(attacks, norm)
+    budgets, prepared = to_epsilons(epsilons), prepare_attacks(attacks, norm)
     was_training = model.training
-    with held_still(model), guarded(model) as work:
+    with frozen(model), guarded(model) as work:
         wrong = find_wrong(model, images, labels, batch_size)
         check_classes(model, images, labels)
         settings = {"epsilons": budgets, "norm": norm, "seed": seed, "batch_size": batch_size, "mode": mode}
@@ -105,7 +105,7 @@ def evaluate(
         success, norms, passes = run.attack_all(prepared, batch_size, settings, folder, progress)
         names = tuple(attack.name for attack in prepared)
         outcome = Outcome(success, norms, ~wrong, names, budgets, norm, seed, mode)
-        flags = check_trust(
+        flags = trust_flags(
             model, images, labels, prepared, outcome,
             was_training=was_training, settings=trust or TrustSettings(), passes=passes,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from msda_analysis.checks import check_count, check_in_range
 from msda_analysis.robustness.outcome import Outcome
 
 if TYPE_CHECKING:
-    from msda_analysis.robustness.catalog import Attack
+    from msda_analysis.attacks import Attack
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from msda_analysis.attacks.registry import MINIMUM_NORM_ATTACKS
 from msda_analysis.estimate import Estimate, Measured
-from msda_analysis.robustness.catalog import MINIMUM_NORM_ATTACKS
-from msda_analysis.robustness.curves import check_claims, compare_curves
+from msda_analysis.robustness.curves import compare_claims, compare_curves
 from msda_analysis.robustness.outcome import Outcome
 from msda_analysis.robustness.statistics import compare, median_norm, survival_curve
 
@@ -38,7 +38,7 @@ def measured_differences(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str,
 
     Each is held against its `reference`, with the corrected p-value of its test (none for the claims, whose intervals are
     corrected) and, as verdict, the name of the more robust augmentation, "undecided" or ONE_RUN. Whole curves need a budget
-    above 0, claims MixUp and the baseline; see compare_curves, check_claims and compare.
+    above 0, claims MixUp and the baseline; see compare_curves, compare_claims and compare.
 
     Raises:
         ValueError: fewer than two augmentations, or outcomes that do not match.
@@ -47,7 +47,9 @@ def measured_differences(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str,
     if any(epsilon > 0 for epsilon in next(iter(outcomes.values()))[0].epsilons):
         found += [_difference(row, f"curve_{row['reading']}", _where(row)) for row in _rows(compare_curves(outcomes))]
         if {"mixup", "baseline"} <= set(outcomes):
-            found += [_difference(row, f"claim_{row['reading']}", _where(row)) for row in _rows(check_claims(outcomes))]
+            found += [
+                _difference(row, f"claim_{row['reading']}", _where(row)) for row in _rows(compare_claims(outcomes))
+            ]
     found += [_difference(row, row["metric"], row["test"]) for row in _rows(compare(outcomes))]
     numbers: dict[str, list[Measured]] = {}
     for augmentation, number in found:

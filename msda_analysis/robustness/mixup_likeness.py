@@ -4,19 +4,16 @@ MixUp moves an image x_a along x_b - x_a. A perturbation is like MixUp as far as
 spectrum, or ends near the images that mixing can make.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from msda_analysis.checks import check_choice, check_count, check_image_batch
+from msda_analysis.checks import check_count, check_image_batch
 from msda_analysis.estimate import Estimate, Measured, mean_estimate
-from msda_analysis.rng import derive_key, generator_from_key, stream
-from msda_analysis.robustness.catalog import Attack
+from msda_analysis.rng import stream
 from msda_analysis.robustness.energy import energy_shares, share_of_step
-from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like, perturbation_norms
 
 #: Perturbations by name and reference: "" for the perturbation itself, SHUFFLED for that of another image.
 Named = Mapping[tuple[str, str], Tensor]
@@ -40,11 +37,11 @@ def measure_likeness(
     shuffled version; see energy_rows.
 
     Args:
-        images: [n, channel, height, width] float in [0, 1], n at least 4.
+        images: [n, channel, *size] float in [0, 1], n at least 4.
         perturbations: by attack, attacked image minus image, the shape of `images`; zero ones are left out.
         seed: partners, references and shuffles come from streams of this seed.
         partners: further images b each image is compared with, at most n - 2.
-        masks: [k, 1, height, width] float in [0, 1] samples of a mask family; adds the distance to that family.
+        masks: [k, 1, *size] float in [0, 1] samples of a mask family; adds the distance to that family.
 
     Returns:
         Numbers by attack (the name of a perturbation); see energy_rows, cosine_rows, spectrum_rows, distance_rows. Intervals
@@ -66,12 +63,12 @@ def measure_likeness(
     named = _name_perturbations(images, perturbations, shifts, seed)
     rows: list[Measured] = []
     for (name, reference), perturbation in named.items():
-        kept = perturbation.flatten(1).norm(dim=1) > 0
-        if int(kept.sum()) < 2:
+        moved = perturbation.flatten(1).norm(dim=1) > 0
+        if int(moved.sum()) < 2:
             continue
-        found = cosine_rows(images, perturbation, shifts[1:], kept, name)
-        found += spectrum_rows(perturbation[kept], name)
-        found += distance_rows(images, perturbation, shifts[1:], kept, name, masks=masks)
+        found = cosine_rows(images, perturbation, shifts[1:], moved, name)
+        found += spectrum_rows(perturbation[moved], name)
+        found += distance_rows(images, perturbation, shifts[1:], moved, name, masks=masks)
         rows += [replace(number, reference=reference) for number in found]
     return rows + energy_rows(images, named, shifts[1:])
 
@@ -85,7 +82,7 @@ def energy_rows(images: Tensor, named: Named, shifts: list[int]) -> list[Measure
     to: 1 is a step to one of the partners, and 0 is white noise, as the shuffled version of a step leads to a partner too.
 
     Args:
-        images: [n, channel, height, width].
+        images: [n, channel, *size].
         named: perturbations, the references among them.
         shifts: partner of image i is image (i + shift) mod n.
     """
@@ -111,20 +108,20 @@ def energy_rows(images: Tensor, named: Named, shifts: list[int]) -> list[Measure
     return rows
 
 
-def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str) -> list[Measured]:
+def cosine_rows(images: Tensor, perturbation: Tensor, shifts: list[int], moved: Tensor, name: str) -> list[Measured]:
     """Cosine between perturbations and MixUp directions: mean absolute value over partners, and the largest.
 
     In d dimensions two random directions have a mean absolute cosine of about sqrt(2 / (pi d)).
 
     Args:
-        images: [n, channel, height, width].
+        images: [n, channel, *size].
         perturbation: the same shape.
         shifts: partner of image i is image (i + shift) mod n.
-        kept: bool [n], images to count.
+        moved: bool [n], images to count.
         name: for the rows.
     """
     flat = perturbation.flatten(1)
-    cosines = torch.stack([_cosine(flat, direction.flatten(1)) for direction in _directions(images, shifts)])[:, kept]
+    cosines = torch.stack([_cosine(flat, direction.flatten(1)) for direction in _directions(images, shifts)])[:, moved]
     return [
         Measured("cosine_mean_abs", _mean(cosines.abs().mean(0), "cosine"), name),
         Measured("cosine_mean", _mean(cosines.mean(0), "cosine"), name),
@@ -136,10 +133,10 @@ def spectrum_rows(perturbation: Tensor, name: str) -> list[Measured]:
     """Share of a perturbation's power at each radial frequency; x is in cycles per image, the shares sum to one.
 
     Args:
-        perturbation: [n, channel, height, width], none of them zero.
+        perturbation: [n, channel, *size], none of them zero.
         name: for the rows.
     """
-    shares = radial_power(perturbation)
+    shares = radial_shares(perturbation)
     return [
         Measured("perturbation_power", _mean(shares[:, radius], "share"), name, x=float(radius))
         for radius in range(shares.shape[1])
@@ -147,7 +144,7 @@ def spectrum_rows(perturbation: Tensor, name: str) -> list[Measured]:
 
 
 def distance_rows(
-    images: Tensor, perturbation: Tensor, shifts: list[int], kept: Tensor, name: str, *, masks: Tensor | None = None
+    images: Tensor, perturbation: Tensor, shifts: list[int], moved: Tensor, name: str, *, masks: Tensor | None = None
 ) -> list[Measured]:
     """Distance of the perturbed image to what mixing can make of the image, in units of the perturbation's length (L2).
 
@@ -166,52 +163,29 @@ def distance_rows(
             found["sampled_masks"] = _distance_to_samples(perturbation, direction, masks)
         nearest = {key: torch.minimum(nearest.get(key, value), value) for key, value in found.items()}
     return [
-        Measured(f"distance_to_{family}", _mean((distance / lengths)[kept], "perturbation lengths"), name)
+        Measured(f"distance_to_{family}", _mean((distance / lengths)[moved], "perturbation lengths"), name)
         for family, distance in nearest.items()
     ]
 
 
-def radial_power(images: Tensor) -> Tensor:
+def radial_shares(images: Tensor) -> Tensor:
     """Share of power at each radial frequency.
 
     Args:
-        images: [n, channel, height, width], none of them zero.
+        images: [n, channel, *size], none of them zero.
 
     Returns:
         [n, radius] float64, rows sum to one; radius is the rounded length of the frequency in cycles per image.
     """
-    power = torch.fft.fft2(images.double()).abs().square().sum(1)  # [n, height, width]
-    height, width = power.shape[-2:]
-    rows = torch.fft.fftfreq(height, 1 / height, dtype=torch.float64)
-    columns = torch.fft.fftfreq(width, 1 / width, dtype=torch.float64)
-    radius = torch.hypot(rows[:, None], columns[None, :]).round().long().flatten().to(images.device)
+    size = images.shape[2:]
+    power = torch.fft.fftn(images.double(), dim=tuple(range(2, images.ndim))).abs().square().sum(1)  # [n, *size]
+    axes = torch.meshgrid(
+        *(torch.fft.fftfreq(length, 1 / length, dtype=torch.float64) for length in size), indexing="ij"
+    )
+    radius = torch.stack(axes).square().sum(0).sqrt().round().long().flatten().to(images.device)
     total = torch.zeros(len(images), int(radius.max()) + 1, dtype=torch.float64, device=images.device)
     total.index_add_(1, radius, power.flatten(1))
     return total / total.sum(1, keepdim=True)
-
-
-def mixup_direction_attack(bank: Tensor, norm: Norm = "linf") -> Attack:
-    """A blind attack for evaluate(): each image moves by epsilon towards a random image of a bank.
-
-    Args:
-        bank: [m, channel, *size] float in [0, 1]; a step's direction is x_b - x_a, its length in `norm` is the budget.
-        norm: "linf" or "l2".
-
-    Raises:
-        ValueError: unknown norm.
-    """
-    check_image_batch(bank, name="bank")
-    check_choice("norm", norm, NORMS)
-
-    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
-        assert epsilon is not None
-        chosen = torch.randint(len(bank), (len(images),), generator=generator_from_key(derive_key(key, "partners")))
-        direction = bank[chosen.to(bank.device)].to(images) - images
-        lengths = perturbation_norms(direction, norm).clamp(min=1e-12)
-        return images + epsilon * direction / expand_like(lengths, direction)
-
-    described = {"bank": hashlib.blake2b(bank.detach().cpu().contiguous().numpy().tobytes(), digest_size=8).hexdigest()}
-    return Attack("mixup_direction", norm, run, is_black_box=True, is_blind=True, settings=described)
 
 
 def _draw_shifts(n: int, partners: int, seed: int) -> list[int]:
@@ -239,9 +213,9 @@ def _name_perturbations(images: Tensor, perturbations: Mapping[str, Tensor], shi
 
 def _shuffle(perturbation: Tensor) -> Tensor:
     """Each image's perturbation from the next image that has one; images are in a random order."""
-    kept = perturbation.flatten(1).norm(dim=1) > 0
+    moved = perturbation.flatten(1).norm(dim=1) > 0
     shuffled = perturbation.clone()
-    shuffled[kept] = perturbation[kept].roll(1, 0)
+    shuffled[moved] = perturbation[moved].roll(1, 0)
     return shuffled
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
 from msda_analysis.estimate import wilson_interval
-from msda_analysis.robustness.catalog import STRONG_GRADIENT_ATTACKS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,14 +6,17 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from msda_analysis.attacks import ATTACKS
+from msda_analysis.attacks.foolbox_adapter import build_foolbox, call_foolbox, forked_seed, wrap_model
 from msda_analysis.checks import check_choice
-from msda_analysis.robustness.arguments import check_classes, check_epsilons, check_images, check_model, check_run
-from msda_analysis.robustness.attacks import RELEASED_ATTACKS, build_foolbox, call_foolbox, forked_seed, wrap_model
+from msda_analysis.models.frozen import frozen
+from msda_analysis.robustness.arguments import check_classes, check_images, check_model, check_run, to_epsilons
 from msda_analysis.robustness.evaluate import PAPER_EPSILONS, find_wrong
 from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.robustness.outcome import Outcome
-from msda_analysis.robustness.perturbation import held_still
 
+#: The released experiment's attacks in its order, all with foolbox's defaults.
+RELEASED_ATTACKS = ("fgsm", "pgd", "bim", "uniform_noise", "foolbox_deepfool")
 #: Images per batch of the released experiment.
 RELEASED_BATCH = 750
 
@@ -59,16 +62,16 @@ def evaluate_released(
     check_run(seed, batch_size, progress)
     for name in attacks:
         check_choice("attacks", name, RELEASED_ATTACKS)
-    budgets = list(check_epsilons(epsilons))
+    budgets = list(to_epsilons(epsilons))
     success = torch.zeros(len(attacks), len(budgets), len(images), dtype=torch.bool)
-    with held_still(model), guarded(model), forked_seed(seed, images.device):
+    with frozen(model), guarded(model), forked_seed(seed, images.device):
         check_classes(model, images, labels)
         wrapped = wrap_model(model, images.device)
         starts = range(0, len(images), batch_size)
         steps = [(i, name, start) for i, name in enumerate(attacks) for start in starts]
         for i, name, start in tqdm(steps, desc="released attacks", disable=None if progress else True):
             part = slice(start, start + batch_size)
-            built = build_foolbox(name, "linf")
+            built = build_foolbox(ATTACKS[name].foolbox["linf"])
             with named(f"attack {name!r} on images {start} to {min(start + batch_size, len(images)) - 1}"):
                 success[i, :, part] = call_foolbox(built, wrapped, images[part], labels[part], epsilons=budgets).cpu()
         is_correct = ~find_wrong(model, images, labels, batch_size)

@@ -62,21 +62,6 @@ def mcnemar(survived_a: Survived, survived_b: Survived) -> Paired:
     return Paired((only_a - only_b) / a.shape[1], only_a, only_b, a.shape[1], p_value)
 
 
-def nested_test(survived_a: Survived, survived_b: Survived) -> float:
-    """Two-sided p-value of equal accuracy when each side has at least two training seeds; see nested_difference.
-
-    Args:
-        survived_a, survived_b: bool [training seed, image].
-
-    Raises:
-        ValueError: a side has fewer than two seeds, or the images differ in number.
-    """
-    a, b = _as_matrix(survived_a, "survived_a"), _as_matrix(survived_b, "survived_b")
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"survived_a, survived_b: expected at least 2 training seeds each, got {len(a)} and {len(b)}")
-    return nested_difference(a, b)[1]
-
-
 def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: float = 0.05) -> tuple[Estimate, float]:
     """Mean of a minus mean of b with an interval of confidence 1 - level, and the two-sided p-value of no difference.
 

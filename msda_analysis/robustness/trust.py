@@ -16,7 +16,7 @@ from msda_analysis.robustness.outcome import Flag, Outcome
 from msda_analysis.robustness.trust_attacks import longer_attack, short_square, success_falls
 
 if TYPE_CHECKING:
-    from msda_analysis.robustness.catalog import Attack
+    from msda_analysis.attacks import Attack
 
 #: Names of the checks, in the order in which they are made.
 CHECKS = (
@@ -27,7 +27,7 @@ CHECKS = (
 _TELLING_BUDGET, _TELLING_IMAGES = 8 / 255, 15
 
 
-def check_trust(
+def trust_flags(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from msda_analysis.attacks.apgd import ApgdSettings, apgd
+from msda_analysis.attacks.perturbation import clip_to_budget, is_misclassified
+from msda_analysis.attacks.square import SquareSettings, square_attack
 from msda_analysis.rng import derive_key
-from msda_analysis.robustness.apgd import ApgdSettings, apgd
 from msda_analysis.robustness.evidence import Evidence
 from msda_analysis.robustness.guard import CALL, check_perturbed
 from msda_analysis.robustness.outcome import Flag
-from msda_analysis.robustness.perturbation import clip_to_budget, is_misclassified
-from msda_analysis.robustness.square import SquareSettings, square_attack
 
 
 def success_falls(evidence: Evidence) -> Iterator[Flag]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msda_analysis.attacks.perturbation import Norm
 from msda_analysis.checks import check_choice, check_count
 from msda_analysis.masks import Alternate, MaskFamily, family_from_text, family_settings, family_to_text
 from msda_analysis.results import to_settings
 from msda_analysis.robustness import MODES, NORMS, PAPER_EPSILONS, list_attacks
 from msda_analysis.robustness.evaluate import Mode
-from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies import published
 from msda_analysis.training import ClassifierFit, VaeFit
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis import robustness
+from msda_analysis.attacks.perturbation import Norm
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
@@ -17,7 +18,6 @@ from msda_analysis.rng import stream
 from msda_analysis.robustness import Attack, Outcome, archive, create_attack
 from msda_analysis.robustness.arguments import check_classes
 from msda_analysis.robustness.guard import guarded, named
-from msda_analysis.robustness.perturbation import Norm
 from msda_analysis.studies.plan import Cell
 from msda_analysis.studies.store import PARTIAL, Store
 from msda_analysis.studies.workshop import MODEL_FILE, Rows, Workshop

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from msda_analysis.information.codes import encode_images, encode_once, eval_mode
+from msda_analysis.information.codes import encode_images, encode_once
 from msda_analysis.information.vae import rate_per_image, vae_information
 
 
@@ -78,20 +78,6 @@ def test_same_seed_same_numbers_and_mode_restored(images):
     assert vae.training and vae.dropout.training
     assert figures_of(vae, images, LinearVae(1.0), seed=3) == first
     assert figures_of(vae, images, LinearVae(1.0), seed=4)["mse"] != first["mse"]
-
-
-def test_eval_mode_restores_each_part_even_after_an_error():
-    model = nn.Sequential(nn.Dropout(), nn.Linear(1, 1)).train()
-    model[1].eval()
-
-    def fail():
-        with eval_mode(model):
-            assert not model[0].training and not torch.is_grad_enabled()
-            raise RuntimeError("inside")
-
-    with pytest.raises(RuntimeError, match="inside"):
-        fail()
-    assert model[0].training and not model[1].training and torch.is_grad_enabled()
 
 
 def test_own_baseline_is_warned_about(images):

@@ -2,8 +2,8 @@
 
 import torch
 
-from msda_analysis.robustness.apgd import attack_losses, checkpoint_windows
-from msda_analysis.robustness.perturbation import clip_to_budget
+from msda_analysis.attacks.apgd import attack_losses, checkpoint_windows
+from msda_analysis.attacks.perturbation import clip_to_budget
 
 
 def reference(model, image, label, start, *, epsilon, norm, loss, steps, rho=0.75):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from apgd_reference import reference
 
-from msda_analysis.robustness.apgd import ApgdSettings, apgd
-from msda_analysis.robustness.perturbation import held_still
+from msda_analysis.attacks.apgd import ApgdSettings, apgd
+from msda_analysis.models.frozen import frozen
 
 
 # the last of 30 steps is judged, which goes back to the best point; that of 50 is not
@@ -17,7 +17,7 @@ from msda_analysis.robustness.perturbation import held_still
 def test_every_image_goes_the_way_of_the_published_method(trained, patterns, norm, loss, epsilon, steps):
     model = deepcopy(trained).double()
     images, labels = patterns[0].double(), patterns[1]
-    with held_still(model):
+    with frozen(model):
         right = model(images).argmax(1) == labels
         images, labels, starts = images[right][:16], labels[right][:16], []
         model.register_forward_pre_hook(lambda module, inputs: starts.append(inputs[0].detach().clone()))

@@ -15,6 +15,6 @@ def test_the_cost_is_what_the_checks_add_as_a_share_of_200_images(patterns, monk
     asked = []
     monkeypatch.setattr(bench, "evaluate", lambda *args, trust, **settings: asked.append(trust))
     monkeypatch.setattr(bench, "timed", lambda run, device: (run(), next(seconds)))
-    row = bench.check_cost(None, images, labels, "small_cnn", ("fgsm",), 0, 3)
+    row = bench.checks_cost(None, images, labels, "small_cnn", ("fgsm",), 0, 3)
     assert (row["value"], row["low"], row["high"]) == pytest.approx([0.2 * 48 / 200, 0.1 * 48 / 200, 0.3 * 48 / 200])
     assert asked == [TrustSettings(images=0), None] * 3 and "48 images" in row["note"] and row["n"] == 3

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from msda_analysis.attacks.deepfool import deepfool
 from msda_analysis.bench import robustness as bench
-from msda_analysis.robustness.deepfool import deepfool
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -4,11 +4,11 @@ import pytest
 import torch
 from robustness_cases import Linear
 
+from msda_analysis.attacks.apgd import ApgdSettings, apgd, attack_losses, checkpoint_windows
+from msda_analysis.attacks.deepfool import DeepFoolSettings, deepfool
+from msda_analysis.attacks.perturbation import clip_to_budget, is_misclassified, perturbation_norms
 from msda_analysis.robustness import create_attack, evaluate
-from msda_analysis.robustness.apgd import ApgdSettings, apgd, attack_losses, checkpoint_windows
-from msda_analysis.robustness.deepfool import DeepFoolSettings, deepfool
 from msda_analysis.robustness.evidence import TrustSettings
-from msda_analysis.robustness.perturbation import clip_to_budget, is_misclassified, perturbation_norms
 
 NO_TRUST = TrustSettings(images=0)
 NORMS = ["linf", "l2"]

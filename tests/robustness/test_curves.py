@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from msda_analysis.robustness import Outcome, check_claims, compare_curves, curve_values, working_budgets
+from msda_analysis.robustness import Outcome, compare_claims, compare_curves, curve_values, working_budgets
 from msda_analysis.robustness.statistics import nested_difference
 
 EPSILONS = (0.0, 0.1, 0.2)
@@ -79,7 +79,7 @@ def test_readings_part_where_only_clean_accuracy_differs():
 
 def test_claims_have_wider_intervals_than_single_comparisons():
     outcomes = make_outcomes({"baseline": 0.5, "mixup": 0.7}, attacks=("deepfool", "uniform_noise", "pgd", "bim"))
-    claims = check_claims(outcomes)
+    claims = compare_claims(outcomes)
     assert list(dict.fromkeys(claims["attack"])) == ["deepfool", "uniform_noise", "strong_gradient"]
     assert set(claims["a"]) == {"mixup"} and (claims["low"] > 0).all()
     single = compare_curves(outcomes).set_index(["attack", "reading"]).loc[("deepfool", "accuracy")]
@@ -91,8 +91,8 @@ def test_claims_have_wider_intervals_than_single_comparisons():
 def test_the_claims_budgets_are_chosen_by_the_baseline():
     """At 0.2 the baseline keeps 4 % and MixUp 64 %: chosen from MixUp's side, that budget would count."""
     outcomes = make_outcomes({"baseline": 0.2, "mixup": 0.8}, attacks=("deepfool",), clean=1.0)
-    assert set(check_claims(outcomes)["epsilons"]) == {(0.1,)}
-    assert set(check_claims(outcomes, "baseline", "mixup")["epsilons"]) == {(0.1, 0.2)}
+    assert set(compare_claims(outcomes)["epsilons"]) == {(0.1,)}
+    assert set(compare_claims(outcomes, "baseline", "mixup")["epsilons"]) == {(0.1, 0.2)}
     assert set(compare_curves(outcomes)["epsilons"]) == {(0.1,)}
     swapped = dict(reversed(outcomes.items()))
     assert set(compare_curves(swapped)["epsilons"]) == {(0.1,)}, "whichever comes first"
@@ -106,7 +106,7 @@ def test_intervals_of_all_claims_hold_together():
             name: [make_outcome(0.5, 1000 * trial + 100 * i + s, attacks=("deepfool", "uniform_noise"), n=60) for s in range(2)]
             for i, name in enumerate(("baseline", "mixup"))
         }  # fmt: skip
-        claims = check_claims(outcomes)
+        claims = compare_claims(outcomes)
         missed += bool(((claims["low"] > 0) | (claims["high"] < 0)).any())
     assert missed / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
 
@@ -122,7 +122,7 @@ def test_one_seed_speaks_of_images_only():
 def test_errors():
     outcomes = make_outcomes({"baseline": 0.5, "mixup": 0.6})
     with pytest.raises(ValueError, match="augmentation: expected one of"):
-        check_claims(outcomes, "fmix")
+        compare_claims(outcomes, "fmix")
     with pytest.raises(ValueError, match="reading: expected one of"):
         curve_values(outcomes["mixup"], "pgd", [1], "lost")
     blind = make_outcome(0.5, 0, clean=0.0)

@@ -7,8 +7,8 @@ import torch
 
 from msda_analysis.bench.robustness import compare_deepfool
 from msda_analysis.robustness import PAPER_EPSILONS, create_attack, evaluate, evaluate_released
-from msda_analysis.robustness.attacks import RELEASED_ATTACKS
 from msda_analysis.robustness.evidence import TrustSettings
+from msda_analysis.robustness.released import RELEASED_ATTACKS
 
 NO_TRUST = TrustSettings(images=0)
 

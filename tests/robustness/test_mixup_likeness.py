@@ -8,7 +8,7 @@ from scipy.stats import t as student
 from msda_analysis.estimate import Estimate, over_seeds
 from msda_analysis.robustness import TrustSettings, evaluate, measure_likeness, mixup_direction_attack
 from msda_analysis.robustness.energy import share_of_step
-from msda_analysis.robustness.mixup_likeness import cosine_rows, distance_rows, radial_power
+from msda_analysis.robustness.mixup_likeness import cosine_rows, distance_rows, radial_shares
 
 ALL = torch.ones(40, dtype=torch.bool)
 
@@ -64,12 +64,23 @@ def test_no_sampled_mask_is_nearer_than_the_bound_of_all_binary_masks(images):
     assert found["distance_to_any_mask"] <= min(1.0, found["distance_to_sampled_masks"])
 
 
-def test_radial_power_puts_a_wave_at_its_frequency():
+@pytest.mark.parametrize("size", [(16,), (16, 16), (6, 5, 16)], ids=["signal", "image", "volume"])
+def test_radial_shares_put_a_wave_at_its_frequency(size):
     columns = torch.arange(16) / 16
-    wave = torch.cos(2 * torch.pi * 3 * columns).expand(2, 3, 16, 16)
-    shares = radial_power(wave)
+    wave = torch.cos(2 * torch.pi * 3 * columns).expand(2, 3, *size)
+    shares = radial_shares(wave)
     assert torch.allclose(shares.sum(1), torch.ones(2, dtype=torch.float64))
     assert shares[:, 3] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [(40,), (5, 6, 7)], ids=["signals", "volumes"])
+def test_likeness_of_signals_and_volumes(size):
+    images = torch.rand(12, 2, *size, generator=torch.Generator().manual_seed(6))
+    masks = (torch.rand(5, 1, *size, generator=torch.Generator().manual_seed(7)) < 0.5).float()
+    found = measure_likeness(images, {"steps": 0.02 * (images.roll(-5, 0) - images)}, partners=10, masks=masks)
+    of_steps = {row.metric: row.estimate.value for row in found if row.attack == "steps" and not row.reference}
+    # one image in eleven has its partner in the "mixup" reference, not among those compared with
+    assert of_steps["mixup_likeness"] > 0.9 and of_steps["distance_to_mixup"] < 0.2
 
 
 def test_measure_likeness_tells_mixup_steps_from_noise(images):

@@ -11,7 +11,7 @@ from msda_analysis.robustness import (
     Attack,
     Outcome,
     TrustSettings,
-    check_claims,
+    compare_claims,
     curve_values,
     evaluate,
     median_norm,
@@ -37,7 +37,7 @@ def test_median_lies_between_the_order_statistics_of_the_table():
 
 def test_every_claim_and_reading_has_its_part_of_the_level():
     outcomes = make_outcomes({"baseline": 0.5, "mixup": 0.6}, attacks=("deepfool", "uniform_noise"))
-    claims = check_claims(outcomes, level=0.05).set_index(["attack", "reading"])
+    claims = compare_claims(outcomes, level=0.05).set_index(["attack", "reading"])
     budgets = working_budgets(outcomes["baseline"], "deepfool")
     sides = [curve_values(outcomes[name], "deepfool", budgets) for name in ("mixup", "baseline")]
     alone = nested_difference(*sides, level=0.05 / 4)[0]  # two attacks, two readings

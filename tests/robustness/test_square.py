@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from msda_analysis.robustness import square
-from msda_analysis.robustness.square import SquareSettings, square_attack
+from msda_analysis.attacks import square
+from msda_analysis.attacks.square import SquareSettings, square_attack
 
 
 def test_areas_are_halved_at_the_published_times():

@@ -214,7 +214,7 @@ def test_a_resumed_evaluation_is_checked_as_hard_as_a_fresh_one(trained, tmp_pat
     images, labels = make_patterns(48, 1)
     seen = []
     module = importlib.import_module("msda_analysis.robustness.evaluate")  # the package holds the function of that name
-    monkeypatch.setattr(module, "check_trust", lambda *args, passes, **options: seen.append(passes) or ())
+    monkeypatch.setattr(module, "trust_flags", lambda *args, passes, **options: seen.append(passes) or ())
     for _ in range(2):
         evaluate(trained, images, labels, ["fgsm", "pgd"], [0.02], folder=tmp_path)
     assert seen[0] == seen[1] > 48

@@ -1,12 +1,14 @@
 """DeepFool for a whole batch: finished images leave, one forward pass serves all candidate classes."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from msda_analysis.attacks.attack import AttackKind, Run
+from msda_analysis.attacks.perturbation import NORMS, Norm, expand_like
 from msda_analysis.checks import check_choice, check_count, check_in_range
-from msda_analysis.robustness.perturbation import NORMS, Norm, expand_like
 
 # added by foolbox to each step's distance and to each gradient norm; kept so that both agree
 _STEP_MARGIN = 1e-4
@@ -124,3 +126,15 @@ def _linear_step(gap: Tensor, gradient: Tensor, norm: Norm) -> tuple[Tensor, Ten
     length = flat.norm(dim=1) + _NORM_FLOOR
     distance = gap.abs() / length
     return distance, expand_like((distance + _STEP_MARGIN) / length, gradient) * gradient
+
+
+def _build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+    chosen = DeepFoolSettings(**settings)
+
+    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
+        return deepfool(model, images, labels, norm=norm, settings=chosen)
+
+    return run, asdict(chosen)
+
+
+ATTACKS = {"deepfool": AttackKind("DeepFool", _build, is_minimum_norm=True)}

@@ -1,14 +1,16 @@
 """Square attack: a random search that looks at outputs only, the check on gradients that may be masked."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from msda_analysis.attacks.attack import AttackKind, Run
+from msda_analysis.attacks.perturbation import Norm, expand_like
 from msda_analysis.checks import check_count, check_in_range, check_positive
 from msda_analysis.rng import derive_key, generator_from_key
-from msda_analysis.robustness.perturbation import expand_like
 
 # parts of the search after which the squares' area is halved
 _HALVING_TIMES = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -113,3 +115,16 @@ def _draw_boxes(images: Tensor, active: Tensor, *, area: float, key: int) -> Ten
         shape[axis] = length
         change = change * inside.reshape(len(active), 1, *shape)
     return change
+
+
+def _build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+    chosen = SquareSettings(**settings)
+
+    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
+        assert epsilon is not None
+        return square_attack(model, images, labels, epsilon=epsilon, key=key, settings=chosen)
+
+    return run, asdict(chosen)
+
+
+ATTACKS = {"square": AttackKind("Square", _build, ("linf",), is_black_box=True)}

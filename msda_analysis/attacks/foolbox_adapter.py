@@ -5,38 +5,21 @@ caller, so an attack can be weak but it cannot cheat.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from msda_analysis.robustness.perturbation import Norm
+from msda_analysis.attacks.attack import AttackKind, Run
+from msda_analysis.attacks.perturbation import Norm
 
-#: Class of foolbox.attacks by (our name, norm).
-FOOLBOX_CLASSES: dict[tuple[str, Norm], str] = {
-    ("fgsm", "linf"): "LinfFastGradientAttack",
-    ("fgsm", "l2"): "L2FastGradientAttack",
-    ("bim", "linf"): "LinfBasicIterativeAttack",
-    ("bim", "l2"): "L2BasicIterativeAttack",
-    ("pgd", "linf"): "LinfProjectedGradientDescentAttack",
-    ("pgd", "l2"): "L2ProjectedGradientDescentAttack",
-    ("fmn", "linf"): "LInfFMNAttack",
-    ("fmn", "l2"): "L2FMNAttack",
-    ("ddn", "l2"): "DDNAttack",
-    ("uniform_noise", "linf"): "LinfAdditiveUniformNoiseAttack",
-    ("uniform_noise", "l2"): "L2AdditiveUniformNoiseAttack",
-    ("gaussian_noise", "l2"): "L2AdditiveGaussianNoiseAttack",
-    ("repeated_uniform_noise", "linf"): "LinfRepeatedAdditiveUniformNoiseAttack",
-    ("repeated_uniform_noise", "l2"): "L2RepeatedAdditiveUniformNoiseAttack",
-    ("repeated_gaussian_noise", "l2"): "L2RepeatedAdditiveGaussianNoiseAttack",
-    ("foolbox_deepfool", "linf"): "LinfDeepFoolAttack",
-    ("foolbox_deepfool", "l2"): "L2DeepFoolAttack",
+#: Gaussian noise scaled to an L-infinity budget: foolbox has the parts but no such attack. Our name -> its base class.
+_ADDED = {
+    "LinfAdditiveGaussianNoiseAttack": "BaseAdditiveNoiseAttack",
+    "LinfRepeatedAdditiveGaussianNoiseAttack": "BaseRepeatedAdditiveNoiseAttack",
 }
-
-#: The released experiment's attacks in its order, all with foolbox's defaults.
-RELEASED_ATTACKS = ("fgsm", "pgd", "bim", "uniform_noise", "foolbox_deepfool")
 
 
 @contextmanager
@@ -51,12 +34,38 @@ def forked_seed(key: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def build_foolbox(name: str, norm: Norm, **settings: Any) -> Any:
-    """A foolbox attack object of ours by name, with foolbox's defaults unless `settings` says otherwise."""
+def foolbox_kind(label: str, foolbox: Mapping[Norm, str], **more: Any) -> AttackKind:
+    """The entry of an attack that is foolbox's own, with foolbox's settings and defaults.
+
+    Args:
+        label: how readers know it.
+        foolbox: its class of foolbox.attacks by norm.
+        more: further fields of AttackKind.
+    """
+
+    def build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+        return as_run(build_foolbox(foolbox[norm], **settings)), settings
+
+    return AttackKind(label, build, tuple(foolbox), foolbox, **more)
+
+
+def build_foolbox(name: str, **settings: Any) -> Any:
+    """An attack object of foolbox by the name of its class, with foolbox's defaults unless `settings` says otherwise."""
     attacks = _import_foolbox().attacks
-    if norm == "linf" and name.endswith("gaussian_noise"):
-        return _linf_gaussian_class(attacks, is_repeated=name.startswith("repeated"))(**settings)
-    return getattr(attacks, FOOLBOX_CLASSES[name, norm])(**settings)
+    if name in _ADDED:
+        parts = attacks.additive_noise
+        bases = (parts.LinfMixin, parts.GaussianMixin, getattr(parts, _ADDED[name]))
+        return type("LinfAdditiveGaussianNoise", bases, {})(**settings)
+    return getattr(attacks, name)(**settings)
+
+
+def as_run(built: Any) -> Run:
+    """A foolbox attack object as an attack runs."""
+
+    def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
+        return run_foolbox(built, model, images, labels, epsilon=epsilon, key=key)
+
+    return run
 
 
 def run_foolbox(
@@ -87,13 +96,6 @@ def call_foolbox(attack: Any, wrapped: Any, images: Tensor, labels: Tensor, *, e
 def wrap_model(model: nn.Module, device: torch.device) -> Any:
     """foolbox's view of a model on images in [0, 1]; the model stays on its device."""
     return _import_foolbox().PyTorchModel(model, bounds=(0, 1), device=device)
-
-
-def _linf_gaussian_class(attacks: Any, *, is_repeated: bool) -> type:
-    """Gaussian noise scaled to an L-infinity budget: foolbox has the parts but no such attack."""
-    parts = attacks.additive_noise
-    base = parts.BaseRepeatedAdditiveNoiseAttack if is_repeated else parts.BaseAdditiveNoiseAttack
-    return type("LinfAdditiveGaussianNoise", (parts.LinfMixin, parts.GaussianMixin, base), {})
 
 
 def _import_foolbox() -> Any:

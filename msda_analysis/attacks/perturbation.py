@@ -1,7 +1,5 @@
-"""Perturbations in a norm: their size, the clip to a budget, and the model held still while it is attacked."""
+"""Perturbations in a norm: their size, and the clip to a budget."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -50,27 +48,6 @@ def clip_to_budget(images: Tensor, perturbed: Tensor, *, epsilon: float, norm: N
 def expand_like(values: Tensor, images: Tensor) -> Tensor:
     """[n] values with as many trailing axes of length one as `images` has."""
     return values.reshape(-1, *[1] * (images.ndim - 1))
-
-
-@contextmanager
-def held_still(model: nn.Module) -> Iterator[nn.Module]:
-    """`model` in eval mode and without parameter gradients inside, exactly as it was afterwards.
-
-    An attack differentiates with respect to pixels only: leaving the weights out saves a good part of every backward
-    pass and keeps `parameter.grad` untouched.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
-    for parameter, _ in wanted:
-        parameter.requires_grad_(False)
-    try:
-        yield model
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, keeps_gradient in wanted:
-            parameter.requires_grad_(keeps_gradient)
 
 
 @torch.no_grad()

@@ -1,15 +1,16 @@
 """Auto-PGD: projected gradient steps whose size adapts by itself, with cross-entropy or the scale-free margin loss."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from msda_analysis.attacks.attack import AttackKind, Run
+from msda_analysis.attacks.perturbation import NORMS, Norm, clip_to_budget, expand_like, perturbation_norms
 from msda_analysis.checks import check_choice, check_count, check_in_range
 from msda_analysis.rng import derive_key, generator_from_key
-from msda_analysis.robustness.perturbation import NORMS, Norm, clip_to_budget, expand_like, perturbation_norms
 
 Loss = Literal["ce", "dlr"]
 
@@ -218,3 +219,19 @@ def _steepest(gradients: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return gradients.sign()
     return gradients / expand_like(perturbation_norms(gradients, "l2").clamp(min=1e-12), gradients)
+
+
+def _kind(label: str, loss: Loss) -> AttackKind:
+    def build(norm: Norm, settings: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+        chosen = ApgdSettings(loss=loss, **settings)
+
+        def run(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None, key: int) -> Tensor:
+            assert epsilon is not None
+            return apgd(model, images, labels, epsilon=epsilon, key=key, norm=norm, settings=chosen)
+
+        return run, asdict(chosen)
+
+    return AttackKind(label, build, is_strong_gradient=True)
+
+
+ATTACKS = {"apgd_ce": _kind("APGD (cross-entropy)", "ce"), "apgd_dlr": _kind("APGD (margin)", "dlr")}
