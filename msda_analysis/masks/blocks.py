@@ -68,7 +68,7 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(n_threads)
 
 
-def one_blas_thread() -> AbstractContextManager[None]:
+def one_blas_thread() -> AbstractContextManager[object]:
     """NumPy's matrix products stay on the calling thread; to say so takes about 10 microseconds."""
     return _blas().limit(limits=1)
 
