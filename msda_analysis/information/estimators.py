@@ -38,7 +38,8 @@ def estimate(x: Tensor, z: Tensor, method: str, seed: int = 0, *, fit: CriticFit
     both tend to fall short. It says so in details["method"] and details["reason"], and warns where the methods disagree,
     where none can be trusted, and always in more than four dimensions of x and z together: no evidence against a
     Gaussian copula is no evidence for it. Its interval is that of the chosen method's sampling error, and holds the
-    truth only where that method has no bias. Every estimator but "gaussian" works on normal scores of each variable,
+    truth only where that method has no bias: on 46 known cases that no threshold was chosen on, 42 estimates from 4,000
+    samples were within 0.1 nats or 10 % and 35 intervals held the truth (experiments/results/estimators). Every estimator but "gaussian" works on normal scores of each variable,
     which leaves the information as it is.
 
     Args:
