@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
+from msda_analysis.checks import check_count
+from msda_analysis.data.dataset import Dataset, channel_statistics
 from msda_analysis.files import replace_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -28,13 +31,32 @@ UNREAD_SUFFIXES = (
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # PIL's names of what SUFFIXES stand for
 
 
+#: Side of a square, or (height, width), in pixels.
+Resize = int | tuple[int, int]
+
+
+def load_image_folder(
+    path: str, split: str, root: Path, *, progress: bool = True, resize: Resize | None = None
+) -> Dataset:
+    """PATH/train/CLASS/* and PATH/test/CLASS/* as a dataset; see load_folder."""
+    folder = Path(path).expanduser()
+    images, labels, classes = load_folder(folder, split, root, progress=progress, resize=resize)
+    whole = images if split == "train" else load_folder(folder, "train", root, progress=progress, resize=resize)[0]
+    mean, std = channel_statistics(whole)
+    return Dataset(f"folder:{folder.absolute().name}", split, images, labels, classes, mean, std)
+
+
 def load_folder(
-    folder: Path, split: str, cache: Path, *, progress: bool = True
+    folder: Path, split: str, cache: Path, *, progress: bool = True, resize: Resize | None = None
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Images, labels and class names of FOLDER/SPLIT/CLASS/*.
 
     The decoded tensor is kept under CACHE/folders, keyed by names and contents of all files, so that a changed folder
     is decoded again, whatever its dates say; a digest of the pixels beside them tells a damaged cache.
+
+    Args:
+        resize: pictures are scaled until they cover this size, keeping their proportions, and cut around their centers;
+            None takes them as they are.
 
     Returns:
         uint8 [n, channel, height, width] with 1 channel if all files are grey and else 3, int64 [n], class names in
@@ -44,20 +66,21 @@ def load_folder(
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no class folders, a class folder without images, a picture of a kind that is not read, what is
-            named like a picture and is no file, a file that cannot be decoded, transparency, or several sizes.
+            named like a picture and is no file, a file that cannot be decoded, transparency, or several sizes without `resize`.
     """
+    size = None if resize is None else _checked_size(resize)
     classes = _class_names(folder, "train")
     if split != "train":
         unknown = sorted(set(_class_names(folder, split)) - set(classes))
         if unknown:
             raise ValueError(f"{folder / split}: expected the classes of train, got also {', '.join(unknown)}")
     paths, labels = _find_files(folder / split, classes)
-    key = _fingerprint(folder, paths, progress)
+    key = _fingerprint(folder, paths, progress, size)
     cached = cache / "folders" / f"{key}.safetensors"
     images = _read_cache(cached, len(paths))
     if images is None:
-        images = _decode_all(paths, progress)
-        if _fingerprint(folder, paths, progress) == key:  # nothing was changed meanwhile
+        images = _decode_all(paths, progress, size)
+        if _fingerprint(folder, paths, progress, size) == key:  # nothing was changed meanwhile
             _write_cache(cached, images)
     return images, labels, classes
 
@@ -102,8 +125,20 @@ def _image_files(place: Path) -> list[Path]:
     return found
 
 
-def _fingerprint(folder: Path, paths: list[Path], progress: bool) -> str:
+def _checked_size(resize: Resize) -> tuple[int, int]:
+    """(height, width)."""
+    size = (resize, resize) if isinstance(resize, int) else resize
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ValueError(f"resize: expected the side of a square or (height, width) in pixels, got {resize!r}")
+    for length in size:
+        check_count("resize", length)
+    return size[0], size[1]
+
+
+def _fingerprint(folder: Path, paths: list[Path], progress: bool, size: tuple[int, int] | None) -> str:
     digest = hashlib.blake2b(b"uint8 upright v2\n", digest_size=16)
+    if size is not None:
+        digest.update(f"cover {size[0]}x{size[1]}\n".encode())
     for path in _with_bar(paths, "reading images", progress):
         content = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()}|{content}\n".encode())
@@ -114,15 +149,16 @@ def _with_bar(paths: list[Path], text: str, progress: bool) -> Iterable[Path]:
     return tqdm(paths, text, unit="file", delay=2, disable=None if progress else True)
 
 
-def _decode_all(paths: list[Path], progress: bool) -> Tensor:
+def _decode_all(paths: list[Path], progress: bool, size: tuple[int, int] | None) -> Tensor:
     with warnings.catch_warnings():  # PIL warns of many pixels, of which it is told only to refuse them
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         sizes = [_apply(path, lambda image: image.size) for path in _with_bar(paths, "reading sizes", progress)]
-    # turned pictures have width and height exchanged, and what EXIF says may come after the pixels
-    _check_sizes(paths, sizes, [tuple(sorted(size)) for size in sizes])
+    if size is None:
+        # turned pictures have width and height exchanged, and what EXIF says may come after the pixels
+        _check_sizes(paths, sizes, [tuple(sorted(size)) for size in sizes])
     # PIL releases the interpreter lock while it decodes
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        decoded = pool.map(_decode, paths)
+        decoded = pool.map(partial(_decode, size=size), paths)
         bar = tqdm(decoded, "decoding images", len(paths), unit="file", disable=None if progress else True)
         arrays = list(bar)
     sizes = [(array.shape[1], array.shape[0]) for array in arrays]
@@ -142,7 +178,7 @@ def _check_sizes(paths: list[Path], sizes: list[tuple[int, int]], compared: Sequ
         if value != common:
             raise ValueError(
                 f"{path}: expected all images to be {sizes[like][0]}x{sizes[like][1]} pixels like {paths[like].name}, "
-                f"got {size[0]}x{size[1]}; resize the folder first"
+                f"got {size[0]}x{size[1]}; resize the folder first, or as it is read (resize=, --resize)"
             )
 
 
@@ -155,12 +191,12 @@ def _apply(path: Path, read: Callable[[Image.Image], Any]) -> Any:
         raise ValueError(f"{path}: cannot be decoded as an image ({error}); remove or replace the file") from error
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     """[height, width] of a grey file, else [height, width, 3]."""
-    return _apply(path, _read_pixels)
+    return _apply(path, partial(_read_pixels, size=size))
 
 
-def _read_pixels(image: Image.Image) -> np.ndarray:
+def _read_pixels(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
     if image.mode[0] in "IF":  # PIL would cut off what lies above 255
         raise ValueError(f"expected 8 bits per channel, got PIL mode {image.mode}")
     # cameras add a preview as a second frame of a JPEG, which PIL then calls MPO
@@ -174,7 +210,10 @@ def _read_pixels(image: Image.Image) -> np.ndarray:
                 "it has transparent pixels, and what lies behind them is not known; flatten it onto a background, for "
                 "example with `magick in.png -background white -flatten out.png`"
             )
-    return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    image = image if image.mode == "L" else image.convert("RGB")
+    if size is not None:
+        image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
 def _read_cache(path: Path, n: int) -> Tensor | None:

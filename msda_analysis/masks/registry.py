@@ -8,8 +8,8 @@ from msda_analysis.masks.cutmix import CutMix
 from msda_analysis.masks.family import MaskFamily
 from msda_analysis.masks.fmix import FMix
 from msda_analysis.masks.mixup import MixUp
-from msda_analysis.masks.source import code_digest
 from msda_analysis.rng import batch_number
+from msda_analysis.source import is_own, own_identity
 
 FAMILIES: dict[str, MaskFamily] = {
     "mixup": MixUp(),
@@ -19,7 +19,6 @@ FAMILIES: dict[str, MaskFamily] = {
     "fmix": FMix(),
     "fmix_released": FMix(spectrum="released"),
 }
-_PACKAGE = __name__.partition(".")[0]
 
 
 class Alternate:
@@ -79,7 +78,7 @@ def family_at(family: MaskFamily | Alternate, step: int | None = None) -> MaskFa
 def family_settings(family: MaskFamily | Alternate | None) -> dict[str, Any] | None:
     """The class and all settings of a family as plain JSON values, by which numbers are known; None is no mixing.
 
-    A class from outside this package is also known by its module and its code, see source.code_digest.
+    A class from outside this package is also known by its module and its code, see source.own_identity.
 
     Raises:
         TypeError: not a family, or settings that are no plain values.
@@ -92,9 +91,9 @@ def family_settings(family: MaskFamily | Alternate | None) -> dict[str, Any] | N
     check_family(family)
     kind = type(family)
     settings = {"kind": kind.__name__} | asdict(family)
-    if kind.__module__.partition(".")[0] == _PACKAGE:
+    if not is_own(kind):
         return settings
-    settings |= {"class": {"module": kind.__module__, "name": kind.__qualname__, "code": code_digest(kind)}}
+    settings |= {"class": own_identity(kind)}
     try:
         return json.loads(json.dumps(settings))
     except (TypeError, ValueError) as error:

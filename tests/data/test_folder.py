@@ -21,7 +21,7 @@ def count_decoded(monkeypatch):
     """How many files were decoded."""
     seen = []
     real = folder._decode
-    monkeypatch.setattr(folder, "_decode", lambda path: (seen.append(path.name), real(path))[1])
+    monkeypatch.setattr(folder, "_decode", lambda path, size: (seen.append(path.name), real(path, size))[1])
     return seen
 
 
@@ -436,10 +436,10 @@ def test_one_wrong_byte_in_the_cache_is_noticed(image_folder, count_decoded):
 def test_what_changes_while_it_is_read_is_not_cached(image_folder, monkeypatch):
     path, real = image_folder / "train" / "class_0" / "000.png", folder._decode
 
-    def decode(each):
+    def decode(each, size):
         if each == path:
             Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
-        return real(each)
+        return real(each, size)
 
     old = path.read_bytes()
     monkeypatch.setattr(folder, "_decode", decode)
@@ -454,3 +454,50 @@ def test_a_file_cut_short_in_its_header_is_named(image_folder):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ValueError, match=r"class_1/003.png: cannot be decoded as an image \(.*\); remove or replace"):
         load(image_folder)
+
+
+def write_mixed_sizes(root):
+    """A wide, a tall and a small picture, black with a white middle."""
+    for split in ("train", "test"):
+        for label, (height, width) in enumerate([(30, 90), (120, 40), (20, 20)]):
+            pixels = np.zeros((height, width, 3), np.uint8)
+            pixels[height // 3 : -(height // 3), width // 3 : -(width // 3)] = 255
+            (root / split / f"class_{label}").mkdir(parents=True)
+            Image.fromarray(pixels).save(root / split / f"class_{label}" / "0.png")
+    return root
+
+
+def test_pictures_of_several_sizes_are_resized_as_they_are_read(tmp_path):
+    place = write_mixed_sizes(tmp_path / "mixed")
+    with pytest.raises(
+        ValueError, match=r"got \d+x\d+; resize the folder first, or as it is read \(resize=, --resize\)"
+    ):
+        load_dataset(f"folder:{place}", root=tmp_path)
+    dataset = load_dataset(f"folder:{place}", root=tmp_path, resize=16)
+    assert dataset.images.shape == (3, 3, 16, 16)
+    assert dataset.images[:, :, 8, 8].tolist() == [[255] * 3] * 3, "cut around the center"
+    # proportions are kept: the white middle third of the short side is a third of the square
+    assert int((dataset.images[0, 0, :, 8] > 127).sum()) in (5, 6) and int((dataset.images[1, 0, 8] > 127).sum()) in (
+        5,
+        6,
+    )
+    assert load_dataset(f"folder:{place}", "test", root=tmp_path, resize=(12, 20)).image_size == (12, 20)
+    again = load_dataset(f"folder:{place}", root=tmp_path, resize=16)
+    assert torch.equal(again.images, dataset.images) and again.mean == dataset.mean
+
+
+@pytest.mark.parametrize(
+    "name, resize, words",
+    [
+        ("digits", 16, r"resize: expected a dataset folder:PATH, .*got 'digits'"),
+        ("folder:x", 0, "resize: expected an integer >= 1, got 0"),
+        (
+            "folder:x",
+            (1, 2, 3),
+            r"resize: expected the side of a square or \(height, width\) in pixels, got \(1, 2, 3\)",
+        ),
+    ],
+)
+def test_bad_sizes(name, resize, words):
+    with pytest.raises(ValueError, match=words):
+        load_dataset(name, resize=resize)

@@ -182,6 +182,23 @@ def test_what_it_does_not_use_changes_nothing(own, old, new):
     assert SOURCE.count(old) == 1 and family_settings(own(SOURCE.replace(old, new))) == before
 
 
+def test_a_changed_file_beside_it_is_another_family(own, tmp_path):
+    source = "from own_phases import phases\n" + SOURCE.replace("def phases", "def _unused")
+    digests = []
+    for offset in ("0", "0  # a comment", "1"):
+        (tmp_path / "own_phases.py").write_text(
+            f"import torch\nfrom msda_analysis.rng import philox_uniforms\n\n\n"
+            f"def phases(key, n, device):\n    return philox_uniforms(key, n, 1, device) + {offset}\n",
+            encoding="utf-8",
+        )
+        sys.modules.pop("own_phases", None)
+        settings = family_settings(own(source))
+        assert settings is not None
+        digests.append(settings["class"]["code"])
+    sys.modules.pop("own_phases", None)
+    assert digests[0] == digests[1] != digests[2], "a helper in another file of the folder decides numbers, too"
+
+
 def test_a_file_edited_while_it_runs_keeps_its_name(own, tmp_path):
     family = own()
     before = family_settings(family)

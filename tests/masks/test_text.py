@@ -93,7 +93,10 @@ def test_settings_are_literals(settings, tmp_path, monkeypatch):
         ("fmix(alpha=1e999)", r"alpha: expected a finite number > 0, got inf; in augmentation"),
         ("fmix(spectrum='white')", r"spectrum: expected one of 'isotropic', 'released'; got 'white'; in augmentation"),
         ("os:system", r"expected os:system to be a subclass of MaskFamily, got <built-in function system>"),
-        ("builtins:eval('1')", r"expected builtins:eval to be a subclass of MaskFamily, got <built-in function eval>"),
+        (
+            "builtins:eval(source='1')",
+            r"expected builtins:eval to be a subclass of MaskFamily, got <built-in function eval>",
+        ),
     ],
 )
 def test_bad_settings_are_named(text, words):
