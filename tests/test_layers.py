@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "attacks": {"checks", "rng", "models"},
     "robustness": {*_MEASURED, "data", "models", "attacks"},
     "mask_stats": _BOTTOM,
-    "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
+    "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
     "results": {"estimate", "files", "environment"},
     "figures": {"results", "estimate", "files"},

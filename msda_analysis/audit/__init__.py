@@ -4,7 +4,6 @@ What is known of an implementation is what it does to probe images. In the order
 
 subject     what is audited, and with which probe batches
 peers       the implementations known here: ours, torchvision's, timm's and kornia's
-seeds       the global generators that others draw from, set and put back
 probe       images from which masks and pairs can be read back
 evidence    what many batches show: independent masks, pairs, label weights
 laws        is what was sampled what the papers define?

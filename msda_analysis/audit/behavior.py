@@ -12,9 +12,9 @@ from torch import Tensor
 from msda_analysis.audit.evidence import collect
 from msda_analysis.audit.findings import Finding
 from msda_analysis.audit.probe import Observation, decode_labels, observe, probe_images, split_result
-from msda_analysis.audit.seeds import SOURCES, global_seeds
 from msda_analysis.audit.subject import Mixer, Trial
 from msda_analysis.estimate import wilson_interval
+from msda_analysis.mixing.seeds import SOURCES, global_seeds
 
 _GENERATOR_NAMES = ("generator", "rng", "seed", "random_state")
 _HALF_CALLS = 200  # batches mixed with apply probability 1/2

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from msda_analysis.audit.probe import UNKNOWN, Observation, observe
-from msda_analysis.audit.seeds import global_seeds
 from msda_analysis.audit.subject import Trial
+from msda_analysis.mixing.seeds import global_seeds
 
 _SAME = 1e-3  # mask values this close count as equal
 

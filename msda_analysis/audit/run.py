@@ -13,8 +13,9 @@ from msda_analysis.audit.findings import Finding
 from msda_analysis.audit.laws import LAWS
 from msda_analysis.audit.peers import known_subjects
 from msda_analysis.audit.probe import Undecodable
-from msda_analysis.audit.subject import Mixer, Subject, Trial, as_subject
+from msda_analysis.audit.subject import Subject, Trial, as_subject
 from msda_analysis.checks import check_choice
+from msda_analysis.mixing import Augmentation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ CHECKS = (*LAWS, *BEHAVIORS)
 
 
 def audit(
-    subject: Mixer | Subject | str,
+    subject: Augmentation | Subject | str,
     *,
     alpha: float | None = None,
     num_classes: int = 8,
@@ -38,7 +39,8 @@ def audit(
 
     Args:
         subject: a callable (images [n, 3, height, width] float32, labels [n] int64) -> (mixed images, label
-            information), a Subject, or a path "package.module:function". Label information: soft labels [n, num_classes],
+            information), a mask family, a mixer (images, labels, generator) -> Mixed, a Subject, or a text such as
+            "package.module:function" or "my_masks:Stripes(period=8)". Label information: soft labels [n, num_classes],
             or labels a, labels b and the weight of a, as a triple or as columns of [n, 3].
         alpha: lambda should follow Beta(alpha, alpha); None takes the Subject's, or leaves these checks out.
         num_classes: classes the implementation was built for, and images per batch: even, at least 4.
@@ -64,7 +66,7 @@ def audit(
 
 
 def audit_rows(
-    subjects: Iterable[Mixer | Subject | str] | None = None, *, progress: bool = False, **settings: Any
+    subjects: Iterable[Augmentation | Subject | str] | None = None, *, progress: bool = False, **settings: Any
 ) -> list[dict[str, Any]]:
     """Audit many implementations: one dictionary per subject and check, with the fields of Finding and fault_text.
 

@@ -1,13 +1,19 @@
 """What is audited: any callable that mixes a batch, and the probe batches that it is given."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from torch import Tensor
 
 from msda_analysis.checks import check_count
+from msda_analysis.masks import FAMILIES, Alternate, MaskFamily
+from msda_analysis.mixing import MIXERS, Augmentation, MixTransform, augmentation_from_text
+from msda_analysis.mixing.adapters import PACKAGES
+from msda_analysis.mixing.mixer import name_of, read_result, takes_generator
+from msda_analysis.rng import stream
+from msda_analysis.texts import find_own, parse_call
 
 #: What an audited implementation is: (images [n, 3, *size], labels) -> (mixed images, label information).
 Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Any]]
@@ -61,41 +67,72 @@ class Trial:
         return self.subject.make(self.num_classes)
 
 
-def as_subject(subject: Mixer | Subject | str, alpha: float | None = None) -> Subject:
-    """A Subject as it is, a callable under its own name, or what a path "package.module:function" names.
+class MixerCall:
+    """A mixer (images, labels, generator) as what an audit calls: a stream of its own, labels and weight apart."""
+
+    def __init__(self, mixer: Callable[..., Any]):
+        self.wrapped, self.calls = mixer, 0
+
+    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Any]:
+        generator, self.calls = stream(0, "audited mixer", step=self.calls), self.calls + 1
+        mixed = read_result(self.wrapped(images, labels, generator), name_of(self.wrapped))
+        if mixed.labels_a is mixed.labels_b:
+            return mixed.images, mixed.labels_a
+        return mixed.images, (mixed.labels_a, mixed.labels_b, mixed.lam)
+
+
+def as_subject(subject: Augmentation | Subject | str, alpha: float | None = None) -> Subject:
+    """A Subject as it is, a family, a mixer or a callable under its own name, or what a text names.
 
     Args:
         subject: what to audit.
-        alpha: lambda is meant to follow Beta(alpha, alpha); None takes the Subject's.
+        alpha: lambda is meant to follow Beta(alpha, alpha); None takes the Subject's, a family's or a mixer's own.
 
     Raises:
-        ValueError: none of these, or an unknown path.
+        ValueError: none of these, or an unknown text.
     """
     if isinstance(subject, str):
         subject = subject_from_path(subject)
-    if isinstance(subject, Subject):
-        return subject if alpha is None else Subject(subject.name, subject.make, alpha, subject.make_half)
-    if not callable(subject):
-        raise ValueError(f"subject: expected a callable, a Subject or a path, got {type(subject).__name__}")
-    return Subject(getattr(subject, "__name__", type(subject).__name__), lambda num_classes: subject, alpha)
+    elif not isinstance(subject, Subject):
+        subject = _subject_of(subject)
+    return subject if alpha is None else Subject(subject.name, subject.make, alpha, subject.make_half)
 
 
 def subject_from_path(path: str) -> Subject:
-    """A subject by dotted path, "package.module:function"; the function is (images, labels) -> (mixed, labels).
+    """A subject by text: a callable "package.module:function", (images, labels) -> (mixed, labels); or a family or mixer.
 
     Raises:
         ValueError: not of this form, or no such module or function.
     """
-    module, colon, attribute = path.partition(":")
-    if not (module and colon and attribute):
+    call = parse_call(path, what="subject")
+    if call is not None and not call.module and call.name in {**FAMILIES, **MIXERS}:
+        return _renamed(_subject_of(augmentation_from_text(path)), path)
+    if call is None or not call.module:
         raise ValueError(f"subject: expected a path such as package.module:function, got {path!r}")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"subject: cannot find {path!r} ({error}); check the path, and that it is importable"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"subject: expected {path!r} to be callable, got {type(found).__name__}")
-    mixer = cast(Mixer, found)
-    return Subject(path, lambda num_classes: mixer, None)
+    if call.module in PACKAGES:
+        return _renamed(_subject_of(augmentation_from_text(path)), path)
+    found = find_own(call, path, what="subject")
+    if call.settings or isinstance(found, type):
+        found = augmentation_from_text(path)
+    return _renamed(_subject_of(found, path), path)
+
+
+def _renamed(subject: Subject, name: str) -> Subject:
+    return Subject(name, subject.make, subject.alpha, subject.make_half)
+
+
+def _subject_of(thing: Any, path: str = "") -> Subject:
+    if isinstance(thing, (MaskFamily, Alternate)):
+        return Subject(
+            repr(thing),
+            partial(MixTransform, thing),
+            getattr(thing, "alpha", None),
+            partial(MixTransform, thing, p=0.5),
+        )
+    if not callable(thing):
+        wanted = f"{path!r} to be callable" if path else "a callable, a Subject or a path"
+        raise ValueError(f"subject: expected {wanted}, got {type(thing).__name__}")
+    if takes_generator(thing):
+        return Subject(name_of(thing), lambda num_classes: MixerCall(thing), getattr(thing, "alpha", None))
+    mixer = cast(Mixer, thing)
+    return Subject(name_of(thing), lambda num_classes: mixer, None)

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from msda_analysis.checks import check_count
-from msda_analysis.data.dataset import Dataset, channel_statistics
+from msda_analysis.data.datasets import Dataset, channel_statistics
 from msda_analysis.files import replace_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

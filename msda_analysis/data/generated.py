@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
-from msda_analysis.data.dataset import Dataset, channel_statistics
+from msda_analysis.data.datasets import Dataset, channel_statistics
 from msda_analysis.rng import derive_key, philox_normals, philox_uniforms
 
 #: One period of each wave: phase [n, length] in [0, 1) -> values in [-1, 1].

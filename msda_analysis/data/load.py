@@ -9,7 +9,7 @@ from typing import Any
 
 from msda_analysis.checks import check_choice
 from msda_analysis.data.builtin import load_digits, load_torchvision
-from msda_analysis.data.dataset import Dataset
+from msda_analysis.data.datasets import Dataset
 from msda_analysis.data.folder import Resize, load_image_folder
 from msda_analysis.data.generated import load_voxels, load_waveforms
 from msda_analysis.data.npz import load_npz, npz_identity

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from msda_analysis.checks import check_choice, check_count
 from msda_analysis.data import augment as augmentation
-from msda_analysis.data.dataset import Dataset
+from msda_analysis.data.datasets import Dataset
 from msda_analysis.rng import stream
 
 _Augment = Callable[[Tensor, torch.Generator], Tensor]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from msda_analysis.data.arrays import to_labels
-from msda_analysis.data.dataset import Dataset, balanced_indices
+from msda_analysis.data.datasets import Dataset, balanced_indices
 
 _KEYS = ("images", "labels", "test_images", "test_labels", "classes")
 _LARGEST = 16 << 30  # bytes, unpacked

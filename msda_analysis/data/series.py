@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msda_analysis.data.dataset import Dataset
+from msda_analysis.data.datasets import Dataset
 
 _HEADER = "@data"
 

@@ -2,7 +2,8 @@
 
 import io
 import tokenize
-from dataclasses import MISSING, Field, fields, replace
+from collections.abc import Callable
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from msda_analysis.masks.family import MaskFamily
@@ -24,13 +25,18 @@ def family_from_text(text: str, *, per_batch: bool | None = None) -> MaskFamily 
     Raises:
         ValueError: something else; the message says what was expected.
     """
+    return parts_from_text(text, family_from_part, per_batch=per_batch)
+
+
+def parts_from_text(text: str, read: Callable[[str, str], Any], *, per_batch: bool | None = None) -> Any:
+    """What `read` makes of (part, text) for each part of "a+b", as an Alternate if there are several; None of "baseline"."""
     parts = _split(text)
     if parts == [BASELINE]:
         return None
-    families = [_family_from_part(part, text) for part in parts]
+    found = [read(part, text) for part in parts]
     if per_batch is not None:
-        families = [replace(family, per_batch=per_batch) for family in families]
-    return families[0] if len(families) == 1 else Alternate(*families)
+        found = [replace(each, per_batch=per_batch) if isinstance(each, MaskFamily) else each for each in found]
+    return found[0] if len(found) == 1 else Alternate(*found)
 
 
 def family_to_text(family: MaskFamily | Alternate | None) -> str:
@@ -43,35 +49,46 @@ def family_to_text(family: MaskFamily | Alternate | None) -> str:
     if family is None:
         return BASELINE
     if isinstance(family, Alternate):
-        return "+".join(map(family_to_text, family.families))
+        return "+".join(family_to_text(part) for part in family.families)  # type: ignore[arg-type]
     check_family(family)
     kind = type(family)
     named = {name: known for name, known in FAMILIES.items() if type(known) is kind}
     if named:
-        return min((name + _call(family, vars(known)) for name, known in named.items()), key=len)
-    if "<" in kind.__qualname__:  # made inside a function
+        return min((name + settings_text(family, vars(known)) for name, known in named.items()), key=len)
+    return path_of(kind) + settings_text(family, defaults_of(kind))
+
+
+def path_of(thing: Any) -> str:
+    """ "module:name" of a class or a function.
+
+    Raises:
+        ValueError: it is inside a function, where no text finds it.
+    """
+    if "<" in thing.__qualname__:
+        kind = "class" if isinstance(thing, type) else "function"
         raise ValueError(
-            f"family: no text can name {kind.__qualname__}, a class inside a function; move it to the top of its module"
+            f"family: no text can name {thing.__qualname__}, a {kind} inside a function; move it to the top of its module"
         )
-    defaults = {field.name: _default(field) for field in fields(family)}
-    return f"{kind.__module__}:{kind.__qualname__}{_call(family, defaults)}"
+    return f"{thing.__module__}:{thing.__qualname__}"
 
 
-def _call(family: MaskFamily, defaults: dict[str, Any]) -> str:
-    """The settings that differ from defaults, as "(name=value, ...)"; empty if none does."""
+def settings_text(family: Any, defaults: dict[str, Any]) -> str:
+    """The settings of a dataclass that differ from defaults, as "(name=value, ...)"; empty if none does."""
     settings = {field.name: getattr(family, field.name) for field in fields(family) if field.init}
     return call_text({name: value for name, value in settings.items() if value != defaults[name]})
 
 
-def _default(field: Field) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+def defaults_of(kind: type) -> dict[str, Any]:
+    """The defaults of a dataclass by name; MISSING for what has none."""
+    listed = fields(kind)  # type: ignore[arg-type]
+    return {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in listed}
 
 
 def _split(text: str) -> list[str]:
     """The parts of "a+b" between such + as stand outside of parentheses and quotes."""
     parts, depth, start = [], 0, 0
     if "\n" in text:
-        raise ValueError(_expected(text))
+        raise ValueError(expected(text))
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type != tokenize.OP:
@@ -81,14 +98,15 @@ def _split(text: str) -> list[str]:
                 parts.append(text[start : token.start[1]])
                 start = token.end[1]
     except (tokenize.TokenError, SyntaxError) as error:
-        raise ValueError(_expected(text)) from error
+        raise ValueError(expected(text)) from error
     return [part.strip() for part in (*parts, text[start:])]
 
 
-def _family_from_part(part: str, text: str) -> MaskFamily:
+def family_from_part(part: str, text: str) -> MaskFamily:
+    """The family of one part of a text, without +."""
     call = parse_call(part, text, what="augmentation")
     if call is None or (not call.module and call.name not in FAMILIES):
-        raise ValueError(_expected(text))
+        raise ValueError(expected(text))
     make = _find_class(call, text) if call.module else FAMILIES[call.name]
     check_settings(call.settings, make, part, what="augmentation")
     try:
@@ -106,7 +124,8 @@ def _find_class(call: Call, text: str) -> type[MaskFamily]:
     return found
 
 
-def _expected(text: str) -> str:
+def expected(text: str) -> str:
+    """The words for a text that is none."""
     return (
         f"augmentation: expected one of {BASELINE}, {', '.join(FAMILIES)}, one with settings such as "
         "fmix(decay_power=1.5), two or more joined by + (fmix+mixup alternates every batch), or a class of yours such as "

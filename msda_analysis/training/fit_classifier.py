@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from msda_analysis.checks import check_choice, check_in_range, check_labels
 from msda_analysis.data import Batch, Dataset
-from msda_analysis.masks import Alternate, MaskFamily
-from msda_analysis.mixing import Mixed
+from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import NAMES, Normalized, create
 from msda_analysis.training.loop import History, LoopSettings, train
 
@@ -49,7 +48,7 @@ PAPER_CLASSIFIER_FIT = ClassifierFit(
 
 def fit_classifier(
     dataset: Dataset,
-    family: MaskFamily | Alternate | None,
+    family: Augmentation | None,
     settings: ClassifierFit | None = None,
     *,
     seed: int = 0,
@@ -60,7 +59,7 @@ def fit_classifier(
 
     Args:
         dataset: training split.
-        family: mask family, Alternate, or None for no mixing.
+        family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         settings: ClassifierFit() if None.
         seed: of weights, order, augmentation and mixing.
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from msda_analysis.checks import check_count, check_positive
 from msda_analysis.data import Batch, Dataset
-from msda_analysis.masks import Alternate, MaskFamily
-from msda_analysis.mixing import Mixed
+from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import VAE, create
 from msda_analysis.training.loop import History, LoopSettings, train
 
@@ -41,7 +40,7 @@ PAPER_VAE_FIT = VaeFit(epochs=100, batch_size=128, lr=5e-2, schedule="steps", dr
 
 def fit_vae(
     dataset: Dataset,
-    family: MaskFamily | Alternate | None,
+    family: Augmentation | None,
     settings: VaeFit | None = None,
     *,
     seed: int = 0,
@@ -54,7 +53,7 @@ def fit_vae(
 
     Args:
         dataset: training split; images are normalized with its mean and std.
-        family: mask family, Alternate, or None for no mixing.
+        family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         settings: VaeFit() if None.
         seed: of weights, order, augmentation, mixing and latent noise.
 

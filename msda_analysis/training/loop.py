@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from msda_analysis.checks import check_choice, check_count, check_finite, check_positive
 from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
-from msda_analysis.masks import Alternate, MaskFamily, check_family
-from msda_analysis.mixing import Mixed, mix
+from msda_analysis.masks import check_family
+from msda_analysis.mixing import Augmentation, Mixed, mix
 from msda_analysis.rng import derive_key, stream
 
 SCHEDULES = ("constant", "steps", "cosine")
@@ -80,7 +80,7 @@ def train(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
-    family: MaskFamily | Alternate | None,
+    family: Augmentation | None,
     *,
     settings: LoopSettings,
     compute_loss: LossFunction,
@@ -95,7 +95,7 @@ def train(
 
     Args:
         dataset: on the model's device.
-        family: mask family, Alternate, or None for no mixing.
+        family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         rank: of this process among several that train with one seed, which then draw different batches and masks.
         label: of the progress bar, which is silent when not a terminal.
 
@@ -104,7 +104,7 @@ def train(
         ValueError: images that hold NaN or infinite values.
     """
     if family is not None:
-        check_family(family)
+        check_family(family, mixer=True)
     check_finite("dataset.images", dataset.images)
     model.train()
     history = History()

@@ -105,7 +105,7 @@ class TestTable:
         assert square_root(4) == 2
         for path, words in (
             ("math", "expected a path such as"),
-            ("math:nothing", "cannot find 'math:nothing'"),
+            ("math:nothing", "cannot find math:nothing"),
             ("no_such_module_here:f", "cannot find"),
             ("math:pi", "to be callable, got float"),
         ):

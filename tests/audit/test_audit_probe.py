@@ -9,7 +9,7 @@ from audit_cases import blend, right_mixup
 
 from msda_analysis.audit import audit, audit_rows
 from msda_analysis.audit.probe import Undecodable, decode_images, decode_labels, probe_images, split_result
-from msda_analysis.audit.seeds import global_seeds
+from msda_analysis.mixing.seeds import global_seeds
 
 
 def test_masks_and_partners_come_back_as_they_were():
