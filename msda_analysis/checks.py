@@ -86,11 +86,12 @@ def check_pixels(images: Tensor, *, name: str = "images") -> None:
         )
 
 
-def check_sides(images: Tensor, minimum: int, *, model: str) -> None:
-    """Raise ValueError unless `images` is [n, channel, height, width] with sides of at least `minimum` pixels."""
-    if images.ndim != 4 or min(images.shape[2:]) < minimum:
+def check_sides(images: Tensor, minimum: int, *, model: str, axes: int = 2) -> None:
+    """Raise ValueError unless `images` is [n, channel, *size] of so many axes with sides of at least `minimum` pixels."""
+    if images.ndim != 2 + axes or min(images.shape[2:]) < minimum:
+        form = {1: "length", 2: "height, width", 3: "depth, height, width"}[axes]
         raise ValueError(
-            f"images: {model} expects [n, channel, height, width] with at least {minimum} pixels on each side, "
+            f"images: {model} expects [n, channel, {form}] with at least {minimum} pixels on each side, "
             f"got {list(images.shape)}; enlarge the images, or take another model"
         )
 

@@ -31,13 +31,14 @@ class Normalized(nn.Module):
         self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """The network's output for images [n, channel, height, width] in [0, 1].
+        """The network's output for images [n, channel, *size] in [0, 1], of one to three lengths.
 
         Raises:
             ValueError: the images have another number of channels.
         """
-        if images.ndim != 4 or images.shape[1] != len(self.mean):
+        if images.ndim not in (3, 4, 5) or images.shape[1] != len(self.mean):
             raise ValueError(
-                f"images: expected [n, {len(self.mean)}, height, width] to match mean and std, got {list(images.shape)}"
+                f"images: expected [n, {len(self.mean)}, *size] to match mean and std, got {list(images.shape)}"
             )
-        return self.network((images - self.mean) / self.std)
+        shape = (-1, *[1] * (images.ndim - 2))
+        return self.network((images - self.mean.view(shape)) / self.std.view(shape))

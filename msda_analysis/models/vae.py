@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from msda_analysis import checks
+from msda_analysis.models.dimensions import CONVOLUTIONS, LAYERS
 from msda_analysis.models.initialization import modules_to_draw
 from msda_analysis.models.resize_conv import resize_convolve
 
@@ -43,7 +44,7 @@ class GaussianCode(NamedTuple):
 
 
 class VAE(nn.Module):
-    """The released analysis' autoencoder, for images of any size from 16 pixels up.
+    """The released analysis' autoencoder, for images of one to three axes and any size from 16 pixels up.
 
     Four halving convolutions down, four "resize to one more than the target, then 4x4 convolution" steps up.
     At 32x32 the state_dict is the released one. Images are in normalized units.
@@ -51,21 +52,22 @@ class VAE(nn.Module):
     Args:
         in_channels: channels of the images.
         latent: dimensions of the code.
-        image_size: (height, width), each at least 16 pixels.
+        image_size: one, two or three lengths such as (height, width), each at least 16 pixels.
         output_std: standard deviation of a pixel around the decoded mean, in normalized units.
 
     Raises:
         ValueError: an argument out of its range.
 
     Source: Harris et al. 2020, analysis code of arXiv 2002.12047; the network called "Beta-VAE" there, that is
-    Burgess et al. 2018 (arXiv 1804.03599) with resize-convolutions in the decoder. Differs: any image size.
+    Burgess et al. 2018 (arXiv 1804.03599) with resize-convolutions in the decoder. Differs: any image size
+    and number of axes, with convolutions of that many.
     """
 
     def __init__(
         self,
         in_channels: int = 3,
         latent: int = 64,
-        image_size: tuple[int, int] = (32, 32),
+        image_size: tuple[int, ...] = (32, 32),
         *,
         output_std: float = 1.0,
     ) -> None:
@@ -87,8 +89,8 @@ class VAE(nn.Module):
 
     def _initialize(self) -> None:
         for module in modules_to_draw(self):
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_normal_(module.weight)
+            if isinstance(module, CONVOLUTIONS):
+                nn.init.xavier_normal_(module.weight)  # type: ignore[arg-type]
         for head in (self.loc, self.scale):  # an untrained code is exactly the prior
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
@@ -97,13 +99,13 @@ class VAE(nn.Module):
         """The code of each image.
 
         Args:
-            images: [n, channel, height, width] in normalized units.
+            images: [n, channel, *size] in normalized units.
 
         Raises:
             ValueError: the images' shape is not the one the model was built for.
         """
         expected = (self.in_channels, *self.image_size)
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+        if tuple(images.shape[1:]) != expected:
             raise ValueError(
                 f"images: expected [n, {', '.join(map(str, expected))}], got {list(images.shape)}; "
                 "build the VAE with this in_channels and image_size, or resize the images"
@@ -112,13 +114,15 @@ class VAE(nn.Module):
         return GaussianCode(self.loc(features), self.scale(features))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Mean image of each code: [n, latent] -> [n, channel, height, width] in normalized units.
+        """Mean image of each code: [n, latent] -> [n, channel, *size] in normalized units.
 
         Raises:
             ValueError: the codes' shape is not [n, latent].
         """
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ValueError(f"z: expected [n, {self.latent}], got {list(z.shape)}")
+        if len(self.image_size) != 2:
+            return self.decoder(z)
         *_, resize, convolution = self.decoder
         assert isinstance(resize, nn.Upsample) and isinstance(convolution, nn.Conv2d)
         return resize_convolve(self.decoder[:-2](z), resize, convolution)
@@ -135,40 +139,41 @@ class VAE(nn.Module):
         return self.decode(code.sample(generator)), code
 
 
-def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    if not isinstance(image_size, (tuple, list, torch.Size)) or len(image_size) != 2:
-        raise ValueError(f"image_size: expected (height, width), got {image_size!r}")
+def _checked_size(image_size: tuple[int, ...]) -> tuple[int, ...]:
+    checks.check_size("image_size", image_size)
     for length in image_size:
         checks.check_count(f"image_size {tuple(image_size)!r}", length, minimum=16)  # below, a level has no pixel left
-    return image_size[0], image_size[1]
+    return tuple(image_size)
 
 
-def _level_sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Sizes from the image to the smallest feature map; a 4x4 stride-2 convolution with padding 1 halves and floors."""
-    height, width = image_size
-    return [(height >> level, width >> level) for level in range(len(_ENCODER_CHANNELS) + 1)]
+def _level_sizes(image_size: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Sizes from the image to the smallest feature map; a stride-2 convolution of 4 with padding 1 halves and floors."""
+    return [tuple(length >> level for length in image_size) for level in range(len(_ENCODER_CHANNELS) + 1)]
 
 
-def _build_encoder(in_channels: int, smallest: tuple[int, int]) -> nn.Sequential:
+def _build_encoder(in_channels: int, smallest: tuple[int, ...]) -> nn.Sequential:
+    kinds = LAYERS[len(smallest)]
     layers: list[nn.Module] = []
     for channels in _ENCODER_CHANNELS:
-        layers += [nn.Conv2d(in_channels, channels, 4, stride=2, padding=1), nn.ReLU(), nn.BatchNorm2d(channels)]
+        convolution = kinds.convolution(in_channels, channels, 4, stride=2, padding=1)
+        layers += [convolution, nn.ReLU(), kinds.normalization(channels)]
         in_channels = channels
-    n_features = in_channels * smallest[0] * smallest[1]
+    n_features = in_channels * math.prod(smallest)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_features, _HIDDEN), nn.ReLU())
 
 
-def _build_decoder(out_channels: int, latent: int, sizes: list[tuple[int, int]]) -> nn.Sequential:
-    channels, (height, width) = _ENCODER_CHANNELS[-1], sizes[-1]
-    n_features = channels * height * width
+def _build_decoder(out_channels: int, latent: int, sizes: list[tuple[int, ...]]) -> nn.Sequential:
+    kinds, channels = LAYERS[len(sizes[-1])], _ENCODER_CHANNELS[-1]
+    n_features = channels * math.prod(sizes[-1])
     layers: list[nn.Module] = [nn.Linear(latent, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, n_features), nn.ReLU()]
-    layers.append(nn.Unflatten(1, (channels, height, width)))
+    layers.append(nn.Unflatten(1, (channels, *sizes[-1])))
     widths = (*_DECODER_CHANNELS, out_channels)
     for target, width_out in zip(reversed(sizes[:-1]), widths, strict=True):
-        # the 4x4 convolution with padding 1 takes one pixel away
-        layers.append(nn.Upsample(size=(target[0] + 1, target[1] + 1), mode="bilinear"))
-        layers.append(nn.Conv2d(channels, width_out, 4, padding=1))
-        layers += [nn.ReLU(), nn.BatchNorm2d(width_out)]
+        # the convolution of 4 with padding 1 takes one pixel away
+        larger = tuple(length + 1 for length in target)
+        layers.append(nn.Upsample(size=larger, mode=kinds.interpolation))
+        layers.append(kinds.convolution(channels, width_out, 4, padding=1))
+        layers += [nn.ReLU(), kinds.normalization(width_out)]
         channels = width_out
     return nn.Sequential(*layers[:-2])  # the last convolution stays bare
 

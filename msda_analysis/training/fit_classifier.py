@@ -10,7 +10,7 @@ from msda_analysis.checks import check_choice, check_in_range, check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import NAMES, Normalized, create
-from msda_analysis.training.loop import History, LoopSettings, train
+from msda_analysis.training.loop import History, LoopSettings, memory_format, train
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,16 @@ def fit_classifier(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
-        ValueError: images without height and width, labels that do not index dataset.classes, or fewer than two images.
+        ValueError: images that are no pictures and a model for pictures only, labels that do not index dataset.classes, or fewer than two images.
 
     Source: Harris et al. 2020 (arXiv 2002.12047).
     """
     settings = settings or ClassifierFit()
     device = torch.device(device)
-    if dataset.images.ndim != 4:
-        raise ValueError(
-            f"dataset: expected images [n, channel, height, width], as every model takes; got {list(dataset.images.shape)}"
-        )
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
-    network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    axes = len(dataset.image_size)
+    network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes))
+    network = network.to(device).to(memory_format=memory_format(axes))  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
         momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True,
@@ -91,6 +88,18 @@ def fit_classifier(
         settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=settings.model,
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
+
+
+def _options(settings: ClassifierFit, axes: int) -> dict[str, int]:
+    """What a network is told of images that are no pictures; only small_cnn has other forms."""
+    if axes == 2:
+        return {}
+    if settings.model != "small_cnn":
+        raise ValueError(
+            f"model: expected 'small_cnn' for images of {axes} axes, since the others take [n, channel, height, width] only; "
+            f"got {settings.model!r}"
+        )
+    return {"axes": axes}
 
 
 def cross_entropy(

@@ -9,7 +9,7 @@ from msda_analysis.checks import check_count, check_positive
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import VAE, create
-from msda_analysis.training.loop import History, LoopSettings, train
+from msda_analysis.training.loop import History, LoopSettings, memory_format, train
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def fit_vae(
         "vae", in_channels=dataset.in_channels, seed=seed,
         latent=settings.latent, image_size=dataset.image_size, output_std=settings.output_std,
     )  # fmt: skip
-    vae = vae.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae = vae.to(device).to(memory_format=memory_format(len(dataset.image_size)))  # type: ignore[call-overload]
     assert isinstance(vae, VAE)
     vae.normalization = (dataset.mean, dataset.std)
     optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)

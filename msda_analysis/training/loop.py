@@ -14,12 +14,13 @@ from msda_analysis.checks import check_choice, check_count, check_finite, check_
 from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
 from msda_analysis.masks import check_family
 from msda_analysis.mixing import Augmentation, Mixed, mix
+from msda_analysis.models.dimensions import LAYERS
 from msda_analysis.rng import derive_key, stream
 
 SCHEDULES = ("constant", "steps", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 
-#: (model, images [n, channel, height, width] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
+#: (model, images [n, channel, *size] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
 LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -140,6 +141,11 @@ def _seeded_layers(device: torch.device, seed: int, rank: int) -> Iterator[None]
         yield
 
 
+def memory_format(axes: int) -> torch.memory_format:
+    """The layout of images with so many spatial axes in which networks are quickest."""
+    return LAYERS[axes].memory_format
+
+
 def lr_factor(settings: LoopSettings, epoch: float) -> float:
     """Share of the peak learning rate at a (fractional) epoch."""
     if settings.schedule == "constant":
@@ -164,7 +170,9 @@ def _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, e
             batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False,
             spatial=batch.images.ndim - 2,
         )  # fmt: skip
-    images = (batch.images if mixed is None else mixed.images).contiguous(memory_format=torch.channels_last)
+    images = (batch.images if mixed is None else mixed.images).contiguous(
+        memory_format=memory_format(batch.images.ndim - 2)
+    )
     noise = stream(seed, "latent", epoch=epoch, step=batch.step, rank=rank, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         loss, parts = compute_loss(model, images, batch, mixed, noise)

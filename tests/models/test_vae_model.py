@@ -108,7 +108,7 @@ def test_codes_of_another_length_are_refused():
         ({"latent": 0}, "latent: expected an integer >= 1, got 0"),
         ({"in_channels": 0}, "in_channels: expected an integer >= 1, got 0"),
         ({"image_size": (32, 15)}, r"image_size \(32, 15\): expected an integer >= 16, got 15"),
-        ({"image_size": 32}, r"image_size: expected \(height, width\), got 32"),
+        ({"image_size": 32}, r"image_size: expected 1, 2 or 3 lengths such as \(32, 32\), got 32"),
         ({"output_std": 0.0}, "output_std: expected a finite number > 0, got 0.0"),
     ],
 )

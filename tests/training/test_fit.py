@@ -145,8 +145,12 @@ def test_labels_that_were_changed_in_place_are_still_checked(make_dataset):
 
 def test_images_that_are_no_pictures_are_named(make_dataset):
     dataset = make_dataset(12)
-    with pytest.raises(ValueError, match=r"dataset: expected images \[n, channel, height, width\].*got \[12, 1, 256\]"):
-        fit_classifier(replace(dataset, images=dataset.images.reshape(12, 1, 256)), None, CLASSIFIER_FIT)
+    signals, settings = (
+        replace(dataset, images=dataset.images.reshape(12, 1, 256)),
+        replace(CLASSIFIER_FIT, model="vgg11_bn"),
+    )
+    with pytest.raises(ValueError, match=r"model: expected 'small_cnn' for images of 1 axes, .*got 'vgg11_bn'"):
+        fit_classifier(signals, None, settings)
 
 
 def test_images_too_small_for_the_classifier(make_dataset):
