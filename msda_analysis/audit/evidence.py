@@ -9,8 +9,10 @@ from torch import Tensor
 
 from msda_analysis.audit.probe import UNKNOWN, Observation, observe
 from msda_analysis.audit.subject import Trial
+from msda_analysis.audit.texture import Textured, looks_at_images, observe_texture
 from msda_analysis.mixing.seeds import global_seeds
 
+_N_TEXTURED = 16  # batches of textured images
 _SAME = 1e-3  # mask values this close count as equal
 
 
@@ -22,11 +24,15 @@ class Evidence:
         batches: what was observed, in order.
         size: lengths of the probe images.
         alpha: lambda is meant to follow Beta(alpha, alpha), or None if nobody said so.
+        textured: batches of textured images, decoded; empty where nobody looked.
+        looks_at_images: whether masks depend on what images show; False where that cannot be told.
     """
 
     batches: tuple[Observation, ...]
     size: tuple[int, ...]
     alpha: float | None = None
+    textured: tuple[Textured, ...] = ()
+    looks_at_images: bool = False
 
     @property
     def label_form(self) -> str:
@@ -77,6 +83,29 @@ class Evidence:
         return torch.tensor([float(self.batches[k].labels.weight[i]) for k, i in self.independent], dtype=torch.float64)
 
     @cached_property
+    def all_kept(self) -> Tensor:
+        """[batch, n] mean of every mask, those that are shared or unknown too."""
+        return torch.stack([batch.masks.flatten(1).mean(1) for batch in self.batches])
+
+    @cached_property
+    def all_weights(self) -> Tensor:
+        """[batch, n] label weight of the first image in every row."""
+        return torch.stack([batch.labels.weight for batch in self.batches])
+
+    @cached_property
+    def partners(self) -> Tensor:
+        """[batch, n] partner of every image, of its label where the image does not tell, UNKNOWN where neither does."""
+        return torch.stack([torch.where(b.partner >= 0, b.partner, b.labels.partner) for b in self.batches])
+
+    @cached_property
+    def pairing_rule(self) -> str:
+        """The fixed rule that all pairs follow, in words, or ""."""
+        n = self.partners.shape[1]
+        own = torch.arange(n)
+        rules = {f"roll by {k}": (own - k) % n for k in (1, n - 1)} | {"flip (i with n - 1 - i)": n - 1 - own}
+        return next((name for name, rule in rules.items() if _follows(self.partners, rule)), "")
+
+    @cached_property
     def n_self_paired(self) -> int:
         """How many images were mixed with themselves, as far as their labels tell; unchanged images count."""
         return sum(
@@ -95,10 +124,13 @@ class Evidence:
         return kinds.pop() if len(kinds) == 1 else "several"
 
 
-def collect(trial: Trial) -> Evidence:
+def collect(trial: Trial, *, texture: bool = False) -> Evidence:
     """Observe batches until there are about as many independent masks as the trial asks for.
 
     The number of batches follows from how many independent masks the first ones hold.
+
+    Args:
+        texture: then look at some batches of textured images, too.
 
     Raises:
         Undecodable: the results cannot be read. Errors of the implementation pass through.
@@ -109,7 +141,9 @@ def collect(trial: Trial) -> Evidence:
         per_batch = max(1, len(Evidence(tuple(batches), size).independent) // len(batches))
         n_batches = -(-trial.n_masks // per_batch)
         batches += [observe(mixer, n, size, n) for _ in range(n_batches - len(batches))]
-    return Evidence(tuple(batches), size, trial.subject.alpha)
+        textured = [observe_texture(mixer, n, size, k) for k in range(_N_TEXTURED if texture else 0)]
+    looks = texture and looks_at_images(trial)
+    return Evidence(tuple(batches), size, trial.subject.alpha, tuple(textured), looks)
 
 
 def box_of(mask: Tensor) -> list[tuple[int, int]] | None:
@@ -148,3 +182,8 @@ def _pairs_share(batch: Observation) -> bool:
     if not torch.equal(batch.partner[partners], rows) or bool((partners == UNKNOWN).any()):
         return False
     return float((batch.masks[rows] - batch.masks[partners]).abs().max()) < _SAME
+
+
+def _follows(partners: Tensor, rule: Tensor) -> bool:
+    known = partners >= 0
+    return bool(known.any()) and bool((partners[known] == rule.expand_as(partners)[known]).all())

@@ -6,8 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from msda_analysis.audit.draws import judge_dependence, judge_left_out, judge_repeats
 from msda_analysis.audit.evidence import Evidence, box_of
 from msda_analysis.audit.findings import Finding
+from msda_analysis.audit.places import judge_place, judge_same_place
 from msda_analysis.mask_stats import axis_power_ratio, circular_runs, measure_coverage
 
 _Z = 4.5  # standard errors that a mean may be off before it counts; one in 150 000 by chance
@@ -34,17 +36,23 @@ def judge_label_weight(evidence: Evidence) -> Finding:
     total = torch.cat([batch.labels.total for batch in evidence.batches])
     if float((total - 1).abs().max()) > 1e-3:
         return Finding("fault", "weights do not add up to 1", float(total.mean()), 1.0)
-    error = (evidence.weights - evidence.kept).abs()
+    error = (
+        evidence.all_weights - evidence.all_kept
+    ).abs()  # of every row: one mask may be shared, and labels still differ
     mean, largest, pixel = float(error.mean()), float(error.max()), 1.01 / math.prod(evidence.size) + 1e-4
     if largest < pixel:
         return Finding("ok", "kept share" if largest < 1e-4 else "kept share, within a pixel", mean, 0.0)
-    if float((evidence.weights - (1 - evidence.kept)).abs().max()) < pixel:
+    mixed = evidence.partners >= 0  # of the others, complement and share are one
+    if float((evidence.all_weights - (1 - evidence.all_kept))[mixed].abs().max()) < pixel:
         verdict = "differs" if evidence.label_form == "pair" else "fault"
         note = "the coefficient weights the second image; used as in the papers, lam * loss(a), it swaps the labels"
         return Finding(verdict, "complement of the kept share", mean, 0.0, note, "B2")
     if largest < 2.5 / min(evidence.size):
         return Finding("differs", "drawn lambda, off by rounded box sides", mean, 0.0)
-    note = f"mean label weight {float(evidence.weights.mean()):.3f}, mean kept share {float(evidence.kept.mean()):.3f}"
+    means = [float(values[mixed].mean()) for values in (evidence.all_weights, evidence.all_kept)]
+    note = f"mean label weight {means[0]:.3f}, mean kept share {means[1]:.3f}"
+    if abs(means[0] - means[1]) < 0.01:
+        note += ": right on average only"
     return Finding("fault", "not the kept share", mean, 0.0, note, "B1" if evidence.kind == "box" else "")
 
 
@@ -138,14 +146,12 @@ def judge_sharing(evidence: Evidence) -> Finding:
 
 def judge_pairing(evidence: Evidence) -> Finding:
     """How are images paired?"""
-    partners = torch.stack([torch.where(b.partner >= 0, b.partner, b.labels.partner) for b in evidence.batches])
+    partners = evidence.partners
     own = torch.arange(partners.shape[1])
     n, self_paired = len(own), float((partners < 0).double().mean())
-    rules = {f"roll by {k}": (own - k) % n for k in (1, n - 1)} | {"flip (i with n - 1 - i)": n - 1 - own}
-    for answer, rule in rules.items():
-        if _follows(partners, rule):
-            note = "deterministic: pairs are as random as the order of the batch"
-            return Finding("differs", answer, self_paired, None, note)
+    if evidence.pairing_rule:
+        note = "deterministic: pairs are as random as the order of the batch"
+        return Finding("differs", evidence.pairing_rule, self_paired, None, note)
     filled = torch.where(partners >= 0, partners, own)
     if all(len(set(row.tolist())) == n for row in filled):
         note = f"an image meets itself at rate {self_paired:.3f} (1/n = {1 / n:.3f}); unchanged images count"
@@ -170,15 +176,20 @@ def judge_labels_follow(evidence: Evidence) -> Finding:
 #: Every check on the law by name, in the order of the tables.
 LAWS: dict[str, Callable[[Evidence], Finding]] = {
     "two_images": judge_two_images,
+    "same_place": judge_same_place,
     "label_weight": judge_label_weight,
     "lambda_law": judge_lambda_law,
     "box_area": judge_box_area,
     "box_sides": judge_box_sides,
     "coverage": judge_coverage,
+    "place": judge_place,
     "spectrum": judge_spectrum,
     "mask_sharing": judge_sharing,
     "pairing": judge_pairing,
     "labels_follow_images": judge_labels_follow,
+    "left_out": judge_left_out,
+    "repeats": judge_repeats,
+    "dependence": judge_dependence,
 }
 
 
@@ -208,8 +219,3 @@ def _axis_of_single_runs(masks: Tensor) -> str | None:
         if int(runs[name].max()) <= 1 and int((runs[other] > 1).sum()) >= 5:
             return name
     return None
-
-
-def _follows(partners: Tensor, rule: Tensor) -> bool:
-    known = partners >= 0
-    return bool(known.any()) and bool((partners[known] == rule.expand_as(partners)[known]).all())

@@ -3,7 +3,8 @@
 Image i is constant: its channels hold a code a_i, its square, and 1. Where mixing keeps the share m of image i and takes
 the rest from image j, the first channel has moved by (1 - m)(a_j - a_i) and the second by (1 - m)(a_j^2 - a_i^2); the
 ratio is a_i + a_j, which names the partner, and the first then gives m pixel by pixel. The third channel shows whether
-the weights add up to one. What moves pixels around before mixing (resizing, shifting) is invisible to constant images.
+the weights add up to one. What moves pixels around before mixing (resizing, shifting) is invisible to constant images; texture.py
+looks at that.
 """
 
 from dataclasses import dataclass
