@@ -30,6 +30,7 @@ for _file in FILES:
     NETWORKS |= import_module(f"{__package__}.{_file}").NETWORKS
 #: Names that create() knows.
 NAMES = tuple(NETWORKS)
+CLASSIFIERS = tuple(name for name in NAMES if name != "vae")
 
 
 class Origin(NamedTuple):
@@ -99,10 +100,7 @@ def parse_network(text: str) -> Call:
     """
     call = parse_call(text, what="model")
     if call is None or (not call.module and call.name not in NETWORKS):
-        raise ValueError(
-            f"name: expected one of {', '.join(NAMES)}, torchvision:NAME, timm:NAME, or a function or class of yours "
-            f"such as my_nets:build(width=2); got {text!r}"
-        )
+        raise ValueError(_expected(NAMES, text))
     return call
 
 
@@ -119,8 +117,8 @@ def network_settings(text: str) -> dict[str, Any]:
 def check_network(text: str) -> None:
     """Raise ValueError unless create() finds a classifier by this text; nothing is built."""
     call = parse_network(text)
-    if call.name == "vae" and not call.module:
-        raise ValueError(f"model: expected a classifier, got {text!r}")
+    if not call.module and call.name == "vae":
+        raise ValueError(_expected(CLASSIFIERS, text))
     if call.module:
         find_other(call, text)
 
@@ -154,6 +152,13 @@ def check_classes(model: nn.Module, classes: Sequence[str], name: str = "model")
             f"{name}: expected a classifier of {len(classes)} classes, those of the dataset ({shown}); "
             f"got one of {origin.options['num_classes']}; take the dataset that it was trained on"
         )
+
+
+def _expected(names: Sequence[str], text: str) -> str:
+    return (
+        f"model: expected one of {', '.join(map(repr, names))}, 'torchvision:NAME', 'timm:NAME', or a function or class of "
+        f"yours such as 'my_nets:build(width=2)'; got {text!r}"
+    )
 
 
 def _check_options(name: str, options: dict[str, Any]) -> None:

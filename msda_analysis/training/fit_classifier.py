@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_choice, check_in_range, check_labels
+from msda_analysis.checks import check_in_range, check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.masks import Alternate, MaskFamily
 from msda_analysis.mixing import Mixed
-from msda_analysis.models import NAMES, Normalized, create
+from msda_analysis.models import Normalized, check_network, create, name_of
 from msda_analysis.training.loop import History, LoopSettings, train
 
 
@@ -19,7 +19,7 @@ class ClassifierFit(LoopSettings):
     """Settings of a classifier run; see LoopSettings for the rest.
 
     Attributes:
-        model: a name of models.NAMES other than "vae".
+        model: a classifier as models.create takes it: small_cnn, torchvision:resnet18, my_nets:build(width=2).
         momentum, weight_decay: of SGD.
         nesterov: Nesterov momentum; the released code trains without.
     """
@@ -35,7 +35,7 @@ class ClassifierFit(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("model", self.model, [name for name in NAMES if name != "vae"])
+        check_network(self.model)
         check_in_range("momentum", self.momentum, 0.0, 1.0)
         check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
 
@@ -55,6 +55,7 @@ def fit_classifier(
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: bool = True,
+    network: nn.Module | None = None,
 ) -> tuple[Normalized, History]:
     """Train a classifier with the mixed loss lam * CE(a) + (1 - lam) * CE(b), or plain cross-entropy without a family.
 
@@ -63,6 +64,8 @@ def fit_classifier(
         family: mask family, Alternate, or None for no mixing.
         settings: ClassifierFit() if None.
         seed: of weights, order, augmentation and mixing.
+        network: a module of yours, images normalized by the dataset's mean and std -> logits [n, class], to be trained in
+            place of settings.model, in place, from the weights that it has.
 
     Returns:
         The classifier in evaluation mode on `device`; it takes images in [0, 1] and normalizes inside, as attacks
@@ -81,7 +84,10 @@ def fit_classifier(
             f"dataset: expected images [n, channel, height, width], as every model takes; got {list(dataset.images.shape)}"
         )
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
-    network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
+    if network is None:
+        network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed)
+    elif not isinstance(network, nn.Module):
+        raise TypeError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
@@ -89,7 +95,7 @@ def fit_classifier(
     )  # fmt: skip
     history = train(
         network, optimizer, dataset.to(device), family,
-        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=settings.model,
+        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network),
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
 

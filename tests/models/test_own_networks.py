@@ -83,7 +83,7 @@ def test_options_of_our_own_in_the_text_are_those_of_keywords():
         ("no_such_nets:build", ValueError, "cannot find no_such_nets:build"),
         ("torchvision:resnet1", ValueError, "list_models.*got 'resnet1'"),
         ("torchvision:resnet18(weights='DEFAULT')", ValueError, "weights"),
-        ("nothing like it", ValueError, "name: expected one of preact_resnet18"),
+        ("nothing like it", ValueError, "model: expected one of 'preact_resnet18'"),
     ],
 )
 def test_what_is_refused(folder, text, error, message):
