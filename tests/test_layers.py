@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"checks", "files", "rng", "source", "texts"},
     "masks": {"checks", "rng", "source", "texts"},
     "mixing": {"masks", "checks", "rng", "source", "texts"},
-    "models": {"checks", "files", "rng"},
+    "models": {"checks", "files", "rng", "source", "texts"},
     "training": {"data", "masks", "mixing", "models", "checks", "rng"},
     "information": {*_MEASURED, "models"},
     "attacks": {"checks", "rng", "models"},

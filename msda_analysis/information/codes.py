@@ -8,6 +8,8 @@ from torch import Tensor
 
 from msda_analysis.checks import check_count, check_finite, check_image_batch, check_in_range
 from msda_analysis.models.frozen import frozen
+from msda_analysis.models.own_vae import to_code
+from msda_analysis.models.vae import GaussianCode
 from msda_analysis.rng import stream
 
 #: loc and log_std of a Gaussian code, each [n, latent].
@@ -50,8 +52,9 @@ def encode_images(vae: Any, images: Tensor, *, batch_size: int = 500) -> Code:
     """Codes of all images, in eval mode: what `encoder_bounds` takes.
 
     Args:
-        vae: module with encode(images) -> object with .loc and .log_std, each [batch, latent].
-        images: [n, channel, height, width] float, normalized, on the model's device.
+        vae: module with encode(images) -> the pair (mean, log-variance), or an object with .loc and .log_std, each
+            [batch, latent].
+        images: [n, channel, *size] float, normalized, on the model's device.
         batch_size: images per pass; changes memory only.
 
     Returns:
@@ -63,7 +66,7 @@ def encode_images(vae: Any, images: Tensor, *, batch_size: int = 500) -> Code:
     check_image_batch(images)
     check_count("batch_size", batch_size)
     with frozen(vae), torch.no_grad():
-        return _join([vae.encode(batch) for batch in images.split(batch_size)])
+        return _join([to_code(vae.encode(batch)) for batch in images.split(batch_size)])
 
 
 def encode_once(
@@ -78,8 +81,8 @@ def encode_once(
     """Everything that the measurements of a VAE need of its networks, with one pass for each code.
 
     Args:
-        vae: the VAE under study, with encode(images) -> .loc, .log_std and decode(z) -> mean image.
-        images: [n, channel, height, width] float, normalized, on the model's device; clean images.
+        vae: the VAE under study, with encode(images) as of encode_images and decode(z) -> mean image.
+        images: [n, channel, *size] float, normalized, on the model's device; clean images.
         baseline: VAE trained without mixing, from another seed.
         reconstruction_std: standard deviation of the Gaussian noise put on the baseline's reconstruction, in
             normalized-pixel units; the released script used 0.1.
@@ -97,23 +100,23 @@ def encode_once(
     own, errors, others, seen = [], [], [], []
     with frozen(vae, *([] if baseline is None else [baseline])), torch.no_grad():
         for batch in images.split(batch_size):
-            own.append(vae.encode(batch))
+            own.append(to_code(vae.encode(batch)))
             error = vae.decode(_sample(own[-1], code_noise)) - batch
             errors.append(error.double().square().flatten(1).mean(dim=1).cpu())
             if baseline is not None:
-                others.append(baseline.encode(batch))
+                others.append(to_code(baseline.encode(batch)))
                 mean = baseline.decode(_sample(others[-1], pixel_noise))
-                seen.append(vae.encode(mean + reconstruction_std * _normal_like(mean, pixel_noise)))
+                seen.append(to_code(vae.encode(mean + reconstruction_std * _normal_like(mean, pixel_noise))))
     other, reconstructed = (_join(others), _join(seen)) if baseline is not None else (None, None)
     return VaeCodes(_join(own), torch.cat(errors), other, reconstructed, reconstruction_std, baseline is vae)
 
 
-def _join(codes: list[Any]) -> Code:
-    loc, log_std = (torch.cat([getattr(code, name) for code in codes]) for name in ("loc", "log_std"))
+def _join(codes: list[GaussianCode]) -> Code:
+    loc, log_std = (torch.cat(parts) for parts in zip(*codes, strict=True))
     return loc.double().cpu(), log_std.double().cpu()
 
 
-def _sample(code: Any, generator: torch.Generator) -> Tensor:
+def _sample(code: GaussianCode, generator: torch.Generator) -> Tensor:
     return code.loc + code.log_std.exp() * _normal_like(code.loc, generator)
 
 

@@ -66,8 +66,8 @@ def layer_information(
 
     Args:
         features: by layer, [n, channel, height, width] or [n, unit], of the same images; take them in evaluation mode
-            (dropout off, fixed batch statistics).
-        images: [n, channel, height, width] float, as the network saw them.
+            (dropout off, fixed batch statistics), as layer_features does of any network.
+        images: [n, channel, *size] float, as the network saw them.
         method: "mine", "nwj", "js" or "smile".
         seed: stream seed of the split, the weights and the batches.
         cap: None, or "tanh" as in the released script: scores go through tanh, so no value exceeds 2 nats.
@@ -109,12 +109,13 @@ def pair_with_features(name: str, images: Tensor, feature: Tensor) -> tuple[Tens
         feature: [n, channel, height, width] or [n, unit].
 
     Returns:
-        Two maps of one height and width, or two matrices when the feature is a vector or a single pixel.
+        Two maps of one height and width, or two matrices when the feature is a vector or a single pixel, or the images are
+        signals or volumes.
     """
     check_finite(name, feature)
     if len(feature) != len(images):
         raise ValueError(f"{name}: expected features of {len(images)} images, got {len(feature)}")
-    if feature.ndim == 2 or feature.shape[2:].numel() == 1:
+    if images.ndim != 4 or feature.ndim == 2 or feature.shape[2:].numel() == 1:
         return images.flatten(1), feature.flatten(1)
     height, width = images.shape[2:]
     fold = height // feature.shape[2] if feature.ndim == 4 else 0

@@ -1,18 +1,39 @@
-"""Models by name, normalization as a module, and checkpoints that cannot execute code."""
+"""Models by name or text, normalization as a module, and weights from files that cannot execute code."""
 
-from msda_analysis.models.checkpoint import load_checkpoint, load_state, save_checkpoint
+from msda_analysis.models.checkpoint import load_checkpoint, save_checkpoint
+from msda_analysis.models.given import load_classifier, weights_by_name
 from msda_analysis.models.normalized import Normalized
+from msda_analysis.models.own_vae import OwnVae, to_code
+from msda_analysis.models.state import load_state
 from msda_analysis.models.vae import VAE, GaussianCode
-from msda_analysis.models.zoo import NAMES, check_classes, create
+from msda_analysis.models.zoo import (
+    NAMES,
+    Origin,
+    check_classes,
+    check_network,
+    create,
+    name_of,
+    network_settings,
+    origin_of,
+)
 
 __all__ = [
     "NAMES",
     "VAE",
     "GaussianCode",
     "Normalized",
+    "Origin",
+    "OwnVae",
     "check_classes",
+    "check_network",
     "create",
     "load_checkpoint",
+    "load_classifier",
     "load_state",
+    "name_of",
+    "network_settings",
+    "origin_of",
     "save_checkpoint",
+    "to_code",
+    "weights_by_name",
 ]

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_choice, check_in_range, check_labels
+from msda_analysis.checks import check_in_range, check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
-from msda_analysis.models import NAMES, Normalized, create
+from msda_analysis.models import Normalized, check_network, create, name_of
 from msda_analysis.training.loop import History, LoopSettings, memory_format, train
 
 
@@ -18,7 +18,7 @@ class ClassifierFit(LoopSettings):
     """Settings of a classifier run; see LoopSettings for the rest.
 
     Attributes:
-        model: a name of models.NAMES other than "vae".
+        model: a classifier as models.create takes it: small_cnn, torchvision:resnet18, my_nets:build(width=2).
         momentum, weight_decay: of SGD.
         nesterov: Nesterov momentum; the released code trains without.
     """
@@ -34,7 +34,7 @@ class ClassifierFit(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("model", self.model, [name for name in NAMES if name != "vae"])
+        check_network(self.model)
         check_in_range("momentum", self.momentum, 0.0, 1.0)
         check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
 
@@ -54,6 +54,7 @@ def fit_classifier(
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: bool = True,
+    network: nn.Module | None = None,
 ) -> tuple[Normalized, History]:
     """Train a classifier with the mixed loss lam * CE(a) + (1 - lam) * CE(b), or plain cross-entropy without a family.
 
@@ -62,6 +63,8 @@ def fit_classifier(
         family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         settings: ClassifierFit() if None.
         seed: of weights, order, augmentation and mixing.
+        network: a module of yours, images normalized by the dataset's mean and std -> logits [n, class], to be trained in
+            place of settings.model, in place, from the weights that it has.
 
     Returns:
         The classifier in evaluation mode on `device`; it takes images in [0, 1] and normalizes inside, as attacks
@@ -77,7 +80,10 @@ def fit_classifier(
     device = torch.device(device)
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     axes = len(dataset.image_size)
-    network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes))
+    if network is None:
+        network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes))
+    elif not isinstance(network, nn.Module):
+        raise TypeError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
     network = network.to(device).to(memory_format=memory_format(axes))  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
@@ -85,14 +91,14 @@ def fit_classifier(
     )  # fmt: skip
     history = train(
         network, optimizer, dataset.to(device), family,
-        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=settings.model,
+        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network),
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
 
 
 def _options(settings: ClassifierFit, axes: int) -> dict[str, int]:
     """What a network is told of images that are no pictures; only small_cnn has other forms."""
-    if axes == 2:
+    if axes == 2 or ":" in settings.model:  # one of your own is told nothing
         return {}
     if settings.model != "small_cnn":
         raise ValueError(

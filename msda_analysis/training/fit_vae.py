@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from msda_analysis.checks import check_count, check_positive
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
-from msda_analysis.models import VAE, create
+from msda_analysis.models import VAE, OwnVae, create
 from msda_analysis.training.loop import History, LoopSettings, memory_format, train
 
 
@@ -46,6 +46,7 @@ def fit_vae(
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: bool = True,
+    network: nn.Module | None = None,
 ) -> tuple[VAE, History]:
     """Train a VAE to reconstruct the images it is given, which are mixed when a family is given.
 
@@ -56,10 +57,12 @@ def fit_vae(
         family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         settings: VaeFit() if None.
         seed: of weights, order, augmentation, mixing and latent noise.
+        network: a module of yours to be trained in place, from the weights that it has: encode(images) -> the pair (mean,
+            log-variance), or .loc and .log_std, each [n, latent]; decode(z) -> mean image; both in normalized units.
 
     Returns:
         The VAE in evaluation mode on `device` (it takes dataset.normalize(images), and keeps that normalization as
-        vae.normalization, in checkpoints too), and the history.
+        vae.normalization, in checkpoints too), and the history. A network of yours stands in an OwnVae, as `.network`.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -69,12 +72,8 @@ def fit_vae(
     """
     settings = settings or VaeFit()
     device = torch.device(device)
-    vae = create(
-        "vae", in_channels=dataset.in_channels, seed=seed,
-        latent=settings.latent, image_size=dataset.image_size, output_std=settings.output_std,
-    )  # fmt: skip
+    vae = _build(dataset, settings, seed) if network is None else _wrap(network, settings)
     vae = vae.to(device).to(memory_format=memory_format(len(dataset.image_size)))  # type: ignore[call-overload]
-    assert isinstance(vae, VAE)
     vae.normalization = (dataset.mean, dataset.std)
     optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)
     history = train(
@@ -82,6 +81,19 @@ def fit_vae(
         settings=settings, compute_loss=negative_elbo, seed=seed, progress=progress, label="VAE",
     )  # fmt: skip
     return vae, history
+
+
+def _build(dataset: Dataset, settings: VaeFit, seed: int) -> VAE:
+    vae = create(
+        "vae", in_channels=dataset.in_channels, seed=seed,
+        latent=settings.latent, image_size=dataset.image_size, output_std=settings.output_std,
+    )  # fmt: skip
+    assert isinstance(vae, VAE)
+    return vae
+
+
+def _wrap(network: nn.Module, settings: VaeFit) -> VAE:
+    return network if isinstance(network, VAE) else OwnVae(network, output_std=settings.output_std)
 
 
 def negative_elbo(

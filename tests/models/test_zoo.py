@@ -66,7 +66,9 @@ def test_a_model_remembers_how_it_was_made(name):
 
 
 def test_unknown_name_lists_the_valid_ones():
-    with pytest.raises(ValueError, match=r"name: expected one of 'preact_resnet18', .*'vae'; got 'resnet18'"):
+    with pytest.raises(
+        ValueError, match=r"model: expected one of 'preact_resnet18', .*'vae', 'torchvision:NAME'.*; got 'resnet18'"
+    ):
         models.create("resnet18")
 
 

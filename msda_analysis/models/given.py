@@ -1,0 +1,74 @@
+"""Classifiers from files of anywhere: our checkpoints, and weights of a network that is named beside them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from msda_analysis.models.checkpoint import load_checkpoint, read_metadata
+from msda_analysis.models.normalized import Normalized
+from msda_analysis.models.state import existing_file, load_state
+from msda_analysis.models.zoo import create
+
+
+def load_classifier(
+    path: str | os.PathLike[str],
+    network: str | None = None,
+    *,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str | torch.device = "cpu",
+) -> Normalized:
+    """A classifier on images in [0, 1], in evaluation mode.
+
+    Args:
+        path: a checkpoint of save_checkpoint, which says all else itself, or weights as load_state takes them.
+        network: what create() takes, "torchvision:resnet18" or "my_nets:build(width=2)"; needed for weights alone, and for
+            checkpoints of networks of your own.
+        num_classes, in_channels: of the data, for create().
+        mean, std: per channel, in [0, 1] pixel units, by which the network's images are normalized; None: it takes images
+            in [0, 1] as they are.
+        device: where it is put.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: weights alone without `network`, one of mean and std alone, a checkpoint that is no classifier's, or as
+            load_checkpoint, create and load_state.
+    """
+    path = existing_file(path)
+    if read_metadata(path) is not None:
+        model, _ = load_checkpoint(path, device, network=network)
+        if not isinstance(model, Normalized):
+            raise ValueError(
+                f"{path}: expected a classifier that normalizes inside (models.Normalized), got a {type(model).__name__}"
+            )
+        return model
+    if network is None:
+        raise ValueError(f"model: {path} holds weights alone; name their network, such as torchvision:resnet18")
+    if (mean is None) != (std is None):
+        raise ValueError("mean, std: expected both or neither, got one of them")
+    made = create(network, num_classes, in_channels, seed=0)
+    load_state(made, path)
+    return Normalized(made, mean or [0.0] * in_channels, std or [1.0] * in_channels).to(device).eval()
+
+
+def weights_by_name(texts: Sequence[str]) -> dict[str, list[Path]]:
+    """Files by the name that results give them, one per training seed.
+
+    Args:
+        texts: "name=path", or a path alone: then the name is the augmentation in a checkpoint's metadata, else the file's.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    found: dict[str, list[Path]] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        path = existing_file(text if not rest or Path(text).is_file() else rest)
+        if not rest or str(path) == text:
+            name = str((read_metadata(path) or {}).get("augmentation") or path.stem)
+        found.setdefault(name.strip(), []).append(path)
+    return found
