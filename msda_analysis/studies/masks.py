@@ -12,8 +12,8 @@ from msda_analysis.files import replace_file
 from msda_analysis.masks import MaskFamily, family_from_text, family_settings, family_to_text, sample_masks
 from msda_analysis.results import Source, to_rows, write_table
 from msda_analysis.rng import stream
+from msda_analysis.studies.context import save_arrays
 from msda_analysis.studies.store import refuse_study
-from msda_analysis.studies.workshop import save_arrays
 
 if TYPE_CHECKING:
     from msda_analysis.commands import Masks

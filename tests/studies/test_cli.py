@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from replaced import replace_work
 
 from msda_analysis.cli import Command, main, run_plan
 from msda_analysis.commands import Study
@@ -16,6 +17,7 @@ from msda_analysis.figures.information_sections import information_section
 from msda_analysis.figures.robustness_sections import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table
 from msda_analysis.studies import presets, run
+from msda_analysis.studies.steps import STEPS
 from msda_analysis.training import PAPER_VAE_FIT
 
 COMMANDS = [get_args(command)[1].name for command in get_args(Command)]
@@ -78,8 +80,8 @@ def test_the_manifest_says_what_ran(finished):
 def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch):
     pictures, out = finished
     before = (out / "results.csv").read_bytes()
-    monkeypatch.setattr(run, "RUNNERS", {})  # nothing may run
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    replace_work(monkeypatch, dict.fromkeys(STEPS, None))  # nothing may run
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     assert main(study_arguments(pictures, out)) == 0
     assert (out / "results.csv").read_bytes() == before
     assert "0 failed" in capsys.readouterr().out
@@ -144,14 +146,14 @@ def test_other_commands_do_not_overwrite_a_study(finished, capsys, command):
 
 
 def test_failed_cells_exit_with_1(shared_image_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
 
     def diverge(*_):
         raise RuntimeError("the loss is nan at epoch 0, step 1")
 
     arguments = study_arguments(shared_image_folder, tmp_path / "out", "--vae-epochs", "0", "--classifier-epochs", "0")
     with monkeypatch.context() as patch:
-        patch.setattr(run, "RUNNERS", run.RUNNERS | {"masks": diverge})
+        replace_work(patch, {"masks": diverge})
         assert main(arguments) == 1
     assert "1 of 3 cells done, 2 failed" in capsys.readouterr().out
     assert set(read_table(tmp_path / "out" / "results.csv")["status"]) == {"failed"}
@@ -171,7 +173,7 @@ def test_what_stops_a_run_says_so(shared_image_folder, tmp_path, capsys, monkeyp
     def stop(*_):
         raise error
 
-    monkeypatch.setattr(run, "RUNNERS", run.RUNNERS | {"masks": stop})
+    replace_work(monkeypatch, {"masks": stop})
     assert main(study_arguments(shared_image_folder, tmp_path / "out", "--vae-epochs", "0")) == code
     assert words in capsys.readouterr().err
     assert len(list((tmp_path / "out").glob("cells/*/rows.csv"))) == 1, "the pictures were finished before"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
 from msda_analysis.cli import main, run_plan
@@ -23,7 +24,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device", "/out/masks.npz")
 
 def stop_at(monkeypatch, kind: str, act) -> None:
     """Do something in the cells of one kind instead of what they do."""
-    monkeypatch.setattr(run, "RUNNERS", run.RUNNERS | {kind: act})
+    replace_work(monkeypatch, {kind: act})
 
 
 def test_a_single_command_does_not_promise_to_go_on(tmp_path, capsys, monkeypatch):

@@ -14,7 +14,7 @@ from msda_analysis.environment import device_name
 from msda_analysis.files import replace_file
 from msda_analysis.models import VAE, check_classes, load_checkpoint
 from msda_analysis.results import Source
-from msda_analysis.studies.plan import Cell, StudyPlan
+from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.store import Store
 
 Rows = list[dict[str, Any]]
@@ -22,10 +22,10 @@ MODEL_FILE = "model.safetensors"
 
 
 @dataclass
-class Workshop:
+class Context:
     """What cells work with: the plan, the folder, and the dataset, loaded once and only if needed."""
 
-    plan: StudyPlan
+    plan: Any
     store: Store
     progress: bool = True
 
@@ -45,6 +45,14 @@ class Workshop:
     def load_data(self) -> None:
         """Load both splits now instead of when they are first used."""
         _ = self.train, self.test
+
+    def describe_data(self) -> dict[str, Any]:
+        """What the manifest says of the data set."""
+        train, test = self.train, self.test
+        return {
+            "name": train.name, "classes": list(train.classes), "n_train": len(train), "n_test": len(test),
+            "image_shape": list(train.images.shape[1:]), "mean": list(train.mean), "std": list(train.std),
+        }  # fmt: skip
 
     def source(self, cell: Cell, model: str, augmentation: str | None = None) -> Source:
         """What all rows of a cell share; the augmentation is the cell's unless a row speaks of another."""

@@ -1,50 +1,16 @@
 """Train a classifier with or without a mask family."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_choice, check_in_range, check_labels
+from msda_analysis.checks import check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.masks import Alternate, MaskFamily
 from msda_analysis.mixing import Mixed
-from msda_analysis.models import NAMES, Normalized, create
-from msda_analysis.training.loop import History, LoopSettings, train
-
-
-@dataclass(frozen=True)
-class ClassifierFit(LoopSettings):
-    """Settings of a classifier run; see LoopSettings for the rest.
-
-    Attributes:
-        model: a name of models.NAMES other than "vae".
-        momentum, weight_decay: of SGD.
-        nesterov: Nesterov momentum; the released code trains without.
-    """
-
-    model: str = "small_cnn"
-    epochs: int = 15
-    batch_size: int = 128
-    lr: float = 0.1
-    schedule: str = "cosine"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    nesterov: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("model", self.model, [name for name in NAMES if name != "vae"])
-        check_in_range("momentum", self.momentum, 0.0, 1.0)
-        check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
-
-
-#: The released CIFAR settings of PreAct-ResNet18.
-PAPER_CLASSIFIER_FIT = ClassifierFit(
-    model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
-    augment="crop_flip", weight_decay=1e-4, nesterov=False,
-)  # fmt: skip
+from msda_analysis.models import Normalized, create
+from msda_analysis.training.loop import History, train
+from msda_analysis.training.settings import ClassifierFit
 
 
 def fit_classifier(
