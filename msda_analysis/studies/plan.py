@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from msda_analysis.results import to_settings
 from msda_analysis.settings import Settings
@@ -17,13 +17,39 @@ PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
 
 
+class Plan(Settings):
+    """What a folder belongs to: the settings of all its cells; see steps.STEPS for what serves which plan.
+
+    Attributes:
+        name: short name that the rows carry.
+        title: heading of the report.
+        device: where it runs.
+        packages: whose versions the manifest names.
+        splits: of the data set, where the plan has one.
+        grows: settings of which a folder may get more.
+    """
+
+    name: str
+    title: str
+    device: str
+    packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    grows: ClassVar[tuple[str, ...]] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """Plain JSON values that two runs of the same plan share."""
+        data: Any = getattr(self, "data", None)
+        shared: Any = self if data is None else replace(self, data=replace(data, root=None))  # type: ignore[type-var]
+        return json.loads(json.dumps(to_settings(shared), default=str))
+
+
 @dataclass(frozen=True)
 class DataSpec(Settings):
     """Which images; see data.load_dataset.
 
     Attributes:
-        name: dataset name.
-        root: where its files are; not part of a cell's identity.
+        name: digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*.
+        root: where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis); decides no number.
         train_size: class-balanced part of the training split; None for all.
         test_size: class-balanced part of the test split; None for all.
     """
@@ -46,6 +72,9 @@ class AttackSpec(Settings):
     """How classifiers are attacked; see robustness.evaluate.
 
     Attributes:
+        attacks: by name; see robustness.ATTACKS.
+        epsilons: budgets, in [0, 1] pixel units.
+        norm: of the budgets.
         n_images: test images attacked, a class-balanced part; None for all.
         mode: "cascade", the definition of robust accuracy, or "independent", the released curves.
         released: replay the released experiment with foolbox alone, its defaults and its seeding; then `mode` is
@@ -79,34 +108,36 @@ class AttackSpec(Settings):
 
 
 @dataclass(frozen=True)
-class StudyPlan(Settings):
+class StudyPlan(Plan):
     """A whole study: augmentations x seeds, VAEs and classifiers, measured and described.
 
     Attributes:
         name: short name that the rows carry.
-        title: heading of the report.
+        title: heading of the report; "" for one that names the images.
         data: which images.
-        augmentations: names, or other texts that masks.family_from_text reads; each is kept in its shortest form.
-            "baseline" is no mixing.
-        n_seeds, first_seed: seeds first_seed .. first_seed + n_seeds - 1.
-        vae: None leaves the VAEs out.
-        classifier: None leaves the classifiers out.
-        attack: None leaves the attacks out.
+        augmentations: baseline (no mixing), mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings:
+            "fmix(decay_power=1.5)"; a+b alternates every batch; a class of yours: "my_masks:Stripes(period=8)". Each is kept
+            in its shortest form.
+        n_seeds: number of training seeds.
+        first_seed: the first of them; everything random is a function of the seed.
+        vae: training of the VAEs; None leaves them out, on the command line --no-vae.
+        classifier: training of the classifiers; None leaves them and the attacks out, on the command line --no-classifier.
+        attack: how classifiers are attacked; None leaves the attacks out, on the command line --no-attack.
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
         between: also estimate the information that each VAE shares with a baseline VAE of another seed.
         layer_methods: critics for the information by depth; needs the classifier "vgg11_bn". Empty leaves it out.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.steps.published).
         n_masks: masks described per family.
         more_masks: families to describe beside those trained with, as texts too.
-        device: "cpu", "cuda", ...
+        device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
 
     Raises:
         ValueError: an unknown augmentation, no augmentation, one named twice, or no seed.
     """
 
-    name: str
-    title: str
-    data: DataSpec
+    name: str = "study"
+    title: str = ""
+    data: DataSpec = field(default_factory=DataSpec)
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
     n_seeds: int = 2
     first_seed: int = 0
@@ -125,6 +156,11 @@ class StudyPlan(Settings):
         from msda_analysis.checks import check_count
         from msda_analysis.masks import family_from_text, family_to_text
 
+        if not self.title:
+            data = self.data.name.removeprefix("folder:")
+            object.__setattr__(self, "title", f"Mixed-sample data augmentation on {data}")
+        if self.weights is not None and self.classifier is not None:
+            object.__setattr__(self, "classifier", replace(self.classifier, model="preact_resnet18"))
         check_count("seeds", self.n_seeds)
         check_count("n_masks", self.n_masks, minimum=0)
         if self.layer_methods and (self.classifier is None or self.classifier.model != "vgg11_bn"):
@@ -149,7 +185,3 @@ class StudyPlan(Settings):
         from msda_analysis.masks import family_from_text
 
         return family_from_text(augmentation, per_batch=self.per_batch or None)
-
-    def identity(self) -> dict[str, Any]:
-        """Plain JSON values that two runs of the same study share."""
-        return json.loads(json.dumps(to_settings(replace(self, data=replace(self.data, root=None))), default=str))

@@ -1,8 +1,9 @@
 """Run a plan: every cell that is not done yet, then the table and the report."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
-from msda_analysis.environment import describe_environment
+from msda_analysis.environment import describe_environment, usable_device
 from msda_analysis.results import read_table
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context
+from msda_analysis.studies.plan import Plan
 from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.steps import STEPS, cells_of
 from msda_analysis.studies.store import Store, find_damaged_cells
@@ -38,7 +40,7 @@ class Summary:
 
 
 def run_study(
-    plan: Any, folder: Path, *, shard: tuple[int, int] = (1, 1), progress: bool = True, command: str = ""
+    plan: Plan, folder: Path, *, shard: tuple[int, int] = (1, 1), progress: bool = True, command: str = ""
 ) -> Summary:
     """Run all cells that are not done, then write results.csv, manifest.json, figures, tables and report.html.
 
@@ -59,6 +61,8 @@ def run_study(
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
+    if "device" in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
+        plan = replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
     store = Store(folder, plan)
     cells = cells_of(plan)
     context = Context(plan, store, progress)
@@ -109,14 +113,19 @@ def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, comma
 
 def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], command: str) -> dict[str, Any]:
     plan, table = context.plan, read_table(context.store.folder / "results.csv")
-    trained = table[table["metric"] == "epoch_seconds"]["value"].sum()
+    trained = math.fsum(table["value"][table["metric"] == "epoch_seconds"])
     return {
         "study": plan.name, "title": plan.title, "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "dataset": context.describe_data(),
+        "dataset": context.describe_data() or _describe_data(plan),
         "settings": plan.identity(),
         "cells": counts,
-        "environment": describe_environment(plan.device),
+        "environment": describe_environment(plan.device, plan.packages),
         "cells_s": context.store.seconds(cells),
-        "training_s": float(trained),
+        **({"training_s": trained} if trained else {}),
     }  # fmt: skip
+
+
+def _describe_data(plan: Plan) -> dict[str, Any]:
+    parts = [step.describe(plan) for step in STEPS.values() if isinstance(plan, step.serves)]
+    return {name: value for part in parts for name, value in part.items()}

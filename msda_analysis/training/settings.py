@@ -18,7 +18,8 @@ class LoopSettings(Settings):
         lr: peak learning rate of the optimizer.
         schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; or "cosine", to zero after 5 % warm-up.
         drops: epochs at which "steps" drops.
-        augment: ordinary augmentation before mixing, one of data.AUGMENTS.
+        augment: ordinary augmentation before mixing, none, flip, crop (2 pixels), crop_flip
+            (4 pixels) or jitter_flip.
         precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
     """
 
@@ -73,8 +74,9 @@ class ClassifierFit(LoopSettings):
     """Settings of a classifier run; see LoopSettings for the rest.
 
     Attributes:
-        model: a name of models.NAMES other than "vae".
-        momentum, weight_decay: of SGD.
+        model: small_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272 or vgg11_bn.
+        momentum: of SGD.
+        weight_decay: of SGD.
         nesterov: Nesterov momentum; the released code trains without.
     """
 

@@ -33,4 +33,4 @@ def test_a_trained_cell_of_other_classes_is_not_measured(tmp_path, n_classes):
     assert isinstance(cell, Cell)
     save(context.store.cell_folder(cell) / MODEL_FILE, n_classes)
     with pytest.raises(ValueError, match=rf"expected a classifier of 10 classes, .*; got one of {n_classes}"):
-        context.load_model(cell)
+        context.load_classifier(cell)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from replaced import replace_work
@@ -133,7 +134,7 @@ def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monke
     trained, cell = next((c.needs[0], c) for c in cells_of(plan) if c.kind == "measure_classifier")
     store = Store(tmp_path, plan)
     context, folders = Context(plan, store, progress=False), []
-    monkeypatch.setattr(Context, "load_model", lambda *_: None)
+    monkeypatch.setattr(Context, "load_classifier", lambda *_: SimpleNamespace(network=SimpleNamespace(name="toy")))
     monkeypatch.setattr(attacks, "check_classes", lambda *_: None)
     monkeypatch.setattr(attacks, "_clean_accuracy", lambda *_: attacks.Estimate(1.0, ""))
     monkeypatch.setattr(attacks.archive, "write_outcomes", lambda *_: None)

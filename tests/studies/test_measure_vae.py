@@ -54,7 +54,9 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
     cell = next(c for c in cells_of(plan) if c.kind == "measure_vae" and c.augmentation == "mixup")
     models = dict(zip([need.name for need in cell.needs], (vae, baseline), strict=True))
     source = Source("made", cell.name, "made", "vae", "mixup", 0, {}, "cpu")
-    context = SimpleNamespace(test=dataset, load_vae=lambda need: models[need.name], source=lambda *_: source)
+    context = SimpleNamespace(
+        plan=plan, test=dataset, load_vae=lambda need: models[need.name], source=lambda *_: source
+    )
     rows = measure_vae.run(context, cell, tmp_path)
 
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (dataset.mean, dataset.std))

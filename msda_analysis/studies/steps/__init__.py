@@ -5,7 +5,11 @@ from typing import Any
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.step import Step
 from msda_analysis.studies.steps import (
+    audit,
+    bench,
     compare,
+    estimators,
+    given,
     layers,
     likeness,
     masks,
@@ -22,6 +26,7 @@ STEPS: dict[str, Step] = {
     for module in (
         pictures,
         masks,
+        given,
         train_vae,
         measure_vae,
         train_classifier,
@@ -29,6 +34,9 @@ STEPS: dict[str, Step] = {
         likeness,
         compare,
         layers,
+        audit,
+        estimators,
+        bench,
     )
     for step in module.STEPS
 }

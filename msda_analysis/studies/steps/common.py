@@ -38,6 +38,6 @@ def history_rows(source: Source, history: History) -> Rows:
 
 
 def classifier_source(context: Context, cell: Cell, augmentation: str | None = None) -> Source:
-    """Columns of a row about a study's classifiers; the augmentation is the cell's unless a row speaks of another."""
-    assert context.plan.classifier is not None
-    return context.source(cell, context.plan.classifier.model, augmentation)
+    """Columns of a row about all classifiers of a plan; the augmentation is the cell's unless a row speaks of another."""
+    fit = getattr(context.plan, "classifier", None)
+    return context.source(cell, "" if fit is None else fit.model, augmentation)

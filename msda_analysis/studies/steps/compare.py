@@ -8,6 +8,7 @@ from msda_analysis.robustness import Outcome, archive
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import StudyPlan
+from msda_analysis.studies.plans import RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import measure_classifier
 from msda_analysis.studies.steps.common import classifier_source
@@ -22,6 +23,13 @@ def plan(study: StudyPlan) -> list[Cell]:
     return [Cell("compare_classifiers", "all", study.first_seed, versioned(FORMAT), needs)]
 
 
+def plan_given(given: RobustnessPlan) -> list[Cell]:
+    needs = tuple(cell for cell in measure_classifier.plan_given(given) if cell.augmentation)
+    if len({cell.augmentation for cell in needs}) < 2:
+        return []
+    return [Cell("compare_given_classifiers", "all", needs[0].seed, versioned(FORMAT), needs)]
+
+
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
     del folder
     outcomes: dict[str, list[Outcome]] = {}
@@ -32,4 +40,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     return [row for name, numbers in found.items() for row in to_rows(classifier_source(context, cell, name), numbers)]
 
 
-STEPS = (Step("compare_classifiers", StudyPlan, plan, run),)
+STEPS = (
+    Step("compare_classifiers", StudyPlan, plan, run),
+    Step("compare_given_classifiers", RobustnessPlan, plan_given, run),
+)

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from msda_analysis.information import layer_information, measured_layers
-from msda_analysis.models import Normalized
 from msda_analysis.models.vgg import VGG11
 from msda_analysis.results import to_rows, to_settings
 from msda_analysis.studies.cell import Cell
@@ -33,8 +32,8 @@ def plan(study: StudyPlan) -> list[Cell]:
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
     del folder
-    model = context.load_model(cell.needs[0])
-    assert isinstance(model, Normalized) and isinstance(model.network, VGG11)
+    model = context.load_classifier(cell.needs[0])
+    assert isinstance(model.network, VGG11)
     images, network = context.test.normalize(context.test.images), model.network.eval()
     with torch.no_grad():
         taps = [network.taps(batch) for batch in images.split(500)]

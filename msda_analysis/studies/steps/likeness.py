@@ -45,7 +45,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     del folder
     spec = context.plan.attack
     assert spec is not None
-    model, source = context.load_model(cell.needs[0]), classifier_source(context, cell)
+    model, source = context.load_classifier(cell.needs[0]), classifier_source(context, cell)
     part = context.test.take(min(spec.likeness_images, len(context.test)))
     images, labels = part.unit_images(), part.labels
     perturbations = {name: _perturb(model, images, labels, *how, cell.seed) for name, how in _LIKENED.items()}

@@ -18,8 +18,10 @@ from msda_analysis.robustness.guard import guarded, named
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plan import StudyPlan
+from msda_analysis.studies.plans import RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
-from msda_analysis.studies.steps.common import classifier_source, data_settings, family_cell
+from msda_analysis.studies.steps import given as given_models
+from msda_analysis.studies.steps.common import data_settings, family_cell
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
 from msda_analysis.studies.store import PARTIAL
 
@@ -40,6 +42,22 @@ def plan(study: StudyPlan) -> list[Cell]:
     ]
 
 
+def plan_given(given: RobustnessPlan) -> list[Cell]:
+    attack = to_settings(given.attack) | {"seed": given.seed} | versioned(FORMAT)
+    shared = {"data": data_settings(given.data), "attack": attack}
+    return [
+        Cell(
+            "measure_given_classifier",
+            cell.augmentation,
+            cell.seed,
+            shared | {"trained": cell.settings["trained"]},
+            (cell,),
+            cell.label,
+        )
+        for cell in given_models.plan(given)
+    ]
+
+
 def attack_settings(study: StudyPlan) -> dict[str, Any]:
     """What decides the numbers of an attacked classifier, but for its family."""
     return {
@@ -54,7 +72,11 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     beside the rows.
     """
     (trained,), test = cell.needs, context.test
-    model, source = context.load_model(trained), classifier_source(context, cell)
+    model, seed = (
+        context.load_classifier(trained),
+        getattr(context.plan, "seed", cell.seed),
+    )  # given ones share the plan's
+    source = context.source(cell, str(model.network.name))
     check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
     rows = to_rows(source, [Measured("accuracy", _clean_accuracy(model, context.test))])
     spec = context.plan.attack
@@ -65,13 +87,13 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     if spec.released:
         outcome = robustness.evaluate_released(
             model, images, labels, attacks=spec.attacks, epsilons=spec.epsilons,
-            seed=cell.seed, progress=context.progress,
+            seed=seed, progress=context.progress,
         )  # fmt: skip
     else:
         # batches of another model, one that was damaged and trained again elsewhere, are not even looked at
         partial = folder / PARTIAL / context.store.checksum(trained, MODEL_FILE)
         outcome = robustness.evaluate(
-            model, images, labels, _attacks(context), spec.epsilons, spec.norm, cell.seed,
+            model, images, labels, _attacks(context), spec.epsilons, spec.norm, seed,
             progress=context.progress, mode=spec.mode, folder=partial,
         )  # fmt: skip
     name = cell.augmentation
@@ -119,4 +141,7 @@ def collect(context: Context, cells: Sequence[Cell]) -> None:
         archive.write_outcomes(context.store.folder / OUTCOMES, outcomes, seeds, *archive.read_images(paths[-1][1]))
 
 
-STEPS = (Step("measure_classifier", StudyPlan, plan, run, collect=collect),)
+STEPS = (
+    Step("measure_classifier", StudyPlan, plan, run, collect=collect),
+    Step("measure_given_classifier", RobustnessPlan, plan_given, run, collect=collect),
+)
