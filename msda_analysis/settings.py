@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 _is_unchecked: ContextVar[bool] = ContextVar("is_unchecked", default=False)
 _Settings = TypeVar("_Settings")
@@ -46,24 +46,25 @@ def make_again(settings: _Settings) -> _Settings:
     return replace(settings, **values)  # type: ignore[type-var]
 
 
-def from_settings(values: Any, kinds: Mapping[str, type]) -> Any:
-    """What results.to_settings made plain: an object of the class that "kind" names, tuples for lists.
+def from_settings(values: Mapping[str, Any], kind: type[_Settings]) -> _Settings:
+    """What results.to_settings made plain, as an object of its class again.
 
     Args:
-        values: plain JSON values.
-        kinds: classes by name. What a class does not know is left out, what it has besides keeps its default.
+        values: plain JSON values. What the class does not know is left out, what it has besides keeps its default.
+        kind: a dataclass; those inside it are known by the types of its fields.
 
     Raises:
-        ValueError: a kind that is not among them, or values that its class refuses.
+        ValueError: values that the class refuses.
     """
-    if isinstance(values, list):
-        return tuple(from_settings(value, kinds) for value in values)
-    if not isinstance(values, dict) or "kind" not in values:
-        return values
-    if values["kind"] not in kinds:
-        raise ValueError(f"kind: expected one of {', '.join(kinds)}; got {values['kind']!r}")
-    kind = kinds[values["kind"]]
-    known = {field.name: field.type for field in fields(kind) if field.init}
-    made = {name: from_settings(value, kinds) for name, value in values.items() if name in known}
-    paths = {name: Path(value) for name, value in made.items() if isinstance(value, str) and "Path" in str(known[name])}
-    return kind(**made | paths)
+    known = [field for field in fields(kind) if field.init and field.name in values]  # type: ignore[arg-type]
+    return kind(**{field.name: _revive(values[field.name], field.type) for field in known})
+
+
+def _revive(value: Any, kind: Any) -> Any:
+    kinds = (kind, *get_args(kind))
+    if isinstance(value, Mapping):
+        return from_settings(value, next(each for each in kinds if is_dataclass(each)))  # type: ignore[arg-type]
+    if isinstance(value, list):
+        inner = next((arg for each in kinds for arg in get_args(each)), None)
+        return tuple(_revive(each, inner) for each in value)
+    return Path(value) if isinstance(value, str) and Path in kinds else value

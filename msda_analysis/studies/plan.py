@@ -135,6 +135,11 @@ class StudyPlan(Plan):
         ValueError: an unknown augmentation, no augmentation, one named twice, or no seed.
     """
 
+    grows: ClassVar[tuple[str, ...]] = (
+        "augmentations", "more_masks", "layer_methods", "between", "n_masks", "attack.attacks", "attack.epsilons",
+        "attack.n_images", "attack.likeness_images",
+    )  # fmt: skip
+
     name: str = "study"
     title: str = ""
     data: DataSpec = field(default_factory=DataSpec)

@@ -50,7 +50,7 @@ def run_study(
 
     Args:
         plan: any that has steps; see steps.STEPS.
-        folder: new, empty, or holding this same study.
+        folder: new, empty, or holding a plan that this one can be added to, as with more seeds; only what is new runs.
         shard: (i, n) trains only every n-th cell starting with the i-th, for n machines on one shared folder. Cells
             whose needs are missing wait; one last run without a shard finishes them.
         command: the command line, for the manifest.
@@ -64,16 +64,17 @@ def run_study(
     if "device" in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
         plan = replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
     store = Store(folder, plan)
-    cells = cells_of(plan)
-    context = Context(plan, store, progress)
-    _check(context, cells)  # what is wrong shows before the folder is taken
-    store.claim()
+    context = Context(store.plan, store, progress)
+    _check(context, cells_of(store.plan))  # what is wrong shows before the folder is taken
+    store.claim(command)
+    context.plan = store.plan
+    cells = cells_of(store.plan)
     for line in find_damaged_cells(folder, [cell.name for cell in cells]):
         tqdm.write(line, file=sys.stderr)
     is_shard = shard[1] > 1
     runner = Runner[Cell](
         store, lambda cell, where: STEPS[cell.kind].run(context, cell, where),
-        lambda cell: STEPS[cell.kind].source(context, cell), waits=not is_shard, label=plan.name, progress=progress,
+        lambda cell: STEPS[cell.kind].source(context, cell), waits=not is_shard, label=context.plan.name, progress=progress,
     )  # fmt: skip
     known = runner.run(cells[shard[0] - 1 :: shard[1]])
     otherwise = "shard" if is_shard else "damaged"
@@ -118,7 +119,7 @@ def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], c
         "study": plan.name, "title": plan.title, "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": context.describe_data() or _describe_data(plan),
-        "settings": plan.identity(),
+        "settings": plan.identity(), "asked": context.store.asked,
         "cells": counts,
         "environment": describe_environment(plan.device, plan.packages),
         "cells_s": context.store.seconds(cells),

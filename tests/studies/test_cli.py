@@ -102,8 +102,9 @@ def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys):
 def test_another_study_in_the_folder_exits_with_2(finished, capsys):
     pictures, out = finished
     before = (out / "study.json").read_bytes()
-    assert main(study_arguments(pictures, out, "--seed", "5")) == 2
-    assert "already holds another study, which differs in first_seed (0, now 5)" in capsys.readouterr().err
+    assert main(study_arguments(pictures, out, "--classifier-augment", "none")) == 2
+    words = "already holds another study, which differs in classifier.augment ('flip', now 'none')"
+    assert words in capsys.readouterr().err
     assert (out / "study.json").read_bytes() == before
 
 

@@ -145,7 +145,7 @@ def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monke
         store.finish(trained, [], 0.0)
         attacks.run(context, cell, store.start(cell))
     assert folders[0] == folders[1] != folders[2]
-    assert all(folder.parent == store.cell_folder(cell) / "partial" for folder in folders)
+    assert all(folder.parent == tmp_path / "kept" for folder in folders)
 
 
 def test_a_folder_without_cells_has_no_damage(tmp_path):

@@ -118,13 +118,13 @@ def test_two_runners_share_the_cells_and_do_none_twice(tmp_path):
 
 
 def test_the_second_to_claim_a_folder_is_refused(tmp_path):
-    one, other = Store(tmp_path / "out", PLAN), Store(tmp_path / "out", replace(PLAN, title="Other"))
+    one, other = Store(tmp_path / "out", PLAN), Store(tmp_path / "out", replace(PLAN, per_batch=True))
     one.claim()
     with pytest.raises(
-        ValueError, match=r"already holds another study, which differs in title \('Shared', now 'Other'"
+        ValueError, match=r"already holds another study, which differs in per_batch \(False, now True\)"
     ):
         other.claim()
-    assert json.loads((tmp_path / "out" / "study.json").read_text())["title"] == "Shared"
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["plan"]["per_batch"] is False
 
 
 def test_a_cell_that_runs_elsewhere_is_passed_over_and_come_back_to(tmp_path, ran, capsys):

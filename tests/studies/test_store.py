@@ -161,11 +161,12 @@ def test_a_disk_that_fills_while_rows_are_written_leaves_the_cell_undone(tmp_pat
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"n_seeds": 3}, r"differs in n_seeds \(2, now 3\); choose another --out"),
+        ({"name": "other"}, r"differs in name \('trial', now 'other'\); choose another --out"),
         ({"classifier": ClassifierFit(epochs=2, batch_size=10)}, r"differs in classifier\.epochs \(1, now 2\)"),
         ({"data": DataSpec("digits", train_size=30, test_size=10)}, r"data\.train_size \(20, now 30\)"),
-        ({"augmentations": ("baseline", "fmix")}, r"augmentations \(\['baseline', 'mixup'\], now \['baseline', 'fmix'\]\)"),
-        ({"classifier": None}, r"differs in classifier \(\{.*\}, now None\)"),
+        ({"data": DataSpec("cifar10", train_size=20, test_size=10)}, r"data\.name \('digits', now 'cifar10'\)"),
+        ({"per_batch": True}, r"per_batch \(False, now True\)"),
+        ({"first_seed": 5}, r"first_seed \(0, now 5: seeds of one folder follow each other\)"),
     ],
 )  # fmt: skip
 def test_another_study_in_the_folder_is_refused(tmp_path, change, words):

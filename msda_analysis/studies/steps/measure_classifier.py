@@ -1,5 +1,7 @@
 """Accuracy of each classifier, clean and under attack."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps.common import data_settings, family_cell
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
-from msda_analysis.studies.store import PARTIAL
 
 FORMAT = 3
 #: Of a cell's folder: what each image did.
@@ -90,15 +91,28 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
             seed=seed, progress=context.progress,
         )  # fmt: skip
     else:
-        # batches of another model, one that was damaged and trained again elsewhere, are not even looked at
-        partial = folder / PARTIAL / context.store.checksum(trained, MODEL_FILE)
         outcome = robustness.evaluate(
             model, images, labels, _attacks(context), spec.epsilons, spec.norm, seed,
-            progress=context.progress, mode=spec.mode, folder=partial,
+            progress=context.progress, mode=spec.mode, folder=_batches(context, cell),
         )  # fmt: skip
     name = cell.augmentation
     archive.write_outcomes(folder / OUTCOME, {name: [outcome]}, {name: [cell.seed]}, labels, places)
     return rows + to_rows(source, robustness.measured_outcome(outcome))
+
+
+def _batches(context: Context, cell: Cell) -> Path:
+    """Where finished batches are kept, for this cell and for one with more attacks.
+
+    Those of another model, one that was damaged and trained again elsewhere, or of other budgets are not even looked at.
+    """
+    model, spec = context.store.checksum(cell.needs[0], MODEL_FILE), to_settings(context.plan.attack)
+    settings = [
+        model,
+        FORMAT,
+        {name: value for name, value in spec.items() if name not in ("attacks", "likeness_images")},
+    ]
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=6).hexdigest()
+    return context.store.kept(f"attacks-{cell.needs[0].name}-{digest}")
 
 
 @torch.no_grad()
