@@ -1,6 +1,6 @@
 """How fast are masks and mixing, next to a plain NumPy version and to other packages?
 
-    python experiments/bench_masks.py --out experiments/results
+    python experiments/bench_masks.py --out runs/bench
 
 The same as `msda-analysis bench masks`: writes bench_masks_<device>.csv. About four minutes on two CPU cores; --smoke a few
 seconds. Wants a quiet machine: ratios hold up under load, times do not. On a machine with a GPU: --device cuda.
