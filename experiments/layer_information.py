@@ -3,65 +3,52 @@
     python experiments/layer_information.py --dataset cifar10 --out runs/layer_information
 
 VGG-11 classifiers (64.8 million parameters: wants a GPU), then critics between input and each of ten layers, the network
-in evaluation mode. "mine_tanh" is the released script's estimator, whose scores go through tanh: at most 2 nats.
+in evaluation mode. "mine_tanh" is the released script's estimator, whose scores go through tanh: at most 2 nats. With other
+--epochs than 200 give the epochs at which the learning rate drops, too: --classifier.drops.
 """
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import tyro
-
-from msda_analysis.cli import run_plan, usable_device
-from msda_analysis.commands import Experiment
+from msda_analysis.cli import run_script
+from msda_analysis.commands import Door
 from msda_analysis.studies import DataSpec, StudyPlan
 from msda_analysis.training import ClassifierFit
 
 
-@dataclass(frozen=True)
-class Settings(Experiment):
-    """VGG-11 under each augmentation, and what its layers know about the input."""
-
-    out: Path = Path("layer_information")
-    """Output folder. A run that was interrupted goes on where it stopped."""
-    epochs: int = 200
-    """Training epochs."""
-    methods: tuple[str, ...] = ("mine", "mine_tanh", "smile")
-    """Critics: mine, mine_tanh, nwj, js, smile."""
-
-
-def make_plan(settings: Settings) -> StudyPlan:
-    """The plan: classifiers only, no attacks."""
-    fit = ClassifierFit(
-        model="vgg11_bn", epochs=settings.epochs, schedule="steps", augment="crop_flip", weight_decay=1e-4,
-        drops=(settings.epochs // 2, settings.epochs * 3 // 4),
-    )  # fmt: skip
-    plan = StudyPlan(
+def plan() -> StudyPlan:
+    """Classifiers only, no attacks."""
+    return StudyPlan(
         name="layer-information",
         title="Information by depth of classifiers trained on mixed images",
-        data=DataSpec(settings.dataset, settings.root, settings.train_size),
-        n_seeds=settings.seeds,
-        first_seed=settings.seed,
+        n_seeds=3,
         vae=None,
-        classifier=fit,
+        classifier=ClassifierFit(
+            model="vgg11_bn", epochs=200, schedule="steps", augment="crop_flip", weight_decay=1e-4, drops=(100, 150)
+        ),
         attack=None,
-        layer_methods=settings.methods,
-        device=usable_device(settings.device),
+        layer_methods=("mine", "mine_tanh", "smile"),
+        device="auto",
     )
-    if not settings.smoke:
-        return plan
-    data = DataSpec(settings.dataset, settings.root, train_size=40, test_size=100)
-    fit = replace(fit, epochs=1, batch_size=20, drops=())
+
+
+def smoke(full: StudyPlan) -> StudyPlan:
+    """Seconds instead of hours, to see that all works: the numbers mean nothing."""
     return replace(
-        plan, data=data, augmentations=("mixup",), n_seeds=1, classifier=fit, layer_methods=("smile",), n_masks=100
+        full,
+        data=DataSpec(train_size=40, test_size=100),
+        augmentations=("mixup",),
+        n_seeds=1,
+        classifier=ClassifierFit(model="vgg11_bn", epochs=1, batch_size=20, schedule="steps", weight_decay=1e-4),
+        layer_methods=("smile",),
+        n_masks=100,
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run; exit code as msda-analysis."""
-    settings = tyro.cli(Settings, args=arguments, description=__doc__)
-    return run_plan(lambda: make_plan(settings), settings, settings.out)
-
+DOOR = Door(
+    plan, "layer_information", {"--smoke": smoke},
+    short={"--epochs": "--classifier.epochs", "--methods": "--layer-methods"},
+)  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(DOOR, __doc__))

@@ -1,201 +1,142 @@
-"""What each command takes: one dataclass a command, with the help of every option. Imports nothing heavy."""
+"""From words of the command line to a plan and how to run it. Imports nothing heavy."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-_PAPER_EPSILONS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1.0)
+from msda_analysis.settings import unchecked
+from msda_analysis.studies.plan import Plan
+
+#: Short names of settings, for the plans that have them.
+SHORT = {
+    "--seeds": "--n-seeds", "--seed": "--first-seed", "--family": "--families",
+    "--dataset": "--data.name", "--root": "--data.root", "--train-size": "--data.train-size",
+    "--test-size": "--data.test-size",
+    "--vae-epochs": "--vae.epochs", "--vae-batch-size": "--vae.batch-size", "--vae-precision": "--vae.precision",
+    "--classifier": "--classifier.model", "--classifier-epochs": "--classifier.epochs",
+    "--classifier-augment": "--classifier.augment",
+    "--attacks": "--attack.attacks", "--epsilons": "--attack.epsilons", "--norm": "--attack.norm",
+    "--mode": "--attack.mode", "--attack-images": "--attack.n-images", "--likeness-images": "--attack.likeness-images",
+}  # fmt: skip
+
+#: A flag and the words that follow it; words before the first flag have none.
+Flag = tuple[str, list[str]]
+Change = Callable[[Any], Plan]
+_PARTS = ("vae", "classifier", "attack")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """What every command takes."""
+@dataclass(frozen=True)
+class Running:
+    """How a plan is run; it changes no number.
 
-    seed: int = 0
-    """First seed; everything random is a function of it."""
-    device: str = "auto"
-    """"cpu", "cuda", "cuda:1", or "auto": a GPU if there is one."""
+    Attributes:
+        out: output folder. A run that was interrupted goes on where it stopped.
+        threads: CPU threads; 0 takes as many as there are cores.
+        shard: i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report.
+    """
+
+    out: Path
     threads: int = 0
-    """CPU threads; 0 takes as many as there are cores."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained(Common):
-    """What every command and experiment takes that trains models."""
-
-    dataset: str = "digits"
-    """digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*."""
-    root: Path | None = None
-    """Where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis)."""
-    train_size: int | None = None
-    """Use a class-balanced part of the training images."""
-    seeds: int = 2
-    """Number of training seeds."""
     shard: str = "1/1"
-    """i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment(Trained):
-    """What every experiment script takes."""
-
-    seeds: int = 3
-    """Number of training seeds."""
-    smoke: bool = False
-    """Seconds instead of minutes, to see that all works: the numbers mean nothing."""
 
 
 @dataclass(frozen=True)
-class Quickstart(Common):
-    """From images to report on handwritten digits: 4 augmentations x 2 seeds, offline, a few minutes on 2 cores."""
+class Door:
+    """A command or an experiment script: a plan, and the words that change it as a whole before single settings do.
 
-    out: Path = Path("quickstart")
-    """Output folder. A run that was interrupted goes on where it stopped."""
-    smoke: bool = False
-    """Seconds instead of minutes, to see that all works: the numbers mean nothing."""
+    Attributes:
+        plan: makes the plan that everything else changes.
+        out: default output folder.
+        switches: flag -> what it does to the plan, in order; the first line of its docstring is the help.
+        choices: flag -> value -> what that does to the plan, before the switches; the first value is the default.
+        short: short names of settings that only this door has.
+    """
 
-
-@dataclass(frozen=True)
-class Study(Trained):
-    """Train VAEs and classifiers under each augmentation, measure them, describe the masks, write a report."""
-
-    out: Path = Path("study")
-    """Output folder. A run that was interrupted goes on where it stopped."""
-    test_size: int | None = None
-    """Use a class-balanced part of the test images."""
-    augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
-    """baseline, mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings: "fmix(decay_power=1.5)";
-    a+b alternates every batch; a class of yours: "my_masks:Stripes(period=8)"."""
-    vae_epochs: int | None = None
-    """Epochs of the VAEs (15; 100 with the paper's preset); 0 leaves them out."""
-    vae_preset: Literal["default", "paper"] = "default"
-    """"paper": the released script's settings (100 epochs unless --vae-epochs is given), one lambda per batch is not implied."""
-    vae_precision: Literal["float32", "bfloat16"] = "float32"
-    """Of forward and backward passes; bfloat16 is faster where the processor has it."""
-    between: bool = False
-    """Also estimate the information that each VAE shares with a baseline VAE of another seed."""
-    vae_batch_size: int = 128
-    """Images per step of the VAEs."""
-    classifier: str = "small_cnn"
-    """small_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn."""
-    classifier_epochs: int = 15
-    """Epochs of the classifiers; 0 leaves them and the attacks out."""
-    classifier_augment: str = "crop_flip"
-    """Ordinary augmentation of the classifiers: none, flip, crop (2 pixels), crop_flip (4 pixels), jitter_flip."""
-    attacks: tuple[str, ...] = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
-    """Attacks by name; see robustness.ATTACKS."""
-    epsilons: tuple[float, ...] = _PAPER_EPSILONS
-    """Budgets, in [0, 1] pixel units."""
-    norm: Literal["linf", "l2"] = "linf"
-    """Norm of the budgets."""
-    attack_images: int | None = 500
-    """Test images attacked, a class-balanced part."""
-    mode: Literal["cascade", "independent"] = "cascade"
-    """cascade: an image broken at a budget stays broken at larger ones (robust accuracy); independent: the released curves."""
-    released_attacks: bool = False
-    """Replay the released experiment instead of --attacks: its five attacks, foolbox alone, its defaults and success."""
-    likeness_images: int = 200
-    """Test images on which perturbations are compared with MixUp directions; 0 leaves that out."""
-    n_masks: int = 2000
-    """Masks described per family; 0 leaves them out."""
-    name: str = "study"
-    """Short name that every row carries."""
+    plan: Callable[[], Plan]
+    out: str
+    switches: Mapping[str, Change] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, Change]] = field(default_factory=dict)
+    short: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Masks(Common):
-    """Sample masks of one family: their statistics as a table, a picture, and the masks themselves."""
+def read(door: Door, arguments: Sequence[str], *, prog: str, description: str) -> tuple[Plan, Running]:
+    """The plan, not yet checked (see settings.make_again), and how to run it.
 
-    out: Path = Path("masks")
-    """Output folder."""
-    family: str = "fmix"
-    """mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings: "fmix(decay_power=1.5)"; a class of
-    yours: "my_masks:Stripes(period=8)"."""
-    size: tuple[int, ...] = (32, 32)
-    """One, two or three lengths in pixels."""
-    n: int = 1000
-    """Number of masks."""
-    alpha: float | None = None
-    """lambda ~ Beta(alpha, alpha); None: the family's own, 1 unless it says otherwise."""
-    decay_power: float | None = None
-    """FMix: power of the 1/f decay; None: the family's own, 3 unless it says otherwise."""
-    max_soft: float | None = None
-    """FMix: half-width of the soft edge, as a share of the pixels, in [0, 0.5]; None: the family's own, 0 unless it says otherwise."""
+    Help and words that cannot be read end the process, as in argparse.
+    """
+    with unchecked():
+        plan, flags = door.plan(), _split(arguments)
+        short = _short_names(plan) | dict(door.short)
+        flags = [(short.get(name, name), words) for name, words in flags]
+        plan, flags = _leave_out(_change(door, plan, dict(flags)), flags)
+        form = _form(door, plan)
+        made = tyro.cli(
+            type(form), default=form, args=[word for name, words in flags for word in (name, *words) if word], prog=prog,
+            description=f"{description.strip()}\n\n{_describe(short)}", config=(tyro.conf.AvoidSubcommands,),
+        )  # fmt: skip
+    return made.plan, made.running
 
 
-@dataclass(frozen=True)
-class Report:
-    """Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."""
-
-    folder: Annotated[Path, tyro.conf.Positional]
-    """A study's output folder."""
-
-
-@dataclass(frozen=True)
-class Information(Common):
-    """What VAE checkpoints know about the test images: the paper's figures and tighter bounds, in nats."""
-
-    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """VAE checkpoints, such as STUDY/cells/train_vae-*/model.safetensors."""
-    out: Path = Path("information")
-    """Output folder, for results.csv."""
-    baseline: Path | None = None
-    """Baseline VAE of another seed, for the paper's second figure."""
-    dataset: str = "digits"
-    """Whose test split; as in `study`."""
-    root: Path | None = None
-    """Where downloaded files live."""
-    test_size: int | None = None
-    """Use a class-balanced part of the test images."""
+def _split(arguments: Sequence[str]) -> list[Flag]:
+    flags: list[Flag] = [("", [])]
+    for word in arguments:
+        if word.startswith("--"):
+            name, is_given, value = word.partition("=")
+            flags.append((name.replace("_", "-"), [value] if is_given else []))
+        else:
+            flags[-1][1].append(word)
+    return flags
 
 
-@dataclass(frozen=True)
-class Robustness(Common):
-    """Attack classifier checkpoints on the test images."""
-
-    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Classifier checkpoints, such as STUDY/cells/train_classifier-*/model.safetensors."""
-    out: Path = Path("robustness")
-    """Output folder, for results.csv."""
-    dataset: str = "digits"
-    """Whose test split; as in `study`."""
-    root: Path | None = None
-    """Where downloaded files live."""
-    test_size: int | None = None
-    """Use a class-balanced part of the test images."""
-    attacks: tuple[str, ...] = ("fgsm", "pgd", "apgd_ce", "apgd_dlr", "deepfool", "square", "uniform_noise")
-    """Attacks by name."""
-    epsilons: tuple[float, ...] = _PAPER_EPSILONS
-    """Budgets, in [0, 1] pixel units."""
-    norm: Literal["linf", "l2"] = "linf"
-    """Norm of the budgets."""
-    mode: Literal["cascade", "independent"] = "cascade"
-    """cascade: an image broken at a budget stays broken at larger ones; independent: every budget for itself."""
+def _change(door: Door, plan: Plan, given: Mapping[str, list[str]]) -> Plan:
+    for name, changes in door.choices.items():
+        change = changes.get(next(iter(given.get(name, [])), ""), next(iter(changes.values())))
+        plan = change(plan)
+    for name, change in door.switches.items():
+        plan = change(plan) if name in given else plan
+    return plan
 
 
-@dataclass(frozen=True)
-class Audit(Common):
-    """Who samples what: our families, torchvision, timm and kornia (if installed), and any callable of yours."""
-
-    out: Path = Path("audit")
-    """Output folder."""
-    callables: tuple[str, ...] = ()
-    """package.module:function, each taking (images, labels) and returning mixed images with labels."""
-    n_masks: int = 800
-    """Independent masks to look at per implementation."""
+def _short_names(plan: Plan) -> dict[str, str]:
+    own = {f"--{each.name.replace('_', '-')}" for each in fields(plan)}  # type: ignore[arg-type]
+    return {name: long for name, long in SHORT.items() if long.partition(".")[0] in own}
 
 
-@dataclass(frozen=True)
-class Bench(Common):
-    """Speed, as ratios to a plain version in the same run; parity is checked first."""
+def _leave_out(plan: Plan, flags: list[Flag]) -> tuple[Plan, list[Flag]]:
+    """Without the parts that get no epochs, or a --no- before their name; nothing else that is said of them counts."""
+    last = dict(flags)
+    for part in [each.name for each in fields(plan) if each.name in _PARTS]:  # type: ignore[arg-type]
+        if last.get(f"--{part}.epochs") == ["0"] or f"--no-{part}" in last:
+            plan = replace(plan, **{part: None})  # type: ignore[type-var]
+            flags = [each for each in flags if not each[0].startswith((f"--{part}.", f"--no-{part}"))]
+    return plan, flags
 
-    what: Annotated[Literal["masks", "training", "robustness", "trust", "coverage", "load"], tyro.conf.Positional]
-    """masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations;
-    trust: what the trust checks cost; coverage: how often intervals over few seeds hold the truth;
-    load: mixing on an idle and on a busy machine."""
-    out: Path = Path("bench")
-    """Output folder, for bench_<what>_<device>.csv."""
-    smoke: bool = False
-    """Seconds instead of minutes: the numbers mean nothing."""
+
+def _form(door: Door, plan: Plan) -> Any:
+    """What tyro reads: the settings of the plan and how to run it, side by side, and the door's own words."""
+    flat, running = tyro.conf.arg(name=""), Running(Path(door.out))
+    own: list[tuple[str, Any, Any]] = []
+    for name, changes in door.choices.items():
+        listed = "; ".join(f"{value}: {_first_line(change)}" for value, change in changes.items())
+        choice = Annotated[Literal[tuple(changes)], tyro.conf.arg(help=listed)]  # type: ignore[valid-type]
+        own.append((_field_name(name), choice, next(iter(changes))))
+    for name, change in door.switches.items():
+        switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help=_first_line(change))]
+        own.append((_field_name(name), switch, False))
+    parts = [("plan", Annotated[type(plan), flat], plan), ("running", Annotated[Running, flat], running)]
+    return make_dataclass("Command", [*parts, *own], frozen=True)()
+
+
+def _field_name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _first_line(change: Change) -> str:
+    return (change.__doc__ or "").strip().splitlines()[0]
+
+
+def _describe(short: Mapping[str, str]) -> str:
+    return "Short names: " + ", ".join(f"{name} for {long}" for name, long in short.items()) + "." if short else ""

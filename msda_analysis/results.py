@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from msda_analysis.environment import current_commit, package_version
-from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.estimate import Measured
 from msda_analysis.files import replace_file
 
 if TYPE_CHECKING:
@@ -46,19 +46,6 @@ class Source:
 def to_rows(source: Source, measured: Iterable[Measured]) -> list[dict[str, Any]]:
     """Finished numbers as rows, in order."""
     return [_to_row(source, number) for number in measured]
-
-
-def make_row(
-    source: Source,
-    metric: str,
-    estimate: Estimate,
-    *,
-    attack: str = "",
-    epsilon: float | None = None,
-    x: float | None = None,
-) -> dict[str, Any]:
-    """One finished number as a row."""
-    return _to_row(source, Measured(metric, estimate, attack=attack, epsilon=epsilon, x=x))
 
 
 def make_failure_row(source: Source, error: BaseException) -> dict[str, Any]:

@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "masks": {"checks", "rng", "source", "texts"},
     "mixing": {"masks", "checks", "rng", "source", "texts"},
     "models": {"checks", "files", "rng", "source", "texts"},
-    "training": {"data", "masks", "mixing", "models", "checks", "rng"},
+    "settings": set(),
+    "training": {"data", "masks", "mixing", "models", "checks", "rng", "settings"},
     "information": {*_MEASURED, "models"},
     "attacks": {"checks", "rng", "models"},
     "robustness": {*_MEASURED, "data", "models", "attacks"},
@@ -37,9 +38,9 @@ ALLOWED: dict[str, set[str]] = {
 }
 _LINE = set(ALLOWED)
 ALLOWED |= {
-    "commands": set(),
     "endings": set(),
-    "studies": {*_LINE, "commands"},
+    "studies": _LINE,
+    "commands": {"settings", "studies"},
     "cli": {*_LINE, "studies", "commands", "endings"},
     "__init__": _LINE,  # its names are for everybody
 }

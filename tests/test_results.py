@@ -18,7 +18,6 @@ from msda_analysis.results import (
     SETTINGS_FILE,
     Source,
     make_failure_row,
-    make_row,
     read_rows,
     read_table,
     to_rows,
@@ -30,12 +29,12 @@ SOURCE = Source("trial", "cell-1", "digits", "vae", "fmix", 3, {"epochs": 2, "fa
 
 
 def row_of(value, **more):
-    return make_row(SOURCE, "rate", Estimate(value, "nats"), **more)
+    return to_rows(SOURCE, [Measured("rate", Estimate(value, "nats"), **more)])[0]
 
 
 def test_a_row_holds_everything_in_order(tmp_path):
     estimate = Estimate(1.5, "nats", 1.0, 2.0, 10, "upper", ("ceiling reached", "few images"))
-    write_table([make_row(SOURCE, "rate", estimate, attack="pgd", epsilon=0.03, x=2.0)], tmp_path / "t.csv")
+    write_table(to_rows(SOURCE, [Measured("rate", estimate, "pgd", epsilon=0.03, x=2.0)]), tmp_path / "t.csv")
     (row,) = read_rows(tmp_path / "t.csv")
     assert tuple(row) == COLUMNS
     expected = {
@@ -88,7 +87,7 @@ def test_nan_is_told_from_nothing(tmp_path):
 
 def test_read_table_keeps_text_as_text_and_counts_as_integers(tmp_path):
     source = Source("NA", "null", "None", "", "baseline", None)
-    write_table([make_row(source, "nan", Estimate(1.0, "nats", n=7))], tmp_path / "t.csv")
+    write_table(to_rows(source, [Measured("nan", Estimate(1.0, "nats", n=7))]), tmp_path / "t.csv")
     table = read_table(tmp_path / "t.csv")
     assert list(table.loc[0, ["study", "cell", "dataset", "model", "metric"]]) == ["NA", "null", "None", "", "nan"]
     assert table["n"].dtype == "Int64" and table.loc[0, "n"] == 7
@@ -139,7 +138,7 @@ def test_a_missing_table_is_named(tmp_path):
 
 def test_each_settings_object_is_stored_once(tmp_path):
     other = dataclasses.replace(SOURCE, settings={"epochs": 3})
-    rows = [*[row_of(float(i)) for i in range(5)], make_row(other, "rate", Estimate(1.0, "nats"))]
+    rows = [*[row_of(float(i)) for i in range(5)], *to_rows(other, [Measured("rate", Estimate(1.0, "nats"))])]
     write_table(rows, tmp_path / "t.csv")
     stored = json.loads((tmp_path / SETTINGS_FILE).read_text())
     text = (tmp_path / "t.csv").read_text()

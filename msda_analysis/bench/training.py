@@ -11,8 +11,8 @@ from msda_analysis.checks import check_count
 from msda_analysis.data import Batch
 from msda_analysis.models import VAE, create
 from msda_analysis.rng import stream
-from msda_analysis.training.fit_vae import negative_elbo
-from msda_analysis.training.loop import PRECISIONS
+from msda_analysis.training.settings import PRECISIONS
+from msda_analysis.training.vae import negative_elbo
 
 Row = dict[str, Any]
 _BATCH = 128

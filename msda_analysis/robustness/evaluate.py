@@ -138,7 +138,7 @@ class _Run:
         stores = [self._open(attack, settings, folder) for attack in attacks]
         batches = [(i, rows) for i in range(len(attacks)) for rows in parts]
         for i, rows in tqdm(batches, desc="attacks", disable=None if progress else True):
-            name = f"{i:02d}-{attacks[i].name}-{int(rows[0]):07d}"
+            name = f"{attacks[i].name}-{int(rows[0]):07d}"
             found = stores[i].load(name)
             if found is None:
                 found = self._attack(attacks[i], rows)

@@ -1,30 +1,26 @@
-"""Plans behind the commands."""
+"""Plans that have a name of their own. Imports nothing heavy."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from msda_analysis.robustness import RELEASED_ATTACKS
 from msda_analysis.studies.plan import AttackSpec, DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
-if TYPE_CHECKING:
-    from msda_analysis.commands import Study
 
-
-def quickstart(*, seed: int = 0, device: str = "cpu", smoke: bool = False) -> StudyPlan:
+def quickstart() -> StudyPlan:
     """The whole line on scikit-learn's digits, small enough for two cores and a coffee."""
-    plan = StudyPlan(
+    return StudyPlan(
         name="quickstart",
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
         data=DataSpec("digits"),
-        first_seed=seed,
         vae=VaeFit(epochs=10, batch_size=32, lr=4e-3),
         classifier=ClassifierFit(epochs=10, batch_size=64, augment="crop"),
         attack=AttackSpec(n_images=60),
-        device=device,
+        device="auto",
     )
-    if not smoke:
-        return plan
+
+
+def quickstart_smoke(plan: StudyPlan) -> StudyPlan:
+    """Seconds instead of minutes, to see that all works: the numbers mean nothing."""
     return replace(
         plan,
         name="quickstart-smoke",
@@ -39,41 +35,24 @@ def quickstart(*, seed: int = 0, device: str = "cpu", smoke: bool = False) -> St
     )
 
 
-def study(command: "Study", *, device: str) -> StudyPlan:
-    """The plan that the command line's options describe."""
-    return StudyPlan(
-        name=command.name,
-        title=f"Mixed-sample data augmentation on {command.dataset.removeprefix('folder:')}",
-        data=DataSpec(command.dataset, command.root, command.train_size, command.test_size),
-        augmentations=command.augmentations,
-        n_seeds=command.seeds,
-        first_seed=command.seed,
-        vae=_vae_fit(command),
-        classifier=_classifier_fit(command),
-        attack=AttackSpec(
-            RELEASED_ATTACKS if command.released_attacks else command.attacks,
-            command.epsilons,
-            command.norm,
-            command.attack_images,
-            "independent" if command.released_attacks else command.mode,
-            command.released_attacks,
-            command.likeness_images,
-        ),
-        between=command.between,
-        n_masks=command.n_masks,
-        device=device,
-    )
+def study() -> StudyPlan:
+    """What `study` runs unless told otherwise."""
+    return StudyPlan(attack=AttackSpec(n_images=500, likeness_images=200), device="auto")
 
 
-def _vae_fit(command: "Study") -> VaeFit | None:
-    if command.vae_epochs == 0:
-        return None
-    base = PAPER_VAE_FIT if command.vae_preset == "paper" else VaeFit()
-    epochs = base.epochs if command.vae_epochs is None else command.vae_epochs
-    return replace(base, epochs=epochs, batch_size=command.vae_batch_size, precision=command.vae_precision)
+def with_paper_vae(plan: StudyPlan) -> StudyPlan:
+    """the released script's settings, 100 epochs unless told otherwise; one lambda per batch is not implied."""
+    return replace(plan, vae=PAPER_VAE_FIT)
 
 
-def _classifier_fit(command: "Study") -> ClassifierFit | None:
-    if command.classifier_epochs == 0:
-        return None
-    return ClassifierFit(model=command.classifier, epochs=command.classifier_epochs, augment=command.classifier_augment)
+def with_released_attacks(plan: StudyPlan) -> StudyPlan:
+    """Replay the released experiment: its five attacks, foolbox alone, its defaults and success."""
+    from msda_analysis.robustness import RELEASED_ATTACKS
+
+    attack = replace(plan.attack or AttackSpec(), attacks=RELEASED_ATTACKS, released=True, mode="independent")
+    return replace(plan, attack=attack)
+
+
+def as_it_is(plan: StudyPlan) -> StudyPlan:
+    """our settings."""
+    return plan

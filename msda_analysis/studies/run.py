@@ -1,37 +1,24 @@
-"""Run a study: every cell that is not done yet, then the table and the report."""
+"""Run a plan: every cell that is not done yet, then the table and the report."""
 
+import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from msda_analysis.checks import check_in_range
-from msda_analysis.environment import describe_environment
-from msda_analysis.files import replace_file
+from msda_analysis.environment import describe_environment, usable_device
 from msda_analysis.results import read_table
-from msda_analysis.studies import cells as work
-from msda_analysis.studies import robustness_cells
-from msda_analysis.studies.plan import Cell, StudyPlan
+from msda_analysis.studies.cell import Cell
+from msda_analysis.studies.context import Context
+from msda_analysis.studies.plan import Plan
 from msda_analysis.studies.runner import Runner
+from msda_analysis.studies.steps import STEPS, cells_of
 from msda_analysis.studies.store import Store, find_damaged_cells
-from msda_analysis.studies.workshop import Rows, Workshop, save_arrays
-
-RUNNERS: dict[str, Callable[[Workshop, Cell, Path], Rows]] = {
-    "pictures": work.draw_pictures,
-    "masks": work.describe_masks,
-    "train_vae": work.train_vae,
-    "measure_vae": work.measure_vae,
-    "train_classifier": work.train_classifier,
-    "import_classifier": work.import_classifier,
-    "measure_classifier": robustness_cells.measure_classifier,
-    "measure_likeness": robustness_cells.measure_likeness,
-    "measure_layers": work.measure_layers,
-    "compare_classifiers": robustness_cells.compare_classifiers,
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class Summary:
 
 
 def run_study(
-    plan: StudyPlan, folder: Path, *, shard: tuple[int, int] = (1, 1), progress: bool = True, command: str = ""
+    plan: Plan, folder: Path, *, shard: tuple[int, int] = (1, 1), progress: bool = True, command: str = ""
 ) -> Summary:
     """Run all cells that are not done, then write results.csv, manifest.json, figures, tables and report.html.
 
@@ -62,83 +49,84 @@ def run_study(
     folder share its cells, and each waits for the last ones of the others.
 
     Args:
-        folder: new, empty, or holding this same study.
+        plan: any that has steps; see steps.STEPS.
+        folder: new, empty, or holding a plan that this one can be added to, as with more seeds; only what is new runs.
         shard: (i, n) trains only every n-th cell starting with the i-th, for n machines on one shared folder. Cells
             whose needs are missing wait; one last run without a shard finishes them.
         command: the command line, for the manifest.
 
     Raises:
-        ValueError: the folder holds another study, or the dataset cannot be loaded; then nothing is written.
+        ValueError: the folder holds another study, or the plan cannot work, for example as the dataset cannot be loaded;
+            then nothing is written.
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
+    if "device" in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
+        plan = replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
     store = Store(folder, plan)
-    cells = plan.cells()
-    workshop = Workshop(plan, store, progress)
-    workshop.load_data()  # what is wrong with the data shows before the folder is taken
-    store.claim()
+    context = Context(store.plan, store, progress)
+    _check(context, cells_of(store.plan))  # what is wrong shows before the folder is taken
+    store.claim(command)
+    context.plan = store.plan
+    cells = cells_of(store.plan)
     for line in find_damaged_cells(folder, [cell.name for cell in cells]):
         tqdm.write(line, file=sys.stderr)
     is_shard = shard[1] > 1
     runner = Runner[Cell](
-        store, lambda cell, where: RUNNERS[cell.kind](workshop, cell, where), lambda cell: workshop.source(cell, ""),
-        waits=not is_shard, progress=progress,
+        store, lambda cell, where: STEPS[cell.kind].run(context, cell, where),
+        lambda cell: STEPS[cell.kind].source(context, cell), waits=not is_shard, label=context.plan.name, progress=progress,
     )  # fmt: skip
     known = runner.run(cells[shard[0] - 1 :: shard[1]])
     otherwise = "shard" if is_shard else "damaged"
     missing = {cell.name: known.get(cell.name, otherwise) for cell in cells if not store.is_done(cell)}
-    n_done, n_failed = len(cells) - len(missing), sum(why == "failed" for why in missing.values())
-    report = None if is_shard and missing else _write_outputs(workshop, cells, n_done, n_failed, command)
-    return Summary(len(cells), n_done, n_failed, report, missing)
+    n_failed = sum(why == "failed" for why in missing.values())
+    report = None if is_shard and missing else _write_outputs(context, cells, n_failed, command)
+    return Summary(len(cells), len(cells) - len(missing), n_failed, report, missing)
 
 
-def _write_outputs(workshop, cells, n_done: int, n_failed: int, command: str) -> Path:
-    from msda_analysis.figures.report import write_report  # matplotlib, needed only here
+def _check(context: Context, cells: Sequence[Cell]) -> None:
+    context.load_data()
+    for kind, own in _by_kind(cells).items():
+        STEPS[kind].check(context, own)
 
-    store = workshop.store
+
+def _by_kind(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.kind, []).append(cell)
+    return found
+
+
+def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, command: str) -> Path:
+    from msda_analysis.figures.pages import sections_for  # matplotlib, needed only here
+    from msda_analysis.figures.report import write_report
+
+    store = context.store
     with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
-        table = read_table(store.collect(cells))
-        store.write_manifest(_manifest(workshop, table, cells, n_done, n_failed, command))
-        _collect_pictures(store, cells)
-        robustness_cells.collect_outcomes(store, cells)
-        return write_report(store.folder)
+        store.collect(cells)
+        done = [cell for cell in cells if store.is_done(cell)]
+        for kind, own in _by_kind(done).items():
+            STEPS[kind].collect(context, own)
+        counts = {"total": len(cells), "done": len(done), "failed": n_failed}
+        store.write_manifest(_manifest(context, cells, counts, command))
+        return write_report(store.folder, sections_for(store.folder))
 
 
-def _manifest(workshop, table, cells, n_done: int, n_failed: int, command: str) -> dict:
-    plan = workshop.plan
-    train, test = workshop.train, workshop.test
-    trained = table[table["metric"] == "epoch_seconds"]["value"].sum()
+def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], command: str) -> dict[str, Any]:
+    plan, table = context.plan, read_table(context.store.folder / "results.csv")
+    trained = math.fsum(table["value"][table["metric"] == "epoch_seconds"])
     return {
-        "study": plan.name,
-        "title": plan.title,
-        "command": command,
+        "study": plan.name, "title": plan.title, "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "dataset": {
-            "name": train.name, "classes": list(train.classes), "n_train": len(train), "n_test": len(test),
-            "image_shape": list(train.images.shape[1:]), "mean": list(train.mean), "std": list(train.std),
-        },
-        "settings": plan.identity(),
-        "cells": {"total": len(cells), "done": n_done, "failed": n_failed},
-        "environment": describe_environment(plan.device),
-        "cells_s": workshop.store.seconds(cells),
-        "training_s": float(trained),
+        "dataset": context.describe_data() or _describe_data(plan),
+        "settings": plan.identity(), "asked": context.store.asked,
+        "cells": counts,
+        "environment": describe_environment(plan.device, plan.packages),
+        "cells_s": context.store.seconds(cells),
+        **({"training_s": trained} if trained else {}),
     }  # fmt: skip
 
 
-def _collect_pictures(store: Store, cells: Sequence[Cell]) -> None:
-    """Copy the cells' picture arrays to pictures/, reconstructions of the first seed side by side."""
-    target = store.folder / "pictures"
-    target.mkdir(exist_ok=True)
-    rebuilt: dict[str, np.ndarray] = {}
-    first_seed = min(cell.seed for cell in cells)
-    for cell in cells:
-        folder = store.cell_folder(cell)
-        if cell.kind == "pictures" and store.is_done(cell):
-            for name in ("masks.npz", "mixed.npz"):
-                with replace_file(target / name, binary=True) as file:
-                    file.write((folder / name).read_bytes())
-        if cell.kind == "measure_vae" and cell.seed == first_seed and store.is_done(cell):
-            with np.load(folder / "reconstructions.npz", allow_pickle=False) as arrays:
-                rebuilt |= {name: arrays[name] for name in arrays.files}
-    if rebuilt:
-        save_arrays(target / "reconstructions.npz", rebuilt)
+def _describe_data(plan: Plan) -> dict[str, Any]:
+    parts = [step.describe(plan) for step in STEPS.values() if isinstance(plan, step.serves)]
+    return {name: value for part in parts for name, value in part.items()}

@@ -2,10 +2,10 @@
 
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,19 +13,11 @@ from filelock import FileLock, Timeout
 
 from msda_analysis.files import is_leftover, replace_file
 from msda_analysis.results import read_rows, write_table
+from msda_analysis.studies.growth import grow
+from msda_analysis.studies.plan import Plan
 from msda_analysis.studies.seal import ROWS, TIMING, find_damage, is_sealed, is_unsealed, read_seal, seal
 
-_PLAN, _FAILURE, _CELLS, _LOCKS = "study.json", "failure.json", "cells", "locks"
-#: Folder inside a cell's folder for what a cell can resume from.
-PARTIAL = "partial"
-
-
-class Plan(Protocol):
-    """What a folder belongs to."""
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the numbers, as plain JSON values."""
-        ...
+_PLAN, _FAILURE, _CELLS, _LOCKS, _KEPT = "study.json", "failure.json", "cells", "locks", "kept"
 
 
 class NamedCell(Protocol):
@@ -48,27 +40,35 @@ class Store:
     A cell is done when its done.json is there, which is written last and in one step, and vouches for all its files.
 
     Args:
-        folder: an existing one must hold this same study, or be empty but for left-over temporary files.
+        folder: an existing one must hold a plan that this one can be added to (see growth.grow), or be empty but for
+            left-over temporary files.
+        plan: what is asked for.
+
+    Attributes:
+        plan: all that was asked for in this folder.
+        asked: the plans that were, one after the other, each with its command and time.
 
     Raises:
         ValueError: the folder holds another study, or files that are not a study.
     """
 
     def __init__(self, folder: Path, plan: Plan):
-        self.folder = Path(folder)
-        self._identity = plan.identity()
-        self._refuse_other_study()
+        self.folder, self._wanted = Path(folder), plan
+        self.plan, self.asked = self._add(plan)
 
-    def claim(self) -> None:
-        """Make the folder this study's; until then nothing is written.
+    def claim(self, command: str = "") -> None:
+        """Note in the folder that this plan was asked for; until then nothing is written.
 
         Raises:
             ValueError: another study came first.
         """
         with self.hold("study", wait=True):
-            self._refuse_other_study()
-            if not (self.folder / _PLAN).is_file():
-                self._write_json(self.folder / _PLAN, self._identity)
+            self.plan, self.asked = self._add(self._wanted)  # another process may have been here since
+            wanted = self._wanted.identity()
+            if wanted not in [asked["plan"] for asked in self.asked]:
+                when = datetime.now(UTC).isoformat(timespec="seconds")
+                self.asked.append({"created": when, "command": command, "plan": wanted})
+                self._write_json(self.folder / _PLAN, {"plan": self.plan.identity(), "asked": self.asked})
 
     @contextmanager
     def hold(self, name: str, *, wait: bool) -> Iterator[bool]:
@@ -97,6 +97,10 @@ class Store:
         """Folder of a cell's files."""
         return self.folder / _CELLS / cell.name
 
+    def kept(self, name: str) -> Path:
+        """A folder for what cells resume from, and other cells after them."""
+        return self.folder / _KEPT / name
+
     def is_done(self, cell: NamedCell) -> bool:
         """Whether a cell is finished and its files are as they were then."""
         return is_sealed(self.cell_folder(cell))
@@ -110,7 +114,7 @@ class Store:
         return read_seal(self.cell_folder(cell))["files"][name]["blake2b"]
 
     def start(self, cell: NamedCell) -> Path:
-        """A clean folder for a cell that is about to run; only its partial/, where it resumes from, is kept."""
+        """A clean folder for a cell that is about to run."""
         folder = self.cell_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
         for entry in folder.iterdir():  # left by an interrupted or failed run
@@ -124,7 +128,6 @@ class Store:
         self._write_json(folder / TIMING, {"seconds": seconds})
         write_table(rows, folder / ROWS)
         seal(folder, len(rows))
-        shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
     def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str) -> None:
         """Note why a cell failed; it will be tried again by the next run."""
@@ -150,15 +153,23 @@ class Store:
         """Write manifest.json: what ran, where, with which versions."""
         self._write_json(self.folder / "manifest.json", manifest)
 
-    def _refuse_other_study(self) -> None:
-        known = self._known_identity()
-        if known is not None and known != self._identity:
+    def _add(self, plan: Plan) -> tuple[Plan, list[dict[str, Any]]]:
+        """What the folder holds with this plan added, and what was asked for before."""
+        known = self._known()
+        if known is None:
+            return plan, []
+        asked: list[dict[str, Any]] = []
+        if isinstance(known, dict) and "asked" in known:  # an older version wrote the plan alone
+            known, asked = known["plan"], known["asked"]
+        try:
+            return grow(known, plan), asked
+        except ValueError as error:
             raise ValueError(
-                f"out: {self.folder} already holds another study, which differs in {_differences(known, self._identity)}; "
-                "choose another --out, or remove that folder"
-            )
+                f"out: {self.folder} already holds another study, which differs in {error}; choose another --out, or "
+                "remove that folder"
+            ) from error
 
-    def _known_identity(self) -> Any:
+    def _known(self) -> Any:
         path = self.folder / _PLAN
         if path.is_file():
             try:
@@ -179,12 +190,6 @@ class Store:
     def _write_json(path: Path, content: Any) -> None:
         with replace_file(path) as file:
             json.dump(content, file, indent=1, default=str)
-
-
-def refuse_study(folder: Path) -> None:
-    """Raise ValueError when a folder holds a study, whose table another command would overwrite."""
-    if (Path(folder) / _PLAN).exists():
-        raise ValueError(f"out: {folder} holds a study; choose another --out")
 
 
 def find_damaged_cells(folder: Path, names: Sequence[str] | None = None) -> list[str]:
@@ -234,19 +239,3 @@ def _read_seconds(path: Path) -> float:
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
     return seconds if 0 <= seconds < math.inf else 0.0
-
-
-def _differences(known: Any, wanted: Any, prefix: str = "") -> str:
-    """Names of the settings in which two studies differ, at most five."""
-    if not (isinstance(known, dict) and isinstance(wanted, dict)):
-        return prefix or "its format"
-    names = []
-    for key in dict.fromkeys([*known, *wanted]):
-        a, b = known.get(key), wanted.get(key)
-        if a == b:
-            continue
-        if isinstance(a, dict) and isinstance(b, dict):
-            names.append(_differences(a, b, f"{prefix}{key}."))
-        else:
-            names.append(f"{prefix}{key} ({a!r}, now {b!r})")
-    return ", ".join(names[:5])

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from msda_analysis.checks import check_choice, check_count, check_finite, check_positive
-from msda_analysis.data import AUGMENTS, Batch, Dataset, iterate_batches
+from msda_analysis.checks import check_finite
+from msda_analysis.data import Batch, Dataset, iterate_batches
 from msda_analysis.masks import check_family
 from msda_analysis.mixing import Augmentation, Mixed, mix
 from msda_analysis.models.dimensions import LAYERS
 from msda_analysis.rng import derive_key, stream
-
-SCHEDULES = ("constant", "steps", "cosine")
-PRECISIONS = ("float32", "bfloat16")
+from msda_analysis.training.settings import LoopSettings
 
 #: (model, images [n, channel, *size] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
 LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
@@ -26,39 +24,6 @@ LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator
 
 class TrainingDivergedError(RuntimeError):
     """The loss became NaN or infinite; the message says when and what to try."""
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """What every training run needs.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: images per step; a last partial batch is dropped.
-        lr: peak learning rate of the optimizer.
-        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; or "cosine", to zero after 5 % warm-up.
-        drops: epochs at which "steps" drops.
-        augment: ordinary augmentation before mixing, one of data.AUGMENTS.
-        precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
-    """
-
-    epochs: int
-    batch_size: int
-    lr: float
-    schedule: str = "constant"
-    drops: tuple[int, ...] = ()
-    augment: str = "none"
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        check_count("epochs", self.epochs)
-        check_count("batch_size", self.batch_size, minimum=2)
-        check_positive("lr", self.lr)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        for epoch in self.drops:
-            check_count("drops", epoch)
-        check_choice("augment", self.augment, AUGMENTS)
-        check_choice("precision", self.precision, PRECISIONS)
 
 
 @dataclass

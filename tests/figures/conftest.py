@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from msda_analysis.estimate import Estimate, Measured
-from msda_analysis.results import Source, make_failure_row, make_row, read_table, to_rows, write_table
+from msda_analysis.results import Source, make_failure_row, read_table, to_rows, write_table
+
+
+def make_row(source, metric, estimate, **more):
+    """One number as a row."""
+    return to_rows(source, [Measured(metric, estimate, **more)])[0]
+
 
 FAMILIES = ("baseline", "mixup", "cutmix", "fmix")
 MASK_FAMILIES = ("mixup", "cutmix", "fmix", "fmix_released")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.figures.selection import (
     mean_rows,
     paired_difference,
@@ -16,16 +16,19 @@ from msda_analysis.figures.selection import (
     split_parts,
     summarize,
 )
-from msda_analysis.results import Source, make_row, read_table, write_table
+from msda_analysis.results import Source, read_table, to_rows, write_table
 
 
 def make_table(tmp_path, values: dict[tuple[str, int], float], **columns) -> pd.DataFrame:
     """Rows of metric "rate" as read back from a file."""
     rows = [
-        {**make_row(Source("s", f"c{name}{seed}", "digits", "vae", name, seed),
-                    "rate", Estimate(value, "nats", value - 1, value + 2, 50)), **columns}
+        row | columns
         for (name, seed), value in values.items()
-    ]  # fmt: skip
+        for row in to_rows(
+            Source("s", f"c{name}{seed}", "digits", "vae", name, seed),
+            [Measured("rate", Estimate(value, "nats", value - 1, value + 2, 50))],
+        )
+    ]
     write_table(rows, tmp_path / "results.csv")
     return read_table(tmp_path / "results.csv")
 

@@ -12,7 +12,7 @@ from scipy import stats
 from msda_analysis import Alternate, CutMix, FMix, MaskFamily, MixTransform, MixUp, mix, sample_masks
 from msda_analysis.masks import family_from_text, family_settings, family_to_text
 from msda_analysis.rng import stream
-from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, cells_of
 
 SOURCE = (Path(__file__).parent / "own_masks.py").read_text(encoding="utf-8")
 
@@ -157,15 +157,15 @@ CHANGES = {
 def test_changed_code_is_another_family(own, change):
     plan = StudyPlan("own", "Own", DataSpec("digits"), augmentations=("my_masks:Stripes(period=8)",))
     own()
-    before, names = family_settings(own()), {cell.name for cell in plan.cells()}
-    assert before == family_settings(own()) and names == {cell.name for cell in plan.cells()}
+    before, names = family_settings(own()), {cell.name for cell in cells_of(plan)}
+    assert before == family_settings(own()) and names == {cell.name for cell in cells_of(plan)}
     assert before["kind"] == "Stripes" and before["period"] == 4
     assert before["class"]["module"] == "my_masks" and before["class"]["name"] == "Stripes"
     old, new = CHANGES[change]
     assert SOURCE.count(old) == 1
     after = family_settings(own(SOURCE.replace(old, new)))
     assert after["class"]["code"] != before["class"]["code"]
-    changed = {cell.name for cell in plan.cells() if "Stripes" in cell.augmentation}
+    changed = {cell.name for cell in cells_of(plan) if "Stripes" in cell.augmentation}
     assert changed and not changed & names
 
 
@@ -237,7 +237,7 @@ def test_a_plan_takes_it(own, tmp_path):
     texts = ("baseline", "my_masks:Stripes(period=8)", "my_masks:Stripes+mixup", "fmix( decay_power = 1.5 )")
     plan = StudyPlan("own", "Own", DataSpec("digits"), texts, n_seeds=1, attack=AttackSpec(likeness_images=5))
     assert plan.augmentations[-1] == "fmix(decay_power=1.5)", "one spelling for each"
-    cells = plan.cells()
+    cells = cells_of(plan)
     names = [cell.name for cell in cells]
     assert len(set(names)) == len(names)
     for name in names:

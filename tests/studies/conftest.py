@@ -3,24 +3,25 @@
 from pathlib import Path
 
 import pytest
+from replaced import replace_work
 
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import make_row
-from msda_analysis.studies import run
-from msda_analysis.studies.workshop import Workshop
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.results import to_rows
+from msda_analysis.studies.context import Context
+from msda_analysis.studies.steps import STEPS
 
 
 @pytest.fixture
 def ran(monkeypatch) -> list[str]:
-    """Cheap runners in place of the real ones, and no drawing; the names of the cells that ran, in order."""
+    """Cheap work in place of the real one, and no drawing; the names of the cells that ran, in order."""
     log: list[str] = []
 
-    def work(workshop: Workshop, cell, folder: Path):
+    def work(context: Context, cell, folder: Path):
         log.append(cell.name)
         (folder / "model.safetensors").write_text(cell.name)
-        return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
+        length = Estimate(float(len(cell.name)), "letters")
+        return to_rows(context.source(cell, "toy"), [Measured("length", length)])
 
-    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
-    monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    replace_work(monkeypatch, dict.fromkeys(STEPS, work), collect=lambda *_: None)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     return log

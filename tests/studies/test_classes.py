@@ -5,9 +5,8 @@ import pytest
 from msda_analysis import models
 from msda_analysis.cli import main
 from msda_analysis.models import Normalized, save_checkpoint
-from msda_analysis.studies import DataSpec, Store, StudyPlan
-from msda_analysis.studies.plan import Cell
-from msda_analysis.studies.workshop import MODEL_FILE, Workshop
+from msda_analysis.studies import Cell, DataSpec, Store, StudyPlan, cells_of
+from msda_analysis.studies.context import MODEL_FILE, Context
 
 
 def save(path, n_classes):
@@ -29,9 +28,9 @@ def test_a_checkpoint_of_other_classes_is_not_attacked(tmp_path, capsys, n_class
 @pytest.mark.parametrize("n_classes", [4, 12])
 def test_a_trained_cell_of_other_classes_is_not_measured(tmp_path, n_classes):
     plan = StudyPlan("x", "x", DataSpec("digits", test_size=10), ("baseline",), vae=None, device="cpu")
-    workshop = Workshop(plan, Store(tmp_path, plan), progress=False)
-    cell = next(cell for cell in plan.cells() if cell.kind == "train_classifier")
+    context = Context(plan, Store(tmp_path, plan), progress=False)
+    cell = next(cell for cell in cells_of(plan) if cell.kind == "train_classifier")
     assert isinstance(cell, Cell)
-    save(workshop.store.cell_folder(cell) / MODEL_FILE, n_classes)
+    save(context.store.cell_folder(cell) / MODEL_FILE, n_classes)
     with pytest.raises(ValueError, match=rf"expected a classifier of 10 classes, .*; got one of {n_classes}"):
-        workshop.load_model(cell)
+        context.load_classifier(cell)

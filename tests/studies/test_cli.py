@@ -2,23 +2,28 @@
 
 import errno
 import json
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from replaced import replace_work
 
-from msda_analysis.cli import Command, main, run_plan
-from msda_analysis.commands import Study
+from msda_analysis.cli import DOORS, main, run_door
+from msda_analysis.commands import Door, read
 from msda_analysis.figures.information_sections import information_section
 from msda_analysis.figures.robustness_sections import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table
-from msda_analysis.studies import presets, run
-from msda_analysis.training import PAPER_VAE_FIT
+from msda_analysis.robustness import RELEASED_ATTACKS
+from msda_analysis.settings import make_again
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, run
+from msda_analysis.studies.steps import STEPS
+from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
-COMMANDS = [get_args(command)[1].name for command in get_args(Command)]
+COMMANDS = [*DOORS, "report"]
 
 
 def study_arguments(folder: Path, out: Path, *more: str) -> list[str]:
@@ -78,8 +83,8 @@ def test_the_manifest_says_what_ran(finished):
 def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch):
     pictures, out = finished
     before = (out / "results.csv").read_bytes()
-    monkeypatch.setattr(run, "RUNNERS", {})  # nothing may run
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    replace_work(monkeypatch, dict.fromkeys(STEPS, None))  # nothing may run
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     assert main(study_arguments(pictures, out)) == 0
     assert (out / "results.csv").read_bytes() == before
     assert "0 failed" in capsys.readouterr().out
@@ -97,8 +102,9 @@ def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys):
 def test_another_study_in_the_folder_exits_with_2(finished, capsys):
     pictures, out = finished
     before = (out / "study.json").read_bytes()
-    assert main(study_arguments(pictures, out, "--seed", "5")) == 2
-    assert "already holds another study, which differs in first_seed (0, now 5)" in capsys.readouterr().err
+    assert main(study_arguments(pictures, out, "--classifier-augment", "none")) == 2
+    words = "already holds another study, which differs in classifier.augment ('flip', now 'none')"
+    assert words in capsys.readouterr().err
     assert (out / "study.json").read_bytes() == before
 
 
@@ -137,21 +143,23 @@ def test_measured_checkpoints_fill_a_report(finished, tmp_path, command, kind, s
 def test_other_commands_do_not_overwrite_a_study(finished, capsys, command):
     out = finished[1]
     before = (out / "results.csv").read_bytes()
-    words = [command, *([] if command == "masks" else ["model.safetensors"]), "--out", str(out), "--device", "cpu"]
+    kind = {"information": "train_vae", "robustness": "train_classifier"}.get(command, "")
+    models = [] if command == "masks" else map(str, sorted(out.glob(f"cells/{kind}-*/model.safetensors"))[:1])
+    words = [command, *models, "--out", str(out), "--device", "cpu"]
     assert main(words) == 2
-    assert f"out: {out} holds a study; choose another --out" in capsys.readouterr().err
+    assert f"out: {out} already holds another study, which differs in" in capsys.readouterr().err
     assert (out / "results.csv").read_bytes() == before
 
 
 def test_failed_cells_exit_with_1(shared_image_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
 
     def diverge(*_):
         raise RuntimeError("the loss is nan at epoch 0, step 1")
 
     arguments = study_arguments(shared_image_folder, tmp_path / "out", "--vae-epochs", "0", "--classifier-epochs", "0")
     with monkeypatch.context() as patch:
-        patch.setattr(run, "RUNNERS", run.RUNNERS | {"masks": diverge})
+        replace_work(patch, {"masks": diverge})
         assert main(arguments) == 1
     assert "1 of 3 cells done, 2 failed" in capsys.readouterr().out
     assert set(read_table(tmp_path / "out" / "results.csv")["status"]) == {"failed"}
@@ -171,7 +179,7 @@ def test_what_stops_a_run_says_so(shared_image_folder, tmp_path, capsys, monkeyp
     def stop(*_):
         raise error
 
-    monkeypatch.setattr(run, "RUNNERS", run.RUNNERS | {"masks": stop})
+    replace_work(monkeypatch, {"masks": stop})
     assert main(study_arguments(shared_image_folder, tmp_path / "out", "--vae-epochs", "0")) == code
     assert words in capsys.readouterr().err
     assert len(list((tmp_path / "out").glob("cells/*/rows.csv"))) == 1, "the pictures were finished before"
@@ -259,7 +267,8 @@ def test_masks_are_written_with_their_statistics(tmp_path, capsys, family, size)
     assert set(table["augmentation"]) == {family}
     settings = json.loads(table.loc[0, "settings"])
     assert settings["size"] == list(size) and settings["family"]["name"] == family
-    assert (tmp_path / "masks.png").exists() == (tmp_path / "masks.pdf").exists() == (len(size) == 2)
+    drawn = [(tmp_path / "figures" / f"masks.{kind}").exists() for kind in ("png", "pdf")]
+    assert drawn == [len(size) == 2] * 2 and (tmp_path / "report.html").is_file()
 
 
 def test_masks_depend_on_the_seed_alone(tmp_path):
@@ -324,19 +333,62 @@ def test_quickstart_smoke_is_small_and_the_real_one_is_not(tmp_path, monkeypatch
     assert len(real.augmentations) * real.n_seeds >= 8
 
 
-def test_run_plan_gives_scripts_the_same_exit_codes(tmp_path, capsys):
-    def bad_plan():
-        return presets.quickstart(seed=0, device="cpu", smoke=True).__class__("x", "x", None, augmentations=())
-
-    assert run_plan(bad_plan, Study(), tmp_path) == 2
+def test_scripts_have_the_same_exit_codes(tmp_path, capsys):
+    door = Door(lambda: StudyPlan(augmentations=()), "out")
+    assert run_door(door, ["--out", str(tmp_path)], prog="script", description="") == 2
     assert "augmentations: expected at least one name" in capsys.readouterr().err
 
 
+def plan_of(*words: str):
+    door, _ = DOORS["study"]
+    return make_again(read(door, words, prog="", description="")[0])
+
+
 def test_the_papers_preset_keeps_its_epochs_unless_told():
-    assert presets.study(Study(vae_preset="paper"), device="cpu").vae == PAPER_VAE_FIT
-    assert presets.study(Study(vae_preset="paper", vae_epochs=7), device="cpu").vae.epochs == 7
-    assert presets.study(Study(), device="cpu").vae.epochs == 15
-    assert presets.study(Study(vae_epochs=0), device="cpu").vae is None
+    assert plan_of("--vae-preset", "paper").vae == PAPER_VAE_FIT
+    assert plan_of("--vae-preset", "paper", "--vae-epochs", "7").vae == replace(PAPER_VAE_FIT, epochs=7)
+    assert plan_of().vae.epochs == 15
+    assert plan_of("--vae-epochs", "0", "--vae-batch-size", "8").vae is None
+
+
+@pytest.mark.parametrize(
+    "words, name, value",
+    [
+        ("--dataset cifar10 --train-size=50", "data", DataSpec("cifar10", train_size=50)),
+        ("--data.name cifar10", "data", DataSpec("cifar10")),
+        ("--seeds 3", "n_seeds", 3),
+        ("--seed 4", "first_seed", 4),
+        ("--per-batch", "per_batch", True),
+        ("--layer_methods mine smile --classifier vgg11_bn", "layer_methods", ("mine", "smile")),
+        ("--no-attack --attack-images 5", "attack", None),
+        ("--classifier-epochs 0", "classifier", None),
+        ("--classifier-epochs 3 --classifier.lr 0.3", "classifier", ClassifierFit(epochs=3, lr=0.3)),
+        ("--vae.drops 4 8 --vae.schedule steps", "vae", VaeFit(drops=(4, 8), schedule="steps")),
+        ("--norm l2 --attacks fgsm", "attack", AttackSpec(("fgsm",), norm="l2", n_images=500, likeness_images=200)),
+        (
+            "--released-attacks", "attack",
+            AttackSpec(RELEASED_ATTACKS, n_images=500, mode="independent", released=True, likeness_images=200),
+        ),
+    ],
+)  # fmt: skip
+def test_everything_a_plan_can_do_is_reached(words, name, value):
+    assert getattr(plan_of(*words.split()), name) == value
+
+
+def test_weights_are_of_the_published_network(tmp_path):
+    plan = plan_of("--weights", str(tmp_path))
+    assert plan.weights == tmp_path and plan.classifier.model == "preact_resnet18"
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys\nfrom msda_analysis.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    for words in (["--help"], *([name, "--help"] for name in DOORS)):
+        end = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+        assert end.stderr.strip() == "[]" and "usage: msda-analysis" in end.stdout, (words, end.stderr[-500:])
 
 
 def test_a_thread_count_is_set(monkeypatch, tmp_path):

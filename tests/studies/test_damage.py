@@ -4,18 +4,21 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
 from msda_analysis.cli import main
 from msda_analysis.results import read_rows, write_table
-from msda_analysis.studies import AttackSpec, Store, run, run_study
-from msda_analysis.studies import robustness_cells as attacks
+from msda_analysis.studies import AttackSpec, Store, cells_of, run_study
+from msda_analysis.studies.context import MODEL_FILE, Context
+from msda_analysis.studies.steps import STEPS
+from msda_analysis.studies.steps import measure_classifier as attacks
 from msda_analysis.studies.store import find_damaged_cells
-from msda_analysis.studies.workshop import MODEL_FILE, Workshop
 
-CELL = next(cell for cell in PLAN.cells() if cell.kind == "train_classifier")
+CELL = next(cell for cell in cells_of(PLAN) if cell.kind == "train_classifier")
 
 
 def cut(path: Path) -> None:
@@ -61,7 +64,7 @@ def test_a_damaged_cell_is_named_and_done_again(tmp_path, ran, capsys, name, dam
 
 def test_report_names_what_is_damaged(tmp_path, ran, capsys, monkeypatch):
     run_study(PLAN, tmp_path, progress=False)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, _: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
     cut(tmp_path / "cells" / CELL.name / "rows.csv")
@@ -71,10 +74,10 @@ def test_report_names_what_is_damaged(tmp_path, ran, capsys, monkeypatch):
 
 
 def test_report_names_a_table_that_lost_rows(tmp_path, ran, capsys, monkeypatch):
-    real = next(iter(run.RUNNERS.values()))
-    monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, lambda *arguments: 3 * real(*arguments)))
+    real = STEPS["masks"].run
+    replace_work(monkeypatch, dict.fromkeys(STEPS, lambda *arguments: 3 * real(*arguments)))
     run_study(PLAN, tmp_path, progress=False)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, _: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     write_table(read_rows(tmp_path / "results.csv")[:-2], tmp_path / "results.csv")
     assert main(["report", str(tmp_path)]) == 0
     (line,) = capsys.readouterr().err.splitlines()
@@ -96,14 +99,14 @@ def test_cells_of_a_version_that_wrote_no_checksums_run_again_with_one_line(tmp_
 def test_a_damaged_time_blocks_nothing_and_is_not_counted(tmp_path, ran, content):
     run_study(PLAN, tmp_path, progress=False)
     store, path = Store(tmp_path, PLAN), tmp_path / "cells" / CELL.name / "timing.json"
-    before = store.seconds(PLAN.cells())
+    before = store.seconds(cells_of(PLAN))
     own = store.seconds([CELL])
     path.unlink()
     if content is not None:
         path.write_bytes(content.encode(errors="surrogateescape"))
     ran.clear()
     assert run_study(PLAN, tmp_path, progress=False).report is not None and ran == []
-    assert own > 0 and store.seconds(PLAN.cells()) == pytest.approx(before - own)
+    assert own > 0 and store.seconds(cells_of(PLAN)) == pytest.approx(before - own)
 
 
 def test_left_over_temporary_files_do_not_occupy_a_folder(tmp_path, ran):
@@ -128,10 +131,10 @@ def test_a_study_file_that_is_no_text_is_named(tmp_path):
 def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monkeypatch):
     """A damaged model that another machine trains again may differ in its last bits: its batches would be refused."""
     plan = replace(PLAN, attack=AttackSpec(("fgsm",), (0.1,), n_images=5))
-    trained, cell = next((c.needs[0], c) for c in plan.cells() if c.kind == "measure_classifier")
+    trained, cell = next((c.needs[0], c) for c in cells_of(plan) if c.kind == "measure_classifier")
     store = Store(tmp_path, plan)
-    workshop, folders = Workshop(plan, store, progress=False), []
-    monkeypatch.setattr(Workshop, "load_model", lambda *_: None)
+    context, folders = Context(plan, store, progress=False), []
+    monkeypatch.setattr(Context, "load_classifier", lambda *_: SimpleNamespace(network=SimpleNamespace(name="toy")))
     monkeypatch.setattr(attacks, "check_classes", lambda *_: None)
     monkeypatch.setattr(attacks, "_clean_accuracy", lambda *_: attacks.Estimate(1.0, ""))
     monkeypatch.setattr(attacks.archive, "write_outcomes", lambda *_: None)
@@ -140,9 +143,9 @@ def test_finished_batches_of_another_model_are_not_taken_up(tmp_path, ran, monke
     for content in ("one", "one", "other"):
         (store.start(trained) / MODEL_FILE).write_text(content)
         store.finish(trained, [], 0.0)
-        attacks.measure_classifier(workshop, cell, store.start(cell))
+        attacks.run(context, cell, store.start(cell))
     assert folders[0] == folders[1] != folders[2]
-    assert all(folder.parent == store.cell_folder(cell) / "partial" for folder in folders)
+    assert all(folder.parent == tmp_path / "kept" for folder in folders)
 
 
 def test_a_folder_without_cells_has_no_damage(tmp_path):

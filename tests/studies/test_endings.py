@@ -10,30 +10,58 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
-from msda_analysis.cli import main, run_plan
-from msda_analysis.commands import Study
+from msda_analysis.cli import main, run_door
+from msda_analysis.commands import Door
 from msda_analysis.endings import run_guarded
 from msda_analysis.studies import Store, run
 
+DOOR = Door(lambda: PLAN, "out")
 ROOT = Path(run.__file__).parents[2]
 FULL = OSError(errno.ENOSPC, "No space left on device", "/out/masks.npz")
 
 
 def stop_at(monkeypatch, kind: str, act) -> None:
     """Do something in the cells of one kind instead of what they do."""
-    monkeypatch.setattr(run, "RUNNERS", run.RUNNERS | {kind: act})
+    replace_work(monkeypatch, {kind: act})
 
 
-def test_a_single_command_does_not_promise_to_go_on(tmp_path, capsys, monkeypatch):
+def test_what_does_not_go_on_does_not_promise_to(tmp_path, ran, capsys, monkeypatch):
     def fail(*_):
         raise FULL
 
-    monkeypatch.setattr("msda_analysis.studies.masks.write_masks", fail)
-    assert main(["masks", "--out", str(tmp_path), "--device", "cpu"]) == 1
+    run.run_study(PLAN, tmp_path, progress=False)
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", fail)
+    assert main(["report", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert err == "msda-analysis: [Errno 28] No space left on device: '/out/masks.npz'\n"
+
+
+def test_every_command_goes_on_and_says_so(tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise FULL
+
+    words = [
+        "masks",
+        "--families",
+        "mixup",
+        "cutmix",
+        "--size",
+        "8",
+        "--n",
+        "5",
+        "--out",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
+    with monkeypatch.context() as patch:
+        replace_work(patch, {"mask_samples": fail})
+        assert main(words) == 1
+    assert "; what was finished is kept, run the same command again to go on" in capsys.readouterr().err
+    assert main(words) == 0 and "2 of 2 cells done, 0 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error, code", [(FULL, 1), (KeyboardInterrupt(), 130)])
@@ -62,7 +90,7 @@ def callers_handler() -> Iterator[object]:
 
 def test_sigterm_ends_a_study_with_one_line_and_143(tmp_path, ran, capsys, monkeypatch, callers_handler):
     stop_at(monkeypatch, "train_classifier", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    assert run_plan(lambda: PLAN, Study(), tmp_path) == 143
+    assert run_door(DOOR, ["--out", str(tmp_path)], prog="", description="") == 143
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line and "finished in" not in line]
     assert line == "msda-analysis: terminated; run the same command again to go on where it stopped"
     assert signal.getsignal(signal.SIGTERM) is callers_handler
@@ -104,7 +132,7 @@ def test_piped_output_has_one_line_per_cell(tmp_path, ran, capsys):
 
 def test_a_shard_that_ends_says_what_is_missing(tmp_path, ran, capsys, monkeypatch):
     monkeypatch.setattr("msda_analysis.cli.command_line", lambda: "")
-    assert run_plan(lambda: PLAN, Study(shard="2/3"), tmp_path) == 0
+    assert run_door(DOOR, ["--out", str(tmp_path), "--shard", "2/3"], prog="", description="") == 0
     out = capsys.readouterr().out
     others = [name for i, name in enumerate(NAMES) if i % 3 != 1]
     assert f"missing: {len(others)} are of other shards: {', '.join(others[:3])} and {len(others) - 3} more" in out

@@ -6,8 +6,9 @@ import pytest
 
 from msda_analysis.information.truths.known_answers import answer_samples, known_cases
 from msda_analysis.results import read_rows, read_table
-from msda_analysis.studies import estimators
-from msda_analysis.studies.estimators import EstimatorPlan, write_estimator_table
+from msda_analysis.studies import Store, cells_of, run_study
+from msda_analysis.studies.plans import EstimatorPlan
+from msda_analysis.studies.steps import estimators
 
 PLAN = EstimatorPlan(("gaussian", "ksg1"), samples=100, images=64, smoke=True)
 
@@ -15,20 +16,20 @@ PLAN = EstimatorPlan(("gaussian", "ksg1"), samples=100, images=64, smoke=True)
 def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
     run, seen = estimators._answer, []
 
-    def stop_at_third(plan, cell):
+    def stop_at_third(plan, settings):
         if len(seen) == 2:
             raise KeyboardInterrupt
-        seen.append(cell.name)
-        return run(plan, cell)
+        seen.append(settings)
+        return run(plan, settings)
 
     monkeypatch.setattr(estimators, "_answer", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
-        write_estimator_table(PLAN, tmp_path)
+        run_study(PLAN, tmp_path)
     assert len(seen) == 2 and not (tmp_path / "results.csv").exists()
-    monkeypatch.setattr(estimators, "_answer", lambda plan, cell: seen.append(cell.name) or run(plan, cell))
-    page = write_estimator_table(PLAN, tmp_path)
-    assert page.name == "report.html" and page.is_file()
-    assert seen == [cell.name for cell in PLAN.cells()]  # each once, none again
+    monkeypatch.setattr(estimators, "_answer", lambda plan, settings: seen.append(settings) or run(plan, settings))
+    page = run_study(PLAN, tmp_path).report
+    assert page is not None and page.name == "report.html" and page.is_file()
+    assert seen == [cell.settings for cell in cells_of(PLAN)]  # each once, none again
     rows = read_table(tmp_path / "results.csv")
     known = rows[rows["metric"] == "known_samples"]
     assert list(known["model"]) == ["gaussian"] * 2 + ["ksg1"] * 2 and len(set(known["dataset"])) == 2
@@ -40,7 +41,7 @@ def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 
 def test_rows_hold_what_the_function_gives(tmp_path):
-    write_estimator_table(PLAN, tmp_path)
+    run_study(PLAN, tmp_path)
     case = next(iter(known_cases("samples").values()))
     answer = answer_samples(case, "ksg1", 100)
     rows = read_rows(tmp_path / "results.csv")
@@ -56,21 +57,21 @@ def test_rows_hold_what_the_function_gives(tmp_path):
 
 
 def test_a_folder_of_other_settings_is_refused(tmp_path):
-    estimators.Store(tmp_path, PLAN).claim()
+    Store(tmp_path, PLAN).claim()
     other = EstimatorPlan(("gaussian", "ksg1"), samples=101, images=64, smoke=True)
     with pytest.raises(ValueError, match=r"already holds another study, which differs in samples \(100, now 101\)"):
-        write_estimator_table(other, tmp_path)
+        run_study(other, tmp_path)
 
 
 def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch):
-    def refuse_ksg(plan, cell):
-        if cell.method == "ksg1":
+    def refuse_ksg(plan, settings):
+        if settings["method"] == "ksg1":
             raise ValueError("too few for neighbors")
-        return run(plan, cell)
+        return run(plan, settings)
 
     run = estimators._answer
     monkeypatch.setattr(estimators, "_answer", refuse_ksg)
-    write_estimator_table(PLAN, tmp_path)
+    run_study(PLAN, tmp_path)
     rows = read_table(tmp_path / "results.csv")
     failed = rows[rows["status"] == "failed"]
     assert list(failed["model"]) == ["ksg1"] * 3 and failed["note"].str.contains("too few for neighbors").all()

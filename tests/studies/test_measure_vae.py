@@ -11,7 +11,8 @@ from msda_analysis.data import Dataset
 from msda_analysis.estimate import Estimate
 from msda_analysis.information import encode_images, encode_once
 from msda_analysis.results import Source
-from msda_analysis.studies import DataSpec, StudyPlan, cells
+from msda_analysis.studies import DataSpec, StudyPlan, cells_of
+from msda_analysis.studies.steps import measure_vae
 
 
 class Scaled(nn.Module):
@@ -47,14 +48,16 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
         return found
 
     for name in ("vae_information", "between_encoders", "encoder_bounds", "fit_marginals"):
-        monkeypatch.setattr(cells, name, spy(name))
-    monkeypatch.setattr(cells, "_save_reconstructions", lambda *args: None)
+        monkeypatch.setattr(measure_vae, name, spy(name))
+    monkeypatch.setattr(measure_vae, "_save_reconstructions", lambda *args: None)
     plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=2, between=True, classifier=None)
-    cell = next(c for c in plan.cells() if c.kind == "measure_vae" and c.augmentation == "mixup")
+    cell = next(c for c in cells_of(plan) if c.kind == "measure_vae" and c.augmentation == "mixup")
     models = dict(zip([need.name for need in cell.needs], (vae, baseline), strict=True))
     source = Source("made", cell.name, "made", "vae", "mixup", 0, {}, "cpu")
-    workshop = SimpleNamespace(test=dataset, load_vae=lambda need: models[need.name], source=lambda *_: source)
-    rows = cells.measure_vae(workshop, cell, tmp_path)
+    context = SimpleNamespace(
+        plan=plan, test=dataset, load_vae=lambda need: models[need.name], source=lambda *_: source
+    )
+    rows = measure_vae.run(context, cell, tmp_path)
 
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (dataset.mean, dataset.std))
     images = (dataset.images.float() / 255 - mean) / std
@@ -78,7 +81,7 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
 @pytest.mark.parametrize(("n_seeds", "pairs"), [(1, 0), (2, 1), (3, 3), (4, 4)])
 def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
     plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=n_seeds, between=True, classifier=None)
-    measured = [c for c in plan.cells() if c.kind == "measure_vae"]
+    measured = [c for c in cells_of(plan) if c.kind == "measure_vae"]
     assert all(c.settings["information_format"] == 3 for c in measured)
     met = [frozenset(need.seed for need in c.needs) for c in measured
            if c.augmentation == "baseline" and c.settings["between"] and len(c.needs) == 2]  # fmt: skip
@@ -87,4 +90,4 @@ def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
     assert all(c.settings["between"] for c in others)
     # the paper's second figure still goes through the other baseline
     assert n_seeds == 1 or all(len(c.needs) == 2 for c in measured)
-    assert not any(c.settings["between"] for c in replace(plan, between=False).cells() if c.kind == "measure_vae")
+    assert not any(c.settings["between"] for c in cells_of(replace(plan, between=False)) if c.kind == "measure_vae")

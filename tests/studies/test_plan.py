@@ -8,30 +8,30 @@ import pytest
 
 from msda_analysis import ClassifierFit, FMix, VaeFit
 from msda_analysis.masks import FAMILIES, family_from_text, family_settings
-from msda_analysis.studies import AttackSpec, Cell, DataSpec, StudyPlan
-from msda_analysis.studies.run import RUNNERS
+from msda_analysis.studies import AttackSpec, Cell, DataSpec, StudyPlan, cells_of
+from msda_analysis.studies.steps import STEPS
 
 PLAN = StudyPlan("trial", "A trial", DataSpec("digits"), n_seeds=2, attack=AttackSpec(likeness_images=5))
 
 
 def names(plan: StudyPlan, kind: str = "") -> set[str]:
-    return {cell.name for cell in plan.cells() if cell.kind.startswith(kind)}
+    return {cell.name for cell in cells_of(plan) if cell.kind.startswith(kind)}
 
 
 def test_cells_of_the_default_plan():
-    kinds = [cell.kind for cell in PLAN.cells()]
+    kinds = [cell.kind for cell in cells_of(PLAN)]
     expected = {
         "pictures": 1, "masks": 4, "train_vae": 8, "measure_vae": 8, "train_classifier": 8, "measure_classifier": 8,
         "measure_likeness": 8, "compare_classifiers": 1,
     }  # fmt: skip
     assert {kind: kinds.count(kind) for kind in set(kinds)} == expected
-    assert set(kinds) <= set(RUNNERS)
+    assert set(kinds) <= set(STEPS)
 
 
 def test_names_are_distinct_readable_and_repeat():
-    listed = [cell.name for cell in PLAN.cells()]
+    listed = [cell.name for cell in cells_of(PLAN)]
     assert len(set(listed)) == len(listed) == 46
-    assert listed == [cell.name for cell in replace(PLAN).cells()]
+    assert listed == [cell.name for cell in cells_of(replace(PLAN))]
     assert any(name.startswith("train_vae-fmix-1-") for name in listed)
     for name in listed:
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-"), "safe in every file system"
@@ -39,9 +39,9 @@ def test_names_are_distinct_readable_and_repeat():
 
 def test_all_settings_of_the_family_decide_the_name(monkeypatch):
     """A changed default must not show numbers of the old one."""
-    before = PLAN.cells()
+    before = cells_of(PLAN)
     monkeypatch.setitem(FAMILIES, "fmix", FMix(decay_power=2.5))
-    after = PLAN.cells()
+    after = cells_of(PLAN)
     changed = {(a.kind, a.augmentation) for a, b in zip(before, after, strict=True) if a.name != b.name}
     kinds = {"masks", "train_vae", "measure_vae", "train_classifier", "measure_classifier", "measure_likeness"}
     assert changed == {("pictures", "all"), ("compare_classifiers", "all")} | {(kind, "fmix") for kind in kinds}
@@ -51,7 +51,7 @@ def test_all_settings_of_the_family_decide_the_name(monkeypatch):
 def test_the_family_is_among_the_settings(name):
     plan = replace(PLAN, augmentations=(name,), per_batch=True)
     expected = family_settings(family_from_text(name, per_batch=True))
-    for cell in plan.cells():
+    for cell in cells_of(plan):
         if cell.kind.startswith(("train", "measure")):
             assert cell.settings["family"] == json.loads(json.dumps(expected))
     if name == "fmix":
@@ -64,9 +64,9 @@ def test_the_family_is_among_the_settings(name):
 
 
 def test_needs_come_before():
-    place = {cell.name: i for i, cell in enumerate(PLAN.cells())}
+    place = {cell.name: i for i, cell in enumerate(cells_of(PLAN))}
     needed = 0
-    for cell in PLAN.cells():
+    for cell in cells_of(PLAN):
         for need in cell.needs:
             assert place[need.name] < place[cell.name]
             needed += 1
@@ -74,14 +74,14 @@ def test_needs_come_before():
 
 
 def test_a_vae_is_measured_through_the_baseline_of_another_seed():
-    for cell in PLAN.cells():
+    for cell in cells_of(PLAN):
         if cell.kind != "measure_vae":
             continue
         measured, other = cell.needs
         assert (measured.augmentation, measured.seed) == (cell.augmentation, cell.seed)
         assert other.augmentation == "baseline" and other.seed == 1 - cell.seed
     without = replace(PLAN, augmentations=("mixup",))
-    assert all(len(cell.needs) == 1 for cell in without.cells() if cell.kind == "measure_vae")
+    assert all(len(cell.needs) == 1 for cell in cells_of(without) if cell.kind == "measure_vae")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_attack_does_not_change_what_is_trained():
 
 def test_parts_can_be_left_out():
     assert not names(replace(PLAN, vae=None), "train_vae") | names(replace(PLAN, vae=None), "measure_vae")
-    assert {cell.kind for cell in replace(PLAN, classifier=None, n_masks=0).cells()} == {
+    assert {cell.kind for cell in cells_of(replace(PLAN, classifier=None, n_masks=0))} == {
         "pictures",
         "train_vae",
         "measure_vae",
@@ -153,7 +153,7 @@ def test_parts_can_be_left_out():
 
 def test_alternation_is_trained_but_has_no_masks_of_its_own():
     plan = replace(PLAN, augmentations=("fmix", "fmix+mixup"))
-    assert [cell.augmentation for cell in plan.cells() if cell.kind == "masks"] == ["fmix", "fmix_released"]
+    assert [cell.augmentation for cell in cells_of(plan) if cell.kind == "masks"] == ["fmix", "fmix_released"]
     assert any(name.startswith("train_vae-fmix-and-mixup-0-") for name in names(plan))
 
 

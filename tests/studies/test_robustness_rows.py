@@ -10,8 +10,8 @@ from msda_analysis import robustness
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.results import Source, to_rows
 from msda_analysis.robustness import Outcome, archive, measured_outcome
-from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, robustness_cells
-from msda_analysis.studies.run import run_study
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, run_study
+from msda_analysis.studies.steps import measure_classifier
 from msda_analysis.training import ClassifierFit
 
 
@@ -125,17 +125,17 @@ def test_mixup_directions_lead_to_all_classes_of_a_sorted_folder(monkeypatch):
     images = (labels * 20).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
     train = Dataset("sorted", "train", images, labels, tuple("0123456789"), (0.5,), (0.2,))
     banks = []
-    monkeypatch.setattr(robustness_cells.robustness, "mixup_direction_attack", lambda bank, norm: banks.append(bank))
-    monkeypatch.setattr(robustness_cells, "_BANK", 30)
+    monkeypatch.setattr(measure_classifier.robustness, "mixup_direction_attack", lambda bank, norm: banks.append(bank))
+    monkeypatch.setattr(measure_classifier, "_BANK", 30)
     spec = SimpleNamespace(likeness_images=5, attacks=("pgd",), norm="linf")
-    robustness_cells._attacks(SimpleNamespace(train=train, plan=SimpleNamespace(attack=spec)))
+    measure_classifier._attacks(SimpleNamespace(train=train, plan=SimpleNamespace(attack=spec)))
     assert len(banks[0]) == 30 and len(banks[0].flatten(1)[:, 0].unique()) == 10
 
 
 def test_nan_is_no_clean_accuracy_either():
     test = load_dataset("digits", "test").take(20, name="test_size")
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 10))
-    assert 0 <= robustness_cells._clean_accuracy(model, test).value <= 1
+    assert 0 <= measure_classifier._clean_accuracy(model, test).value <= 1
     torch.nn.init.constant_(model[1].bias, torch.nan)
     with pytest.raises(ValueError, match="clean images: logits of 20 of 20 images are NaN"):
-        robustness_cells._clean_accuracy(model, test)
+        measure_classifier._clean_accuracy(model, test)

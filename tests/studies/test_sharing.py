@@ -11,40 +11,44 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from replaced import replace_work
 
 from msda_analysis import ClassifierFit
 from msda_analysis.results import COLUMNS, read_table
-from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
+from msda_analysis.studies import DataSpec, Store, StudyPlan, cells_of, run_study
 from msda_analysis.studies.runner import describe_missing
 
 PLAN = StudyPlan(
     "shared", "Shared", DataSpec("digits", train_size=20, test_size=10), ("baseline", "mixup"), n_seeds=2,
     vae=None, classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=5,
 )  # fmt: skip
-NAMES = [cell.name for cell in PLAN.cells()]
+NAMES = [cell.name for cell in cells_of(PLAN)]
 
 #: A whole runner in a process of its own: toy cells, without data and report, started when the file `go` is there.
 RUNNER = """
 import sys, time
 from pathlib import Path
-from msda_analysis.estimate import Estimate
-from msda_analysis.results import make_row
+from dataclasses import replace
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.results import to_rows
 from msda_analysis.studies import run
+from msda_analysis.studies.steps import STEPS
 from test_sharing import PLAN
 
 folder, log = Path(sys.argv[1]), Path(sys.argv[2])
 
-def work(workshop, cell, where):
+def work(context, cell, where):
     with log.open("a") as file:
         file.write(cell.name + "\\n")
     (where / "model.safetensors").write_text(cell.name)
     time.sleep(0.1)
     assert (where / "model.safetensors").read_text() == cell.name
-    return [make_row(workshop.source(cell, "toy"), "length", Estimate(float(len(cell.name)), "letters"))]
+    return to_rows(context.source(cell, "toy"), [Measured("length", Estimate(float(len(cell.name)), "letters"))])
 
-run.RUNNERS = dict.fromkeys(run.RUNNERS, work)
-run.Workshop.load_data = lambda self: None
-run._write_outputs = lambda workshop, cells, *_: workshop.store.collect(cells)
+for kind, step in STEPS.items():
+    STEPS[kind] = replace(step, run=work)
+run.Context.load_data = lambda self: None
+run._write_outputs = lambda context, cells, *_: context.store.collect(cells)
 log.touch()
 while not log.with_name("go").exists():
     time.sleep(0.01)
@@ -114,13 +118,13 @@ def test_two_runners_share_the_cells_and_do_none_twice(tmp_path):
 
 
 def test_the_second_to_claim_a_folder_is_refused(tmp_path):
-    one, other = Store(tmp_path / "out", PLAN), Store(tmp_path / "out", replace(PLAN, title="Other"))
+    one, other = Store(tmp_path / "out", PLAN), Store(tmp_path / "out", replace(PLAN, per_batch=True))
     one.claim()
     with pytest.raises(
-        ValueError, match=r"already holds another study, which differs in title \('Shared', now 'Other'"
+        ValueError, match=r"already holds another study, which differs in per_batch \(False, now True\)"
     ):
         other.claim()
-    assert json.loads((tmp_path / "out" / "study.json").read_text())["title"] == "Shared"
+    assert json.loads((tmp_path / "out" / "study.json").read_text())["plan"]["per_batch"] is False
 
 
 def test_a_cell_that_runs_elsewhere_is_passed_over_and_come_back_to(tmp_path, ran, capsys):
@@ -149,7 +153,7 @@ def test_a_cell_finished_elsewhere_is_not_done_again(tmp_path, ran, monkeypatch)
 
 
 def test_a_cell_that_failed_elsewhere_is_not_tried_again_and_is_missing(tmp_path, ran):
-    store, cell = Store(tmp_path, PLAN), PLAN.cells()[1]
+    store, cell = Store(tmp_path, PLAN), cells_of(PLAN)[1]
     with held_elsewhere(tmp_path, cell.name) as let_go:
 
         def fail() -> None:
@@ -164,15 +168,14 @@ def test_a_cell_that_failed_elsewhere_is_not_tried_again_and_is_missing(tmp_path
 
 
 def test_a_shard_says_what_is_missing_and_why(tmp_path, ran, monkeypatch):
-    cells = PLAN.cells()
+    cells = cells_of(PLAN)
     mine = [cell for cell in cells[::2] if all(need in cells[::2] for need in cell.needs)]
-    real = run.RUNNERS
 
     def fail(*_):
         raise RuntimeError("no")
 
     with held_elsewhere(tmp_path, mine[0].name):
-        monkeypatch.setattr(run, "RUNNERS", real | {mine[1].kind: fail})
+        replace_work(monkeypatch, {mine[1].kind: fail})
         summary = run_study(PLAN, tmp_path, shard=(1, 2), progress=False)
     reasons = dict(summary.missing)
     assert reasons[mine[0].name] == "elsewhere" and reasons[mine[1].name] == "failed"

@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from replaced import replace_work
 
 from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.results import read_table
-from msda_analysis.studies import DataSpec, Store, StudyPlan, run, run_study
-from msda_analysis.studies.workshop import Workshop
+from msda_analysis.studies import DataSpec, Store, StudyPlan, cells_of, run_study
+from msda_analysis.studies.context import Context
+from msda_analysis.studies.steps import STEPS
 
 PLAN = StudyPlan(
     "trial", "A trial", DataSpec("digits", train_size=20, test_size=10), ("baseline", "mixup"), n_seeds=2,
     vae=None, classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=5,
 )  # fmt: skip
-N_CELLS = len(PLAN.cells())
+N_CELLS = len(cells_of(PLAN))
 
 
 def break_at(monkeypatch, n: int, error: BaseException) -> None:
@@ -32,7 +34,7 @@ def break_at(monkeypatch, n: int, error: BaseException) -> None:
 
         return work
 
-    monkeypatch.setattr(run, "RUNNERS", {kind: wrap(real) for kind, real in run.RUNNERS.items()})
+    replace_work(monkeypatch, {kind: wrap(step.run) for kind, step in STEPS.items()})
 
 
 def values(folder: Path) -> list[tuple]:
@@ -46,7 +48,7 @@ def values(folder: Path) -> list[tuple]:
 def test_a_run_finishes_every_cell_in_order(tmp_path, ran):
     summary = run_study(PLAN, tmp_path / "out", progress=False, command="trial command")
     assert (summary.n_cells, summary.n_done, summary.n_failed) == (N_CELLS, N_CELLS, 0)
-    assert ran == [cell.name for cell in PLAN.cells()]
+    assert ran == [cell.name for cell in cells_of(PLAN)]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["command"] == "trial command" and manifest["cells"] == {
         "total": N_CELLS,
@@ -67,7 +69,7 @@ def test_the_time_of_all_runs_is_counted(tmp_path, ran):
     timing = next((tmp_path / "out" / "cells").glob("*/timing.json"))
     timing.write_text(json.dumps({"seconds": json.loads(timing.read_text())["seconds"] + 100}))
     run_study(PLAN, tmp_path / "out", progress=False)
-    assert ran == [cell.name for cell in PLAN.cells()], "the second run ran nothing"
+    assert ran == [cell.name for cell in cells_of(PLAN)], "the second run ran nothing"
     assert counted() == pytest.approx(first + 100)
 
 
@@ -85,10 +87,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, ran, monkeypatch,
         with pytest.raises(KeyboardInterrupt):
             run_study(PLAN, tmp_path / "broken", progress=False)
     finished = list(ran)
-    assert finished == [cell.name for cell in PLAN.cells()][:n]
+    assert finished == [cell.name for cell in cells_of(PLAN)][:n]
     ran.clear()
     summary = run_study(PLAN, tmp_path / "broken", progress=False)
-    assert summary.n_done == N_CELLS and ran == [cell.name for cell in PLAN.cells()][n:]
+    assert summary.n_done == N_CELLS and ran == [cell.name for cell in cells_of(PLAN)][n:]
     assert not list((tmp_path / "broken").rglob("half")), "what an interrupted cell left is gone"
     run_study(PLAN, tmp_path / "whole", progress=False)
     assert values(tmp_path / "broken") == values(tmp_path / "whole")
@@ -96,7 +98,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, ran, monkeypatch,
 
 def test_real_cells_give_the_same_numbers_after_an_interruption(tmp_path, monkeypatch):
     plan = replace(PLAN, n_seeds=1)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
     with monkeypatch.context() as patch:
         break_at(patch, 3, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -115,8 +117,8 @@ def test_a_failed_cell_is_noted_and_tried_again(tmp_path, ran, monkeypatch, caps
     with monkeypatch.context() as patch:
         break_at(patch, 2, RuntimeError("the loss is nan at epoch 0, step 3"))
         summary = run_study(PLAN, tmp_path, progress=False)
-    broken = PLAN.cells()[2]
-    needing = [cell for cell in PLAN.cells() if broken in cell.needs]
+    broken = cells_of(PLAN)[2]
+    needing = [cell for cell in cells_of(PLAN) if broken in cell.needs]
     assert summary.n_failed == 1 + len(needing) and summary.n_done == N_CELLS - summary.n_failed
     assert f"{broken.name} failed: the loss is nan" in capsys.readouterr().err
     table = read_table(tmp_path / "results.csv").set_index("cell")
@@ -140,7 +142,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_finished(tmp_path, ran, mon
         with pytest.raises(OSError, match="No space left"):
             run_study(PLAN, tmp_path, progress=False)
     store = Store(tmp_path, PLAN)
-    assert [store.is_done(cell) for cell in PLAN.cells()] == [True] * 3 + [False] * (N_CELLS - 3)
+    assert [store.is_done(cell) for cell in cells_of(PLAN)] == [True] * 3 + [False] * (N_CELLS - 3)
     ran.clear()
     assert run_study(PLAN, tmp_path, progress=False).n_done == N_CELLS and len(ran) == N_CELLS - 3
 
@@ -153,17 +155,18 @@ def test_a_disk_that_fills_while_rows_are_written_leaves_the_cell_undone(tmp_pat
         patch.setattr("msda_analysis.studies.store.write_table", fail)
         with pytest.raises(OSError, match="No space left"):
             run_study(PLAN, tmp_path, progress=False)
-    assert not any(Store(tmp_path, PLAN).is_done(cell) for cell in PLAN.cells())
+    assert not any(Store(tmp_path, PLAN).is_done(cell) for cell in cells_of(PLAN))
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"n_seeds": 3}, r"differs in n_seeds \(2, now 3\); choose another --out"),
+        ({"name": "other"}, r"differs in name \('trial', now 'other'\); choose another --out"),
         ({"classifier": ClassifierFit(epochs=2, batch_size=10)}, r"differs in classifier\.epochs \(1, now 2\)"),
         ({"data": DataSpec("digits", train_size=30, test_size=10)}, r"data\.train_size \(20, now 30\)"),
-        ({"augmentations": ("baseline", "fmix")}, r"augmentations \(\['baseline', 'mixup'\], now \['baseline', 'fmix'\]\)"),
-        ({"classifier": None}, r"differs in classifier \(\{.*\}, now None\)"),
+        ({"data": DataSpec("cifar10", train_size=20, test_size=10)}, r"data\.name \('digits', now 'cifar10'\)"),
+        ({"per_batch": True}, r"per_batch \(False, now True\)"),
+        ({"first_seed": 5}, r"first_seed \(0, now 5: seeds of one folder follow each other\)"),
     ],
 )  # fmt: skip
 def test_another_study_in_the_folder_is_refused(tmp_path, change, words):
@@ -231,14 +234,14 @@ def test_shards_share_the_work(tmp_path, ran, n):
         assert summary.report is None and not (tmp_path / "out" / "results.csv").exists()
     summary = run_study(PLAN, tmp_path / "out", progress=False)
     assert summary.n_done == N_CELLS and summary.report is not None
-    assert sorted(ran) == sorted(cell.name for cell in PLAN.cells())
+    assert sorted(ran) == sorted(cell.name for cell in cells_of(PLAN))
     run_study(PLAN, tmp_path / "whole", progress=False)
     assert values(tmp_path / "out") == values(tmp_path / "whole")
 
 
 def test_the_first_shard_does_its_share_only(tmp_path, ran):
     run_study(PLAN, tmp_path, shard=(1, 2), progress=False)
-    allowed = [cell.name for cell in PLAN.cells()[::2]]
+    allowed = [cell.name for cell in cells_of(PLAN)[::2]]
     assert ran and set(ran) <= set(allowed) and {"pictures", "train_classifier"} <= {name.split("-")[0] for name in ran}
 
 
@@ -253,11 +256,11 @@ def test_a_vae_trained_in_other_units_is_not_measured(tmp_path):
     """Rates depend on the normalization: the same VAE measured under another one gives another number."""
     plan = replace(PLAN, vae=VaeFit(epochs=1, batch_size=10), classifier=None, augmentations=("mixup",), n_seeds=1)
     store = Store(tmp_path / "out", plan)
-    workshop = Workshop(plan, store, progress=False)
-    train = next(cell for cell in plan.cells() if cell.kind == "train_vae")
-    run.RUNNERS["train_vae"](workshop, train, store.start(train))
-    assert workshop.load_vae(train).normalization == (workshop.test.mean, workshop.test.std)
-    other = Workshop(plan, store, progress=False)
-    other.test = replace(workshop.test, std=(0.5,))
+    context = Context(plan, store, progress=False)
+    train = next(cell for cell in cells_of(plan) if cell.kind == "train_vae")
+    STEPS["train_vae"].run(context, train, store.start(train))
+    assert context.load_vae(train).normalization == (context.test.mean, context.test.std)
+    other = Context(plan, store, progress=False)
+    other.test = replace(context.test, std=(0.5,))
     with pytest.raises(ValueError, match=r"trained on images normalized by .* but the study's .*0\.5"):
         other.load_vae(train)

@@ -11,7 +11,7 @@ from msda_analysis import Alternate, ClassifierFit, CutMix, FMix, MixUp, VaeFit,
 from msda_analysis.models import VAE, Normalized
 from msda_analysis.models.pyramidnet import PyramidNet
 from msda_analysis.training import TrainingDivergedError, negative_elbo
-from msda_analysis.training.fit_classifier import cross_entropy
+from msda_analysis.training.classifier import cross_entropy
 from msda_analysis.training.loop import train
 
 VAE_FIT = VaeFit(epochs=2, batch_size=12, latent=3)

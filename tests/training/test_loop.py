@@ -14,8 +14,9 @@ from msda_analysis import ClassifierFit, FMix, VaeFit, fit_classifier
 from msda_analysis.data import iterate_batches
 from msda_analysis.mixing import Mixed
 from msda_analysis.training import PAPER_CLASSIFIER_FIT, PAPER_VAE_FIT
-from msda_analysis.training.fit_classifier import cross_entropy
-from msda_analysis.training.loop import LoopSettings, lr_factor, train
+from msda_analysis.training.classifier import cross_entropy
+from msda_analysis.training.loop import lr_factor, train
+from msda_analysis.training.settings import LoopSettings
 
 
 def test_steps_drop_at_the_named_epochs():
@@ -185,7 +186,7 @@ def test_images_that_are_not_finite_are_named(make_dataset, value):
 ])  # fmt: skip
 def test_momentum_is_nesterovs_unless_told_otherwise(make_dataset, monkeypatch, settings, nesterov):
     seen = []
-    module = import_module("msda_analysis.training.fit_classifier")
+    module = import_module("msda_analysis.training.classifier")
     monkeypatch.setattr(module, "train", lambda model, optimizer, *a, **k: seen.append(optimizer))
     fit_classifier(make_dataset(8), None, replace(settings, model="small_cnn"))
     assert [group["nesterov"] for group in seen[0].param_groups] == [nesterov] * len(seen[0].param_groups)

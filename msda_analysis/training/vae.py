@@ -1,41 +1,13 @@
 """Train the paper's VAE on clean or on mixed images."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from msda_analysis.checks import check_count, check_positive
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import VAE, OwnVae, create
-from msda_analysis.training.loop import History, LoopSettings, memory_format, train
-
-
-@dataclass(frozen=True)
-class VaeFit(LoopSettings):
-    """Settings of a VAE run; see LoopSettings for the rest.
-
-    Attributes:
-        latent: dimensions of the code.
-        output_std: standard deviation of a pixel around its reconstruction, in normalized pixel units.
-    """
-
-    epochs: int = 15
-    batch_size: int = 128
-    lr: float = 2e-3
-    schedule: str = "cosine"
-    latent: int = 64
-    output_std: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("latent", self.latent)
-        check_positive("output_std", self.output_std)
-
-
-#: The released script's settings, where they can be recovered from it.
-PAPER_VAE_FIT = VaeFit(epochs=100, batch_size=128, lr=5e-2, schedule="steps", drops=(40, 80), augment="jitter_flip")
+from msda_analysis.training.loop import History, memory_format, train
+from msda_analysis.training.settings import VaeFit
 
 
 def fit_vae(

@@ -1,49 +1,15 @@
 """Train a classifier with or without a mask family."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msda_analysis.checks import check_in_range, check_labels
+from msda_analysis.checks import check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
-from msda_analysis.models import Normalized, check_network, create, name_of
-from msda_analysis.training.loop import History, LoopSettings, memory_format, train
-
-
-@dataclass(frozen=True)
-class ClassifierFit(LoopSettings):
-    """Settings of a classifier run; see LoopSettings for the rest.
-
-    Attributes:
-        model: a classifier as models.create takes it: small_cnn, torchvision:resnet18, my_nets:build(width=2).
-        momentum, weight_decay: of SGD.
-        nesterov: Nesterov momentum; the released code trains without.
-    """
-
-    model: str = "small_cnn"
-    epochs: int = 15
-    batch_size: int = 128
-    lr: float = 0.1
-    schedule: str = "cosine"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    nesterov: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_network(self.model)
-        check_in_range("momentum", self.momentum, 0.0, 1.0)
-        check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
-
-
-#: The released CIFAR settings of PreAct-ResNet18.
-PAPER_CLASSIFIER_FIT = ClassifierFit(
-    model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
-    augment="crop_flip", weight_decay=1e-4, nesterov=False,
-)  # fmt: skip
+from msda_analysis.models import Normalized, create, name_of
+from msda_analysis.training.loop import History, memory_format, train
+from msda_analysis.training.settings import ClassifierFit
 
 
 def fit_classifier(
@@ -81,7 +47,9 @@ def fit_classifier(
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     axes = len(dataset.image_size)
     if network is None:
-        network = create(settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes))
+        network = create(
+            settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes)
+        )
     elif not isinstance(network, nn.Module):
         raise TypeError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
     network = network.to(device).to(memory_format=memory_format(axes))  # type: ignore[call-overload]

@@ -12,9 +12,9 @@ import torch
 from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
 from msda_analysis.files import replace_file
-from msda_analysis.models import VAE, check_classes, load_checkpoint
+from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
 from msda_analysis.results import Source
-from msda_analysis.studies.plan import Cell, StudyPlan
+from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.store import Store
 
 Rows = list[dict[str, Any]]
@@ -22,10 +22,10 @@ MODEL_FILE = "model.safetensors"
 
 
 @dataclass
-class Workshop:
+class Context:
     """What cells work with: the plan, the folder, and the dataset, loaded once and only if needed."""
 
-    plan: StudyPlan
+    plan: Any
     store: Store
     progress: bool = True
 
@@ -43,26 +43,41 @@ class Workshop:
         return dataset.to(self.plan.device)
 
     def load_data(self) -> None:
-        """Load both splits now instead of when they are first used."""
-        _ = self.train, self.test
+        """Load the plan's splits now instead of when they are first used."""
+        for split in self.plan.splits if hasattr(self.plan, "data") else ():
+            getattr(self, split)
+
+    def describe_data(self) -> dict[str, Any]:
+        """What the manifest says of the data set; nothing where the plan has none."""
+        if not hasattr(self.plan, "data"):
+            return {}
+        test, sizes = self.test, {f"n_{split}": len(getattr(self, split)) for split in self.plan.splits}
+        return {
+            "name": test.name, "classes": list(test.classes), **sizes,
+            "image_shape": list(test.images.shape[1:]), "mean": list(test.mean), "std": list(test.std),
+        }  # fmt: skip
+
+    @property
+    def _data_name(self) -> str:
+        return self.plan.data.name if hasattr(self.plan, "data") else ""
 
     def source(self, cell: Cell, model: str, augmentation: str | None = None) -> Source:
         """What all rows of a cell share; the augmentation is the cell's unless a row speaks of another."""
         augmentation = cell.augmentation if augmentation is None else augmentation
         return Source(
-            self.plan.name, cell.name, self.plan.data.name, model, augmentation, cell.seed, cell.settings,
+            self.plan.name, cell.name, self._data_name, model, augmentation, cell.seed, cell.settings,
             device_name(self.plan.device),
         )  # fmt: skip
 
     def load_vae(self, cell: Cell) -> VAE:
-        """The trained VAE of a finished training cell.
+        """The VAE of a finished cell.
 
         Raises:
-            ValueError: it was trained on images normalized otherwise than this study's.
+            ValueError: the study trained it on images normalized otherwise than its images are now.
         """
-        vae = self.load_model(cell)
+        vae = self._load(cell)
         assert isinstance(vae, VAE)
-        if vae.normalization != (self.test.mean, self.test.std):
+        if "train" in self.plan.splits and vae.normalization != (self.test.mean, self.test.std):
             raise ValueError(
                 f"{cell.name}: its VAE was trained on images normalized by (mean, std) {vae.normalization}, but the "
                 f"study's are normalized by {(self.test.mean, self.test.std)}; was the data set changed? Remove the "
@@ -70,14 +85,15 @@ class Workshop:
             )
         return vae
 
-    def load_model(self, cell: Cell) -> torch.nn.Module:
-        """The trained model of a finished training cell; a classifier in the memory layout that it was trained in."""
-        path = self.store.cell_folder(cell) / MODEL_FILE
-        model = load_checkpoint(path, self.plan.device)[0]
-        if isinstance(model, VAE):
-            return model
-        check_classes(model, self.test.classes, str(path))
+    def load_classifier(self, cell: Cell) -> Normalized:
+        """The classifier of a finished cell, in the memory layout that it was trained in."""
+        model = self._load(cell)
+        assert isinstance(model, Normalized)
+        check_classes(model, self.test.classes, str(self.store.cell_folder(cell) / MODEL_FILE))
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _load(self, cell: Cell) -> torch.nn.Module:
+        return load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

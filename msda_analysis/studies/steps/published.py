@@ -35,9 +35,13 @@ def weights_path(folder: Path, augmentation: str, repeat: int) -> Path:
 def describe(folder: Path, augmentation: str, repeat: int) -> dict[str, str]:
     """Name and digest of a published file: what a cell measured on it depends on."""
     path = weights_path(folder, augmentation, repeat)
+    return {"file": path.name, "blake2b": file_digest(path)}
+
+
+def file_digest(path: Path) -> str:
+    """Of a file's content."""
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    return {"file": path.name, "blake2b": digest.hexdigest()}
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def load(folder: Path, augmentation: str, repeat: int) -> Normalized:

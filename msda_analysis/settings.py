@@ -1,0 +1,70 @@
+"""Settings objects: checked when they are made, and made again from what to_settings wrote. Imports nothing heavy."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+_is_unchecked: ContextVar[bool] = ContextVar("is_unchecked", default=False)
+_Settings = TypeVar("_Settings")
+
+
+class Settings:
+    """Base of frozen dataclasses of settings."""
+
+    def __post_init__(self) -> None:
+        if not _is_unchecked.get():
+            self.check()
+
+    def check(self) -> None:
+        """Raise ValueError where a value cannot be; may also put values into one spelling."""
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Make settings without checking them, which may need heavy imports: where a command line puts them together."""
+    token = _is_unchecked.set(True)
+    try:
+        yield
+    finally:
+        _is_unchecked.reset(token)
+
+
+def make_again(settings: _Settings) -> _Settings:
+    """The same settings, and those inside them, checked.
+
+    Raises:
+        ValueError: a value cannot be.
+    """
+    if not is_dataclass(settings):
+        return settings
+    values: dict[str, Any] = {
+        field.name: make_again(getattr(settings, field.name)) for field in fields(settings) if field.init
+    }
+    return replace(settings, **values)  # type: ignore[type-var]
+
+
+def from_settings(values: Mapping[str, Any], kind: type[_Settings]) -> _Settings:
+    """What results.to_settings made plain, as an object of its class again.
+
+    Args:
+        values: plain JSON values. What the class does not know is left out, what it has besides keeps its default.
+        kind: a dataclass; those inside it are known by the types of its fields.
+
+    Raises:
+        ValueError: values that the class refuses.
+    """
+    known = [field for field in fields(kind) if field.init and field.name in values]  # type: ignore[arg-type]
+    return kind(**{field.name: _revive(values[field.name], field.type) for field in known})
+
+
+def _revive(value: Any, kind: Any) -> Any:
+    kinds = (kind, *get_args(kind))
+    if isinstance(value, Mapping):
+        return from_settings(value, next(each for each in kinds if is_dataclass(each)))  # type: ignore[arg-type]
+    if isinstance(value, list):
+        inner = next((arg for each in kinds for arg in get_args(each)), None)
+        return tuple(_revive(each, inner) for each in value)
+    return Path(value) if isinstance(value, str) and Path in kinds else value

@@ -1,0 +1,231 @@
+"""Plans of one question each, as settings: masks, audit, checkpoints, estimators, speed. Imports nothing heavy."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+
+from msda_analysis.studies.plan import AttackSpec, DataSpec, Plan
+
+
+@dataclass(frozen=True)
+class MasksPlan(Plan):
+    """Sample masks of families: their statistics as a table, a picture, and the masks themselves.
+
+    Attributes:
+        families: mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings: "fmix(decay_power=1.5)";
+            a class of yours: "my_masks:Stripes(period=8)".
+        size: one, two or three lengths in pixels.
+        n: number of masks.
+        alpha: lambda ~ Beta(alpha, alpha); None: the family's own, 1 unless it says otherwise.
+        decay_power: FMix: power of the 1/f decay; None: the family's own, 3 unless it says otherwise.
+        max_soft: FMix: half-width of the soft edge, as a share of the pixels, in [0, 0.5]; None: the family's own, 0 unless
+            it says otherwise.
+        seed: everything random is a function of it.
+        device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
+    """
+
+    name: ClassVar[str] = "masks"
+    title: ClassVar[str] = "Masks"
+    grows: ClassVar[tuple[str, ...]] = ("families",)
+
+    families: tuple[str, ...] = ("fmix",)
+    size: tuple[int, ...] = (32, 32)
+    n: int = 1000
+    alpha: float | None = None
+    decay_power: float | None = None
+    max_soft: float | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_count, check_size
+        from msda_analysis.masks import family_to_text
+
+        check_count("n", self.n)
+        check_size("size", self.size)
+        if not self.families:
+            raise ValueError("families: expected at least one name, got none")
+        # one spelling for each, which holds the options: the same masks are the same cell however they are asked for
+        texts = tuple(dict.fromkeys(family_to_text(self._family(text)) for text in self.families))
+        object.__setattr__(self, "families", texts)
+        for name in ("alpha", "decay_power", "max_soft"):
+            object.__setattr__(self, name, None)
+
+    def _family(self, text: str) -> Any:
+        from msda_analysis.masks import MaskFamily, family_from_text
+
+        family = family_from_text(text)
+        if not isinstance(family, MaskFamily):
+            raise ValueError(f"family: expected a single family that has masks, got {text!r}")
+        if family.per_batch:
+            raise ValueError(f"family: expected independent masks, to describe them; leave per_batch out of {text!r}")
+        options = {"alpha": self.alpha, "decay_power": self.decay_power, "max_soft": self.max_soft}
+        given = {name: value for name, value in options.items() if value is not None}
+        known = {setting.name for setting in fields(family)}
+        if missing := [name for name in given if name not in known]:
+            raise ValueError(f"{', '.join(missing)}: {text!r} has no such setting, only {', '.join(sorted(known))}")
+        return replace(family, **given)
+
+
+@dataclass(frozen=True)
+class AuditPlan(Plan):
+    """Who samples what: our families, torchvision, timm and kornia (if installed), and any callable of yours.
+
+    Attributes:
+        callables: package.module:function, each taking (images, labels) and returning mixed images with labels.
+        n_masks: independent masks to look at per implementation.
+        seed: everything random is a function of it.
+        device: "cpu", where audits run.
+    """
+
+    name: ClassVar[str] = "audit"
+    title: ClassVar[str] = "Audit of mixed-sample data augmentation"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "kornia")
+    grows: ClassVar[tuple[str, ...]] = ("callables",)
+
+    callables: tuple[str, ...] = ()
+    n_masks: int = 800
+    seed: int = 0
+    device: str = "cpu"
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_count
+
+        check_count("n_masks", self.n_masks, 50)
+        _on_cpu(self)
+
+
+@dataclass(frozen=True)
+class CheckpointPlan(Plan):
+    """What plans of given models share.
+
+    Attributes:
+        checkpoints: files, such as STUDY/cells/train_*/model.safetensors.
+        data: whose test split.
+        seed: everything random is a function of it.
+        device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("test",)
+    grows: ClassVar[tuple[str, ...]] = ("checkpoints",)
+    trains: ClassVar[str]
+
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    data: DataSpec = field(default_factory=DataSpec)
+    seed: int = 0
+    device: str = "auto"
+
+    def check(self) -> None:
+        if not self.checkpoints:
+            raise ValueError(
+                "checkpoints: expected at least one file, such as "
+                f"STUDY/cells/{self.trains}-*/model.safetensors; got none"
+            )
+
+
+@dataclass(frozen=True)
+class InformationPlan(CheckpointPlan):
+    """What VAE checkpoints know about the test images: the paper's figures and tighter bounds, in nats.
+
+    Attributes:
+        checkpoints: VAE checkpoints, such as STUDY/cells/train_vae-*/model.safetensors.
+        baseline: baseline VAE of another seed, for the paper's second figure.
+    """
+
+    name: ClassVar[str] = "information"
+    title: ClassVar[str] = "What given VAEs know about the images"
+    trains: ClassVar[str] = "train_vae"
+
+    baseline: Path | None = None
+
+
+@dataclass(frozen=True)
+class RobustnessPlan(CheckpointPlan):
+    """Attack classifier checkpoints on the test images, and compare them where they are several.
+
+    Attributes:
+        checkpoints: classifier checkpoints, such as STUDY/cells/train_classifier-*/model.safetensors.
+        attack: how.
+    """
+
+    name: ClassVar[str] = "robustness"
+    title: ClassVar[str] = "Robustness of given classifiers"
+    trains: ClassVar[str] = "train_classifier"
+
+    attack: AttackSpec = field(
+        default_factory=lambda: AttackSpec(
+            ("fgsm", "pgd", "apgd_ce", "apgd_dlr", "deepfool", "square", "uniform_noise")
+        )
+    )
+
+
+@dataclass(frozen=True)
+class EstimatorPlan(Plan):
+    """Every estimator on every case with a known answer.
+
+    Attributes:
+        methods: estimators from samples, out of information.METHODS; all of them where none is named.
+        samples: of every case for them.
+        images: of every encoder.
+        seed: of samples and estimators.
+        smoke: seconds instead of half an hour, of the first few cases: the numbers mean nothing.
+        device: "cpu", where estimators run.
+    """
+
+    name: ClassVar[str] = "estimators"
+    title: ClassVar[str] = "Estimators of mutual information on known answers"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "numpy", "scipy", "scikit-learn")
+    grows: ClassVar[tuple[str, ...]] = ("methods",)
+
+    methods: tuple[str, ...] = ()
+    samples: int = 4000
+    images: int = 8000
+    seed: int = 0
+    smoke: bool = False
+    device: str = "cpu"
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_choice, check_count
+        from msda_analysis.information import METHODS
+
+        _on_cpu(self)
+        object.__setattr__(self, "methods", tuple(self.methods or METHODS))
+        for method in self.methods:
+            check_choice("methods", method, METHODS)
+        for name in ("samples", "images"):
+            check_count(name, getattr(self, name), 64)
+            if self.smoke:
+                object.__setattr__(self, name, min(getattr(self, name), 200))
+
+
+@dataclass(frozen=True)
+class BenchPlan(Plan):
+    """Speed, as ratios to a plain version in the same run; parity is checked first.
+
+    Attributes:
+        what: masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations; trust: what the
+            trust checks cost; coverage: how often intervals over few seeds hold the truth; load:
+            mixing on an idle and on a busy machine.
+        smoke: seconds instead of minutes: the numbers mean nothing.
+        seed: of nothing, as all draws are fixed; another one in the same folder measures again.
+        device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
+    """
+
+    name: ClassVar[str] = "bench"
+    title: ClassVar[str] = "Speed"
+    grows: ClassVar[tuple[str, ...]] = ("what",)
+
+    what: Annotated[
+        tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load"], ...], tyro.conf.Positional
+    ] = ("masks",)
+    smoke: bool = False
+    seed: int = 0
+    device: str = "auto"
+
+
+def _on_cpu(plan: Any) -> None:
+    if plan.device not in ("cpu", "auto"):
+        raise ValueError(f"device: expected 'cpu', the only one that this runs on, got {plan.device!r}")
+    object.__setattr__(plan, "device", "cpu")

@@ -1,0 +1,81 @@
+"""How fast are masks, training and attacks, each next to a plain version in the same run?"""
+
+import csv
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from msda_analysis.bench import timing
+from msda_analysis.environment import current_commit, device_name
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.files import replace_file
+from msda_analysis.results import to_rows
+from msda_analysis.studies.cell import Cell
+from msda_analysis.studies.context import Context, Rows
+from msda_analysis.studies.plans import BenchPlan
+from msda_analysis.studies.step import Step, versioned
+
+FORMAT = 1
+COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
+_FILE = "bench.csv"
+_SMOKE: dict[str, dict[str, Any]] = {
+    "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2, "compiled": False},
+    "training": {"repeats": 1, "steps": 1},
+    "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
+    "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
+    "load": {"batch": 4, "size": (8, 8), "rounds": 10},
+    "coverage": {"repeats": 10, "seeds": (2,), "accuracies": (0.6,)},
+}
+
+
+def plan(asked: BenchPlan) -> list[Cell]:
+    """One for each benchmark, on this machine and with this code."""
+    where = {"machine": timing.describe_device(torch.device(asked.device)), "commit": current_commit()}
+    settings = where | {"smoke": asked.smoke} | versioned(FORMAT)
+    return [Cell("bench", "", asked.seed, settings | {"what": what}, label=what) for what in asked.what]
+
+
+def run(context: Context, cell: Cell, folder: Path) -> Rows:
+    """Parity comes first: where it fails speed means nothing, and nothing is timed."""
+    what, device = cell.settings["what"], torch.device(context.plan.device)
+    found = import_module(f"msda_analysis.bench.{what}").bench_rows(
+        device=device, **(_SMOKE[what] if cell.settings["smoke"] else {})
+    )
+    origin = {
+        "device": timing.describe_device(device), "versions": timing.versions(), "commit": current_commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }  # fmt: skip
+    with replace_file(folder / _FILE) as file:
+        writer = csv.DictWriter(file, list(COLUMNS), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **origin} for row in found)
+    for row in found:
+        label = " ".join(str(row.get(name, "")) for name in ("name", "family", "size") if row.get(name))
+        print(f"{label:<58} {row['value']:>12.5g} {row['unit']}")
+    return to_rows(context.source(cell, ""), map(_measured, found))
+
+
+def _measured(row: dict[str, Any]) -> Measured:
+    low, high = (None if row[end] is None else float(row[end]) for end in ("low", "high"))
+    notes = (row["note"],) if row["note"] else ()
+    estimate = Estimate(float(row["value"]), row["unit"], low, high, row["n"], warnings=notes)
+    label = ", ".join(str(row[name]) for name in ("family", "size", "batch") if row[name])
+    return Measured(f"bench_{row['name'].replace(' ', '_')}", estimate, label=label)
+
+
+def collect(context: Context, cells: Sequence[Cell]) -> None:
+    """Each to FOLDER/bench_<what>_<device>.csv."""
+    device = context.plan.device
+    kind = "cpu" if device == "cpu" else re.sub(r"\W+", "_", device_name(device)).strip("_").lower()
+    for cell in cells:
+        path = context.store.folder / f"bench_{cell.settings['what']}_{kind}.csv"
+        with replace_file(path, binary=True) as file:
+            file.write((context.store.cell_folder(cell) / _FILE).read_bytes())
+
+
+STEPS = (Step("bench", BenchPlan, plan, run, collect=collect),)

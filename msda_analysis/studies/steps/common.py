@@ -1,0 +1,43 @@
+"""What steps share: parts of a cell's settings, and rows of a training."""
+
+from dataclasses import replace
+from typing import Any
+
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.masks import Alternate, MaskFamily, family_from_text, family_settings
+from msda_analysis.results import Source, to_rows, to_settings
+from msda_analysis.studies.cell import Cell
+from msda_analysis.studies.context import Context, Rows
+from msda_analysis.studies.plan import DataSpec, StudyPlan
+from msda_analysis.training import History
+
+
+def data_settings(data: DataSpec) -> dict[str, Any]:
+    """The images as a cell's settings name them; where the files are decides no number."""
+    return to_settings(replace(data, root=None))
+
+
+def family_cell(kind: str, plan: StudyPlan, name: str, seed: int, settings: dict[str, Any], *needs: Cell) -> Cell:
+    """A cell about one augmentation, whose family's settings are among what decides its numbers."""
+    return Cell(kind, name, seed, settings | {"family": family_settings(plan.family_of(name))}, needs)
+
+
+def describable(augmentation: str) -> MaskFamily | Alternate | None:
+    """The family under this name with a mask for each image: statistics and pictures are of independent masks."""
+    return family_from_text(augmentation, per_batch=False)
+
+
+def history_rows(source: Source, history: History) -> Rows:
+    """Losses in nats and seconds, by epoch."""
+    found = []
+    for epoch, entry in enumerate(history.epochs, start=1):
+        for name, value in entry.items():
+            metric, unit = ("epoch_seconds", "s") if name == "seconds" else (f"train_{name}", "nats")
+            found.append(Measured(metric, Estimate(value, unit), x=epoch))
+    return to_rows(source, found)
+
+
+def classifier_source(context: Context, cell: Cell, augmentation: str | None = None) -> Source:
+    """Columns of a row about all classifiers of a plan; the augmentation is the cell's unless a row speaks of another."""
+    fit = getattr(context.plan, "classifier", None)
+    return context.source(cell, "" if fit is None else fit.model, augmentation)

@@ -1,0 +1,46 @@
+"""Who is more robust than whom: paired on the same images, seeds as the outer level, corrected for many tests."""
+
+from pathlib import Path
+
+from msda_analysis import robustness
+from msda_analysis.results import to_rows
+from msda_analysis.robustness import Outcome, archive
+from msda_analysis.studies.cell import Cell
+from msda_analysis.studies.context import Context, Rows
+from msda_analysis.studies.plan import StudyPlan
+from msda_analysis.studies.plans import RobustnessPlan
+from msda_analysis.studies.step import Step, versioned
+from msda_analysis.studies.steps import measure_classifier
+from msda_analysis.studies.steps.common import classifier_source
+
+FORMAT = 1
+
+
+def plan(study: StudyPlan) -> list[Cell]:
+    if study.classifier is None or study.attack is None or len(study.augmentations) < 2:
+        return []
+    needs = tuple(measure_classifier.plan(study))
+    return [Cell("compare_classifiers", "all", study.first_seed, versioned(FORMAT), needs)]
+
+
+def plan_given(given: RobustnessPlan) -> list[Cell]:
+    needs = tuple(cell for cell in measure_classifier.plan_given(given) if cell.augmentation)
+    if len({cell.augmentation for cell in needs}) < 2:
+        return []
+    return [Cell("compare_given_classifiers", "all", needs[0].seed, versioned(FORMAT), needs)]
+
+
+def run(context: Context, cell: Cell, folder: Path) -> Rows:
+    del folder
+    outcomes: dict[str, list[Outcome]] = {}
+    for need in cell.needs:
+        path = context.store.cell_folder(need) / measure_classifier.OUTCOME
+        outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
+    found = robustness.measured_differences(outcomes)
+    return [row for name, numbers in found.items() for row in to_rows(classifier_source(context, cell, name), numbers)]
+
+
+STEPS = (
+    Step("compare_classifiers", StudyPlan, plan, run),
+    Step("compare_given_classifiers", RobustnessPlan, plan_given, run),
+)

@@ -1,0 +1,110 @@
+"""Settings of training runs. Imports nothing heavy."""
+
+from dataclasses import dataclass
+
+from msda_analysis.settings import Settings, unchecked
+
+SCHEDULES = ("constant", "steps", "cosine")
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class LoopSettings(Settings):
+    """What every training run needs.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images per step; a last partial batch is dropped.
+        lr: peak learning rate of the optimizer.
+        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; or "cosine", to zero after 5 % warm-up.
+        drops: epochs at which "steps" drops.
+        augment: ordinary augmentation before mixing, none, flip, crop (2 pixels), crop_flip
+            (4 pixels) or jitter_flip.
+        precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    schedule: str = "constant"
+    drops: tuple[int, ...] = ()
+    augment: str = "none"
+    precision: str = "float32"
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_choice, check_count, check_positive
+        from msda_analysis.data import AUGMENTS
+
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size, minimum=2)
+        check_positive("lr", self.lr)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        for epoch in self.drops:
+            check_count("drops", epoch)
+        check_choice("augment", self.augment, AUGMENTS)
+        check_choice("precision", self.precision, PRECISIONS)
+
+
+@dataclass(frozen=True)
+class VaeFit(LoopSettings):
+    """Settings of a VAE run; see LoopSettings for the rest.
+
+    Attributes:
+        latent: dimensions of the code.
+        output_std: standard deviation of a pixel around its reconstruction, in normalized pixel units.
+    """
+
+    epochs: int = 15
+    batch_size: int = 128
+    lr: float = 2e-3
+    schedule: str = "cosine"
+    latent: int = 64
+    output_std: float = 1.0
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_count, check_positive
+
+        super().check()
+        check_count("latent", self.latent)
+        check_positive("output_std", self.output_std)
+
+
+@dataclass(frozen=True)
+class ClassifierFit(LoopSettings):
+    """Settings of a classifier run; see LoopSettings for the rest.
+
+    Attributes:
+        model: small_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn, torchvision:NAME,
+            timm:NAME (where installed), or a function of yours, my_nets:build(width=2).
+        momentum: of SGD.
+        weight_decay: of SGD.
+        nesterov: Nesterov momentum; the released code trains without.
+    """
+
+    model: str = "small_cnn"
+    epochs: int = 15
+    batch_size: int = 128
+    lr: float = 0.1
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = True
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_in_range
+        from msda_analysis.models import check_network
+
+        super().check()
+        check_network(self.model)
+        check_in_range("momentum", self.momentum, 0.0, 1.0)
+        check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
+
+
+with unchecked():  # checking would import torch
+    #: The released script's settings, where they can be recovered from it.
+    PAPER_VAE_FIT = VaeFit(epochs=100, batch_size=128, lr=5e-2, schedule="steps", drops=(40, 80), augment="jitter_flip")
+    #: The released CIFAR settings of PreAct-ResNet18.
+    PAPER_CLASSIFIER_FIT = ClassifierFit(
+        model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
+        augment="crop_flip", weight_decay=1e-4, nesterov=False,
+    )  # fmt: skip
