@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from msda_analysis.environment import current_commit, package_version
 from msda_analysis.estimate import Measured
 from msda_analysis.files import replace_file
+from msda_analysis.settings import to_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,17 +124,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     texts = _settings_texts(path)
     with open(path, encoding="utf-8", newline="") as file:
         return [{**row, "settings": texts.get(row["settings"], row["settings"])} for row in csv.DictReader(file)]
-
-
-def to_settings(settings: Any) -> Any:
-    """A dataclass, or a mapping holding some, as plain JSON values with the class name under "kind"."""
-    if is_dataclass(settings) and not isinstance(settings, type):
-        return {"kind": type(settings).__name__} | {key: to_settings(value) for key, value in asdict(settings).items()}
-    if isinstance(settings, Mapping):
-        return {key: to_settings(value) for key, value in settings.items()}
-    if isinstance(settings, (list, tuple)):
-        return [to_settings(value) for value in settings]
-    return settings
 
 
 def _to_row(source: Source, measured: Measured) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Settings objects: checked when they are made, and made again from what to_settings wrote. Imports nothing heavy."""
+"""Settings objects: checked when they are made, written as plain values, made again from these. Imports nothing heavy."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -46,8 +46,19 @@ def make_again(settings: _Settings) -> _Settings:
     return replace(settings, **values)  # type: ignore[type-var]
 
 
+def to_settings(settings: Any) -> Any:
+    """A dataclass, or a mapping holding some, as plain JSON values with the class name under "kind"."""
+    if is_dataclass(settings) and not isinstance(settings, type):
+        return {"kind": type(settings).__name__} | {key: to_settings(value) for key, value in asdict(settings).items()}
+    if isinstance(settings, Mapping):
+        return {key: to_settings(value) for key, value in settings.items()}
+    if isinstance(settings, (list, tuple)):
+        return [to_settings(value) for value in settings]
+    return settings
+
+
 def from_settings(values: Mapping[str, Any], kind: type[_Settings]) -> _Settings:
-    """What results.to_settings made plain, as an object of its class again.
+    """What to_settings made plain, as an object of its class again.
 
     Args:
         values: plain JSON values. What the class does not know is left out, what it has besides keeps its default.

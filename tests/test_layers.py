@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
-    "results": {"estimate", "files", "environment"},
+    "results": {"estimate", "files", "environment", "settings"},
     "figures": {"results", "estimate", "files"},
 }
 _LINE = set(ALLOWED)

@@ -21,9 +21,9 @@ from msda_analysis.results import (
     read_rows,
     read_table,
     to_rows,
-    to_settings,
     write_table,
 )
+from msda_analysis.settings import to_settings
 
 SOURCE = Source("trial", "cell-1", "digits", "vae", "fmix", 3, {"epochs": 2, "family": FMix()}, "cpu")
 

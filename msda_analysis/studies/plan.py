@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from msda_analysis.results import to_settings
-from msda_analysis.settings import Settings
+from msda_analysis.settings import Settings, to_settings
 from msda_analysis.training import ClassifierFit, VaeFit
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import Any
 
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.masks import Alternate, MaskFamily, family_from_text, family_settings
-from msda_analysis.results import Source, to_rows, to_settings
+from msda_analysis.results import Source, to_rows
+from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import DataSpec, StudyPlan

@@ -6,7 +6,8 @@ import torch
 
 from msda_analysis.information import layer_information, measured_layers
 from msda_analysis.models.vgg import VGG11
-from msda_analysis.results import to_rows, to_settings
+from msda_analysis.results import to_rows
+from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import StudyPlan

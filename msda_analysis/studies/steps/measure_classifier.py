@@ -13,10 +13,11 @@ from msda_analysis import robustness
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
-from msda_analysis.results import to_rows, to_settings
+from msda_analysis.results import to_rows
 from msda_analysis.robustness import Attack, Outcome, archive
 from msda_analysis.robustness.arguments import check_classes
 from msda_analysis.robustness.guard import guarded, named
+from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plan import StudyPlan

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from msda_analysis.models import save_checkpoint
-from msda_analysis.results import to_settings
+from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plan import StudyPlan
