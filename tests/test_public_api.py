@@ -1,9 +1,9 @@
 """The public contract: names, signatures, documentation, and how fast the front doors answer."""
 
 import inspect
+import os
 import subprocess
 import sys
-import time
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 
@@ -132,14 +132,14 @@ def test_importing_the_package_is_light(line):
 
 @pytest.mark.parametrize("command", [[], ["study"]], ids=str)
 def test_help_answers_within_a_second(command):
-    """Best of three runs, so that a busy machine does not decide."""
+    """Of processor time, best of three runs, so that a busy machine does not decide."""
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = sum(os.times()[2:4])  # of ended child processes
         run = subprocess.run(
             [sys.executable, "-m", "msda_analysis.cli", *command, "--help"], capture_output=True, text=True, check=False
         )
-        seconds.append(time.perf_counter() - started)
+        seconds.append(sum(os.times()[2:4]) - started)
         assert run.returncode == 0 and "msda-analysis" in run.stdout
         if seconds[-1] < 1:
             break

@@ -78,7 +78,9 @@ class Scan(torch.Tensor):
     patient: str
 
 
-@pytest.mark.parametrize("family", [MixUp(), CutMix(), FMix(), lambda x, y: (x, y, y, 1.0)], ids=["mixup", "cutmix", "fmix", "function"])
+@pytest.mark.parametrize(
+    "family", [MixUp(), CutMix(), FMix(), lambda x, y: (x, y, y, 1.0)], ids=["mixup", "cutmix", "fmix", "function"]
+)
 def test_subclasses_survive(family):
     picture = tv_tensors.Image(IMAGES)
     mixed = mix(picture, LABELS, family, generator=stream(0, "mix")).images

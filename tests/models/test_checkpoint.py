@@ -178,9 +178,9 @@ def test_foreign_safetensors_are_refused(tmp_path):
     ("changes", "message"),
     [
         ({"version": "3"}, "it has format version 3, this library reads up to 2"),
-        ({"model": '"resnet"'}, "name: expected one of .*; got 'resnet'"),
+        ({"model": '"resnet"'}, "model: expected one of .*; got 'resnet'"),
         ({"model": '"vae"', "options": "{}"}, "it holds a SmallCNN, but 'vae' is a VAE"),
-        ({"options": '{"depth": 3}'}, "options: model 'small_cnn' takes width; got depth"),
+        ({"options": '{"depth": 3}'}, "options: model 'small_cnn' takes axes, width; got depth"),
         ({"options": "[]"}, "has no attribute 'items'"),
         ({"options": "{"}, "Expecting property name"),
         ({"std": "[0]"}, "std: expected a finite number > 0, got 0.0"),

@@ -111,7 +111,7 @@ def test_normalized_takes_tensors_and_one_channel():
 
 
 def test_normalized_refuses_other_channels():
-    with pytest.raises(ValueError, match=r"images: expected \[n, 1, height, width\] to match .*got \[2, 3, 4, 4\]"):
+    with pytest.raises(ValueError, match=r"images: expected \[n, 1, \*size\] to match .*got \[2, 3, 4, 4\]"):
         Normalized(torch.nn.Identity(), [0.5], [0.5])(torch.rand(2, 3, 4, 4))
 
 

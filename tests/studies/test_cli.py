@@ -397,7 +397,7 @@ def test_a_thread_count_is_set(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(torch, "set_num_threads", seen.append)
     assert main(["masks", "--out", str(tmp_path), "--size", "4", "--n", "3", "--threads", "2", "--device", "cpu"]) == 0
-    assert seen == [2]
+    assert seen[0] == 2  # sampling sets one for a moment later
 
 
 def test_the_manifest_records_the_command_line(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ def test_the_record_is_of_today():
 @pytest.mark.parametrize(
     "step, modules",
     [
-        ("train_vae", {"training.vae", "training.loop", "training.settings", "masks.fmix", "masks.fourier", "mixing", "rng"}),
+        ("train_vae", {"training.vae", "training.loop", "training.settings", "masks.fmix", "masks.fourier", "mixing.mix", "rng"}),
         ("measure_vae", {"information.vae", "information.encoder_bounds", "information.flows"}),
         ("measure_classifier", {"robustness.evaluate", "robustness.trust", "estimate"}),
         ("masks", {"mask_stats.describe", "masks.sampling"}),
