@@ -174,6 +174,112 @@ NETWORKS = {"tiny_net": TinyNet}
         command=("study", "--classifier", "nothing_like_it"),
         says="tiny_net",
     ),
+    "data set": Addition(
+        (1, 1),
+        """
+from msda_analysis import load_dataset
+assert load_dataset("ramps(n=6)", "test").images.shape == (6, 1, 9)
+""",
+        files={
+            "data/ramps.py": '''"""Rising and falling lines, made up for a test."""
+
+import numpy as np
+
+from msda_analysis.data.datasets import Dataset
+
+
+def load_ramps(split, root, *, n=4):
+    up = np.linspace(0, 1, 9)[None, None].repeat(n, 0)
+    labels = np.arange(n) % 2
+    return Dataset.from_arrays(np.where(labels[:, None, None], 1 - up, up), labels, ("up", "down"), split=split)
+
+
+LOADERS = {"ramps": load_ramps}
+'''
+        },
+        lines={"data/load.py": ('    "generated",\n', '    "ramps",\n')},
+    ),
+    "data set from outside": Addition(
+        (0, 0),
+        """
+from msda_analysis import ClassifierFit, FMix, fit_classifier, load_dataset
+dataset = load_dataset("my_data:load(length=32)")
+assert dataset.images.shape == (40, 1, 32) and load_dataset("my_data:load", "test").mean == load_dataset("my_data:load").mean
+fit_classifier(dataset, FMix(), ClassifierFit(epochs=1, batch_size=20), progress=False)
+""",
+        own={
+            "my_data.py": """
+import numpy as np
+
+from msda_analysis.data import Dataset
+
+
+def load(split, root, length=16):
+    random = np.random.default_rng(0 if split == "train" else 1)
+    labels = np.arange(40) % 2
+    return Dataset.from_arrays(random.random((40, 1, length)) * (1 + labels[:, None, None]) / 2, labels, ("quiet", "loud"))
+"""
+        },
+    ),
+    "mixer": Addition(
+        (1, 1),
+        """
+import torch
+from msda_analysis import mix
+from msda_analysis.mixing import augmentation_from_text
+mixed = mix(torch.rand(4, 3, 8, 8), torch.arange(4), augmentation_from_text("halves(share=0.25)"), generator=torch.Generator())
+assert mixed.lam.tolist() == [0.25] * 4
+""",
+        files={
+            "mixing/halves.py": '''"""The left part of one image beside the right part of another, made up for a test."""
+
+from dataclasses import dataclass
+
+import torch
+
+from msda_analysis.mixing.mixed import Mixed
+
+
+@dataclass(frozen=True)
+class Halves:
+    share: float = 0.5
+
+    def __call__(self, images, labels, generator):
+        order, cut = torch.randperm(len(images), generator=generator), int(self.share * images.shape[-1])
+        mixed = torch.cat([images[..., :cut], images[order][..., cut:]], -1)
+        return Mixed(mixed, labels, labels[order], torch.full((len(images),), cut / images.shape[-1]), order)
+
+
+MIXERS = {"halves": Halves()}
+'''
+        },
+        lines={"mixing/text.py": ('    "saliencymix",\n', '    "halves",\n')},
+    ),
+    "mixer from outside": Addition(
+        (0, 0),
+        """
+import torch
+from msda_analysis import MixTransform
+from msda_analysis.audit import audit
+from msda_analysis.mixing import augmentation_from_text
+images, soft = MixTransform(augmentation_from_text("my_mixers:fade(weight=0.75)"), 4)(torch.rand(4, 3, 8, 8), torch.arange(4))
+assert soft.sum(1).tolist() == [1.0] * 4
+assert audit("my_mixers:fade", n_masks=60)["label_weight"].verdict == "ok"
+""",
+        own={
+            "my_mixers.py": """
+import torch
+
+from msda_analysis.mixing import Mixed
+
+
+def fade(images, labels, generator, weight=0.5):
+    order = torch.randperm(len(images), generator=generator)
+    mixed = torch.lerp(images[order], images, weight)
+    return Mixed(mixed, labels, labels[order], torch.full((len(images),), weight), order)
+"""
+        },
+    ),
 }
 
 

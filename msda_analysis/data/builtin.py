@@ -1,5 +1,6 @@
 """scikit-learn's digits, and torchvision's datasets as their files are."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,8 @@ def _tensors(source) -> tuple[Tensor, Tensor]:
     # grey datasets come without a channel axis, colour ones with it last
     images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return images.contiguous(), torch.as_tensor(source.targets, dtype=torch.int64)
+
+
+LOADERS = {"digits": load_digits} | {
+    name: partial(load_torchvision, name) for name in ("cifar10", "cifar100", "fashion_mnist")
+}

@@ -242,3 +242,6 @@ def _digest(images: Tensor) -> Tensor:
     digest = hashlib.blake2b(f"{tuple(images.shape)}\n".encode(), digest_size=16)
     digest.update(images.numpy().ravel().data)
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
+
+
+FILE_LOADERS = {"folder": load_image_folder}

@@ -134,3 +134,6 @@ def _rotations(normals: Tensor) -> Tensor:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+LOADERS = {"waveforms": load_waveforms, "voxels": load_voxels}

@@ -2,34 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from msda_analysis.checks import check_choice
-from msda_analysis.data.builtin import load_digits, load_torchvision
 from msda_analysis.data.datasets import Dataset
-from msda_analysis.data.folder import Resize, load_image_folder
-from msda_analysis.data.generated import load_voxels, load_waveforms
-from msda_analysis.data.npz import load_npz, npz_identity
-from msda_analysis.data.series import load_aeon
+from msda_analysis.data.folder import Resize
+from msda_analysis.data.npz import npz_identity
 from msda_analysis.source import own_identity
 from msda_analysis.texts import Call, check_settings, find_own, parse_call
 
 SPLITS = ("train", "test")
 
-#: Datasets by name: (split, root, **settings) -> Dataset. A function of yours has the same form.
+#: The files of this folder that load datasets. To add one, write its file, with a table LOADERS: name -> (split, root,
+#: **settings) -> Dataset, or FILE_LOADERS: kind -> (rest, split, root, progress=) -> Dataset for "kind:rest"; and its line here.
+FILES = (
+    "builtin",
+    "generated",
+    "folder",
+    "npz",
+    "series",
+)
+_MODULES = [import_module(f"{__package__}.{file}") for file in FILES]
+#: Datasets by name. A function of yours has the same form.
 LOADERS: dict[str, Callable[..., Dataset]] = {
-    "digits": load_digits,
-    "cifar10": partial(load_torchvision, "cifar10"),
-    "cifar100": partial(load_torchvision, "cifar100"),
-    "fashion_mnist": partial(load_torchvision, "fashion_mnist"),
-    "waveforms": load_waveforms,
-    "voxels": load_voxels,
+    name: load for module in _MODULES for name, load in getattr(module, "LOADERS", {}).items()
 }
-#: Datasets in files, as "kind:REST": (rest, split, root, progress=) -> Dataset.
-FILE_LOADERS: dict[str, Callable[..., Dataset]] = {"folder": load_image_folder, "npz": load_npz, "aeon": load_aeon}
+#: Datasets in files by kind.
+FILE_LOADERS: dict[str, Callable[..., Dataset]] = {
+    kind: load for module in _MODULES for kind, load in getattr(module, "FILE_LOADERS", {}).items()
+}
 #: Names that load_dataset knows, besides those of files and functions.
 NAMES = tuple(LOADERS)
 

@@ -109,3 +109,6 @@ def _hold_out(arrays: dict[str, np.ndarray], classes: list[str] | None) -> dict[
     chosen = is_test.numpy()
     parts = {"": ~chosen, "test_": chosen}
     return {start + key: arrays[key][part] for start, part in parts.items() for key in ("images", "labels")}
+
+
+FILE_LOADERS = {"npz": load_npz}

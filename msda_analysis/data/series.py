@@ -84,3 +84,6 @@ def _find(problem: str, part: str) -> Path:
         known = sorted(path.parent.name for path in place.parent.glob("*/*_TRAIN.ts"))
         raise FileNotFoundError(f"dataset aeon:{problem}: expected one of {', '.join(known)}, no file {paths[-1]}")
     return found[0]
+
+
+FILE_LOADERS = {"aeon": load_aeon}

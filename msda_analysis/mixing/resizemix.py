@@ -56,3 +56,6 @@ def _shrink(image: Tensor, side: list[int]) -> Tensor:
     return functional.interpolate(
         image[None], size=side, mode=_MODES[len(side)], align_corners=False, antialias=smooth
     )[0]  # fmt: skip
+
+
+MIXERS = {"resizemix": ResizeMix()}

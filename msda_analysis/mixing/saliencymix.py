@@ -90,3 +90,6 @@ def _blur(fields: Tensor, axes: tuple[int, ...]) -> Tensor:
         gain = torch.exp(-2 * (math.pi * _BLUR * length * frequency) ** 2)
         spectrum = spectrum * gain.view([-1 if k == axis else 1 for k in range(fields.ndim)])
     return torch.fft.ifftn(spectrum, dim=axes).real
+
+
+MIXERS = {"saliencymix": SaliencyMix()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from msda_analysis.masks import text as masks_text
@@ -9,12 +10,18 @@ from msda_analysis.masks.family import MaskFamily
 from msda_analysis.masks.registry import FAMILIES, Alternate, is_mixer
 from msda_analysis.mixing.adapters import PACKAGES, PackageMixer
 from msda_analysis.mixing.mixer import Augmentation, OwnMixer, takes_generator
-from msda_analysis.mixing.resizemix import ResizeMix
-from msda_analysis.mixing.saliencymix import SaliencyMix
 from msda_analysis.texts import Call, call_text, check_settings, find_own, parse_call
 
+#: The files of this folder that hold mixers. To add one, write its file, with a table MIXERS: name -> mixer, a frozen
+#: dataclass, and its line here.
+FILES = (
+    "resizemix",
+    "saliencymix",
+)
 #: Mixers by name.
-MIXERS: dict[str, Callable[..., Any]] = {"resizemix": ResizeMix(), "saliencymix": SaliencyMix()}
+MIXERS: dict[str, Callable[..., Any]] = {}
+for _file in FILES:
+    MIXERS |= import_module(f"{__package__}.{_file}").MIXERS
 
 
 def augmentation_from_text(text: str, *, per_batch: bool | None = None) -> Augmentation | None:
