@@ -15,6 +15,8 @@ _HOMES = {
     "sample_masks": "masks",
     "MixTransform": "mixing",
     "mix": "mixing",
+    "Mixed": "mixing",
+    "Dataset": "data",
     "load_dataset": "data",
     "ClassifierFit": "training",
     "VaeFit": "training",
@@ -24,15 +26,16 @@ _HOMES = {
 }
 
 __all__ = [
-    "Alternate", "ClassifierFit", "CutMix", "Estimate", "FMix", "MaskFamily", "MixTransform", "MixUp", "VaeFit",
+    "Alternate", "ClassifierFit", "CutMix", "Dataset", "Estimate", "FMix", "MaskFamily", "MixTransform", "MixUp", "Mixed",
+    "VaeFit",
     "fit_classifier", "fit_vae", "load_dataset", "mix", "sample_masks",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from msda_analysis.data import load_dataset
+    from msda_analysis.data import Dataset, load_dataset
     from msda_analysis.estimate import Estimate
     from msda_analysis.masks import Alternate, CutMix, FMix, MaskFamily, MixUp, sample_masks
-    from msda_analysis.mixing import MixTransform, mix
+    from msda_analysis.mixing import Mixed, MixTransform, mix
     from msda_analysis.training import ClassifierFit, VaeFit, fit_classifier, fit_vae
 
 

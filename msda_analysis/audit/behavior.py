@@ -17,6 +17,7 @@ from msda_analysis.estimate import wilson_interval
 from msda_analysis.mixing.seeds import SOURCES, global_seeds
 
 _GENERATOR_NAMES = ("generator", "rng", "seed", "random_state")
+_ODD_CALLS = 30  # batches of odd length
 _HALF_CALLS = 200  # batches mixed with apply probability 1/2
 
 
@@ -46,13 +47,26 @@ def judge_generator(trial: Trial) -> Finding:
 
 def judge_odd_batch(trial: Trial) -> Finding:
     """Does a batch of odd length work?"""
+    n = trial.num_classes - 1
     try:
         with global_seeds(3):
-            batch = observe(trial.make(), trial.num_classes - 1, trial.size, trial.num_classes)
+            mixer = trial.make()
+            batches = [observe(mixer, n, trial.size, trial.num_classes) for _ in range(_ODD_CALLS)]
     except Exception as error:  # any refusal by third-party code is the answer
         return Finding("differs", "refused", note=_words(error))
-    if not batch.is_mix or batch.n_wrong_labels:
-        return Finding("fault", "wrong result", float(batch.n_wrong_labels), 0.0)
+    n_wrong = sum(batch.n_wrong_labels for batch in batches)
+    if n_wrong or not all(batch.is_mix for batch in batches):
+        return Finding("fault", "wrong result", float(n_wrong), 0.0)
+    mixed = torch.stack([batch.partner >= 0 for batch in batches]).any(0)
+    if mixed.any() and not mixed.all():
+        left = ", ".join(str(i) for i in (~mixed).nonzero().flatten().tolist())
+        return Finding(
+            "differs",
+            "leaves images out",
+            float((~mixed).sum()),
+            0.0,
+            f"never mixed in {_ODD_CALLS} batches of {n}: {left}",
+        )
     return Finding("ok", "works")
 
 

@@ -1,6 +1,7 @@
 """Checks on draws: is every image of a batch used, is every call new, and does what should be independent hang together?"""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from msda_analysis.audit.evidence import Evidence, box_of
 from msda_analysis.audit.findings import Finding
 
 _P = 1e-5  # p of a test before it counts
+_Z = 4.5  # standard errors that a share may be off before it counts; one in 150 000 by chance
+_OFTEN = 0.05  # share of calls that repeat another before it counts
 _SURE = 24  # calls or masks that it takes to say anything
 _EXACT = 1e-4  # decoded mask values that are the same
 
@@ -48,7 +51,7 @@ def judge_repeats(evidence: Evidence) -> Finding:
         distinct, period = len(set(drawn)), _period(drawn)
         if period or distinct <= n / 10:
             note = f"{distinct} different draws of {what} in {n} calls" + (
-                f"; every {period} calls they repeat" if period else ""
+                f"; they repeat after {period}" if period else ""
             )
             return Finding("differs", f"the same {what} again", distinct / n, 1.0, note)
     telling = [_key(mask) for mask in evidence.masks if _EXACT < float(mask.mean()) < 1 - _EXACT]
@@ -112,10 +115,13 @@ def _equal_chances(seen: Tensor) -> float:
 
 
 def _period(draws: Sequence[Any]) -> int:
-    """The smallest number of calls after which at least half of all draws come again, 0 if there is none."""
-    for period in range(1, len(draws) // 3 + 1):
-        pairs = len(draws) - period
-        if 2 * sum(a == b for a, b in zip(draws, draws[period:], strict=False)) >= pairs:
+    """The smallest number of calls after which draws come again more often than those of any two calls; 0 if there is none."""
+    n, counts = len(draws), Counter(draws).values()
+    chance = sum(count * (count - 1) for count in counts) / (n * (n - 1))  # that any two calls draw the same
+    for period in range(1, n // 3 + 1):
+        pairs = n - period
+        share = sum(a == b for a, b in zip(draws, draws[period:], strict=False)) / pairs
+        if share > chance + _OFTEN + _Z * math.sqrt(chance * (1 - chance) / pairs):
             return period
     return 0
 

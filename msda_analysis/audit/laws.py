@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,9 +12,15 @@ from msda_analysis.audit.evidence import Evidence, box_of
 from msda_analysis.audit.findings import Finding
 from msda_analysis.audit.places import judge_place, judge_same_place
 from msda_analysis.mask_stats import axis_power_ratio, circular_runs, measure_coverage
+from msda_analysis.masks.boxes import draw_boxes, kept_shares
+from msda_analysis.masks.lam import draw_beta
+from msda_analysis.rng import derive_key
 
 _Z = 4.5  # standard errors that a mean may be off before it counts; one in 150 000 by chance
 _SURE = 24  # agreeing coin flips that count as a rule; one in 16 million by chance
+_P = 1e-5  # p of a test before it counts
+_N_REFERENCE = 20_000  # boxes drawn to compare with
+_ROUNDING = 0.05  # distance of distributions that rounding of sides to whole or to even pixels explains
 _SHAPED = ("box", "field", "soft")  # kinds of mask that differ from place to place
 
 _NO_WEIGHTS = Finding("not applicable", "no label weights", note="see integer_labels")
@@ -71,7 +78,7 @@ def judge_lambda_law(evidence: Evidence) -> Finding:
     drawn, law = evidence.weights if is_box else kept, f"Beta({alpha:g}, {alpha:g})"
     p = float(stats.kstest(drawn.numpy(), stats.beta(alpha, alpha).cdf).pvalue)
     note = f"Kolmogorov-Smirnov test on {len(drawn)} draws; value is its p"
-    return Finding("ok", law, p, None, note) if p > 1e-5 else Finding("differs", f"not {law}", p, None, note)
+    return Finding("ok", law, p, None, note) if p > _P else Finding("differs", f"not {law}", p, None, note)
 
 
 def judge_box_area(evidence: Evidence) -> Finding:
@@ -87,10 +94,32 @@ def judge_box_area(evidence: Evidence) -> Finding:
     # truncated box sides move the mean by about half a pixel row
     slack = _Z * error + 1 / min(evidence.size)
     if abs(mean - clipped) <= min(slack, abs(mean - 0.5)):
-        return Finding("ok", "clipped at the border", mean, clipped, note)
+        return _judge_box_shares(evidence, "clipped") or Finding("ok", "clipped at the border", mean, clipped, note)
     if abs(mean - 0.5) <= slack:
-        return Finding("differs", "inside the image", mean, clipped, note, "B5")
+        law = _judge_box_shares(evidence, "inside")
+        return law or Finding("differs", "inside the image", mean, clipped, note, "B5")
     return Finding("differs", "neither clipped nor inside", mean, clipped, note)
+
+
+def _judge_box_shares(evidence: Evidence, geometry: str) -> Finding | None:
+    """What is wrong where kept shares do not follow those of boxes of lambda from Beta(alpha, alpha), given that the mean does."""
+    from scipy import stats
+
+    assert evidence.alpha is not None
+    device, n = torch.device("cpu"), len(evidence.kept)
+    lam = draw_beta(evidence.alpha, evidence.alpha, _N_REFERENCE, derive_key("audit boxes", geometry), device)
+    boxes = draw_boxes(lam, evidence.size, geometry, derive_key("audit box places", geometry))
+    shares = kept_shares(*boxes, evidence.size).double()
+    distance = float(np.asarray(stats.ks_2samp(evidence.kept.numpy(), shares.numpy()))[0])
+    chance = math.sqrt(math.log(2 / _P) / 2 * (1 / n + 1 / _N_REFERENCE))
+    if distance <= chance + _ROUNDING:
+        return None
+    note = (
+        f"largest distance of the distribution of {n} kept shares from that of boxes {geometry}; {chance:.3f} by chance"
+    )
+    return Finding(
+        "differs", f"lambda does not follow Beta({evidence.alpha:g}, {evidence.alpha:g})", distance, 0.0, note
+    )
 
 
 def judge_box_sides(evidence: Evidence) -> Finding:
@@ -147,14 +176,20 @@ def judge_sharing(evidence: Evidence) -> Finding:
 def judge_pairing(evidence: Evidence) -> Finding:
     """How are images paired?"""
     partners = evidence.partners
-    own = torch.arange(partners.shape[1])
-    n, self_paired = len(own), float((partners < 0).double().mean())
+    n, self_paired = partners.shape[1], float((partners < 0).double().mean())
     if evidence.pairing_rule:
         note = "deterministic: pairs are as random as the order of the batch"
         return Finding("differs", evidence.pairing_rule, self_paired, None, note)
-    filled = torch.where(partners >= 0, partners, own)
-    if all(len(set(row.tolist())) == n for row in filled):
-        note = f"an image meets itself at rate {self_paired:.3f} (1/n = {1 / n:.3f}); unchanged images count"
+    note = f"an image meets itself at rate {self_paired:.3f} (1/n = {1 / n:.3f}); unchanged images count"
+    if _rolls(partners):
+        return Finding(
+            "differs", "roll by a random number", self_paired, 1 / n, "all images of a batch have the same distance"
+        )
+    p = _pairs_alike(partners)
+    if p < _P:
+        return Finding("differs", "some pairs more often than others", p, None, "value is the p of a chi-square test")
+    # an image that came back unchanged may have any partner, or none
+    if all(len(row[row >= 0].unique()) == int((row >= 0).sum()) for row in partners):
         return Finding("ok", "random permutation", self_paired, 1 / n, note)
     return Finding("differs", "random, with repeats", self_paired, 1 / n, "some images are used twice")
 
@@ -219,3 +254,26 @@ def _axis_of_single_runs(masks: Tensor) -> str | None:
         if int(runs[name].max()) <= 1 and int((runs[other] > 1).sum()) >= 5:
             return name
     return None
+
+
+def _rolls(partners: Tensor) -> bool:
+    """Whether in every batch all images have one distance to their partners."""
+    n = partners.shape[1]
+    distance = (partners - torch.arange(n)) % n
+    batches = [row[known] for row, known in zip(distance, partners >= 0, strict=True) if int(known.sum()) > 2]
+    return len(batches) > 2 and all(bool((row == row[0]).all()) for row in batches)
+
+
+def _pairs_alike(partners: Tensor) -> float:
+    """p of a chi-square test that every other image is an image's partner with one chance; 1 for too few batches."""
+    from scipy import stats
+
+    n = partners.shape[1]
+    counts = torch.stack([(partners == other).sum(0) for other in range(n)], 1).double()  # [image, partner]
+    expected = counts.sum(1, keepdim=True) / (n - 1)
+    if float(expected.min()) < 5:
+        return 1.0
+    others = ~torch.eye(n, dtype=torch.bool)
+    # permutations spread their counts by n / (n - 1) less evenly than independent draws
+    statistic = float(((counts - expected) ** 2 / expected)[others].sum()) * (n - 1) / n
+    return float(stats.chi2.sf(statistic, n * (n - 2)))

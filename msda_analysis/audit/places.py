@@ -7,6 +7,7 @@ from torch import Tensor
 
 from msda_analysis.audit.evidence import Evidence, box_of
 from msda_analysis.audit.findings import Finding
+from msda_analysis.mask_stats import power_spectra
 from msda_analysis.rng import stream
 
 _Z = 4.5  # standard errors that a mean may be off before it counts; one in 150 000 by chance
@@ -48,11 +49,14 @@ def judge_place(evidence: Evidence) -> Finding:
                 f"what is cut lies {abs(shift):.1f} pixels off the center along the {name}, standard error {error:.2f}"
             )
             return Finding("differs", f"leans to the {sides[int(shift > 0)]}", shift, 0.0, note)
-    tilt, error = _tilt(cut)
-    if abs(tilt) > max(_Z * error, _TILT):
-        note = f"correlation of rows and columns of what is cut, standard error {error:.3f}"
-        return Finding("differs", "leans to a diagonal", tilt, 0.0, note)
-    return _judge_boxes(evidence) if evidence.kind == "box" else Finding("ok", "anywhere alike", tilt, 0.0)
+    measures = {
+        "correlation of rows and columns of what is cut": _tilt(cut),
+        "share of power that varies along one diagonal less that along the other": _slant(evidence.masks),
+    }
+    for words, (tilt, error) in measures.items():
+        if abs(tilt) > max(_Z * error, _TILT):
+            return Finding("differs", "leans to a diagonal", tilt, 0.0, f"{words}, standard error {error:.3f}")
+    return _judge_boxes(evidence) if evidence.kind == "box" else Finding("ok", "anywhere alike")
 
 
 def _judge_boxes(evidence: Evidence) -> Finding:
@@ -112,3 +116,13 @@ def _tilt(cut: Tensor) -> tuple[float, float]:
     cross = torch.einsum("kij,i,j->k", cut, rows, columns)
     scale = math.sqrt(float((cut.sum(2) * rows**2).sum()) * float((cut.sum(1) * columns**2).sum()))
     return float(cross.sum()) / scale, float(cross.square().sum().sqrt()) / scale
+
+
+def _slant(masks: Tensor) -> tuple[float, float]:
+    """Mean share of a mask's power in frequencies that rise along both axes less that in the others, and its error."""
+    power = power_spectra(masks)  # [k, height, width]
+    rows, columns = (torch.fft.fftfreq(length, dtype=masks.dtype) for length in masks.shape[1:])
+    sign = torch.sign(rows)[:, None] * torch.sign(columns) * ((rows.abs() < 0.5)[:, None] & (columns.abs() < 0.5))
+    total = power.flatten(1).sum(1)
+    share = (power * sign).flatten(1).sum(1)[total > 0] / total[total > 0]
+    return float(share.mean()), float(share.std()) / max(1, len(share)) ** 0.5

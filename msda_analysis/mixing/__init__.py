@@ -5,6 +5,7 @@ mix         mix(): the one function for families and mixers
 blend       the arithmetic of masks
 mixer       what a mixer is, and how one is called
 adapters    transforms of torchvision, timm and kornia as mixers
+pairs       given pairs of images, for pictures
 transform   MixTransform, for existing training loops
 text        families and mixers as text
 resizemix, saliencymix   mixers of this package
@@ -16,6 +17,7 @@ from msda_analysis.mixing.blend import blend
 from msda_analysis.mixing.mix import mix
 from msda_analysis.mixing.mixed import Mixed
 from msda_analysis.mixing.mixer import Augmentation, Mixer, OwnMixer
+from msda_analysis.mixing.pairs import mix_pairs
 from msda_analysis.mixing.resizemix import ResizeMix
 from msda_analysis.mixing.saliencymix import SaliencyMix
 from msda_analysis.mixing.text import MIXERS, augmentation_from_text, augmentation_to_text
@@ -23,5 +25,5 @@ from msda_analysis.mixing.transform import MixTransform
 
 __all__ = [
     "MIXERS", "Augmentation", "MixTransform", "Mixed", "Mixer", "OwnMixer", "PackageMixer", "ResizeMix", "SaliencyMix",
-    "augmentation_from_text", "augmentation_settings", "augmentation_to_text", "blend", "mix",
+    "augmentation_from_text", "augmentation_settings", "augmentation_to_text", "blend", "mix", "mix_pairs",
 ]  # fmt: skip

@@ -137,6 +137,17 @@ class TestPairing:
 
         assert findings_of(mixer)["pairing"].answer == "random, with repeats"
 
+    def test_images_that_came_back_unchanged_are_no_repeats(self):
+        """Boxes of no pixel: image i keeps all of itself, and another image has its partner."""
+
+        def mixer(images, labels):
+            n = len(images)
+            rule, lam = torch.randperm(n), torch.rand(n)
+            lam[0] = 1.0
+            return blend(images, rule, lam.view(-1, 1, 1, 1)), soft(labels, lam, rule)
+
+        assert findings_of(mixer, n_masks=60)["pairing"].answer == "random permutation"
+
     def test_pairs_that_share_a_mask(self):
         def mixer(images, labels):
             n = len(images)

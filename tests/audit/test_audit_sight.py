@@ -55,6 +55,54 @@ class Pool:
         return blend(images, permutation, lam.view(-1, 1, 1, 1)), soft(labels, lam, permutation)
 
 
+class Lazy:
+    """Now and then the draws of the call before."""
+
+    def __init__(self):
+        self.drawn = None
+
+    def __call__(self, images, labels):
+        if self.drawn is None or len(self.drawn[0]) != len(images) or float(torch.rand(())) > 0.25:
+            self.drawn = torch.randperm(len(images)), torch.rand(len(images))
+        permutation, lam = self.drawn
+        return blend(images, permutation, lam.view(-1, 1, 1, 1)), soft(labels, lam, permutation)
+
+
+def neighbors_in_twos(images, labels):
+    """Images 0 and 1, 2 and 3, ...: the last of an odd batch has nobody."""
+    n = len(images)
+    rule = torch.arange(n) ^ 1
+    rule[rule >= n] = n - 1
+    lam = torch.rand(n)
+    return blend(images, rule, lam.view(-1, 1, 1, 1)), soft(labels, lam, rule)
+
+
+def steep(n, permutation):
+    """Of mean 1/2 and far from uniform: half of Beta(0.3, 0.3)."""
+    return torch.distributions.Beta(0.3, 0.3).sample((n,))
+
+
+def slanted(images, labels):
+    """Stripes of any phase and width along one diagonal."""
+    n, size = len(images), images.shape[2:]
+    permutation, lam, phase = torch.randperm(n), torch.rand(n), torch.rand(n)
+    along = (torch.arange(size[0])[:, None] + torch.arange(size[1])) / 16
+    masks = ((along + phase.view(-1, 1, 1)) % 1 < lam.view(-1, 1, 1)).float()[:, None]
+    return blend(images, permutation, masks), soft(labels, masks.flatten(1).mean(1), permutation)
+
+
+def mixup_by(order):
+    def mixer(images, labels):
+        rule, lam = order(len(images)), torch.rand(len(images))
+        return blend(images, rule, lam.view(-1, 1, 1, 1)), soft(labels, lam, rule)
+
+    return mixer
+
+
+def within_halves(n):
+    return torch.cat([torch.randperm(n // 2), n // 2 + torch.randperm(n - n // 2)])
+
+
 class FixedPairs:
     """One permutation, drawn once."""
 
@@ -121,6 +169,13 @@ FAULTY = {
     "half the batch": (half_batch, "left_out", "not all images are mixed"),
     "partners from half the batch": (box_mixer(order=partners_of_first_half), "left_out", "not all images are mixed into others"),
     "a seed in every call": (same_each_call, "repeats", "the same masks and pairs again"),
+    "draws of the call before": (Lazy(), "repeats", "the same masks and pairs again"),
+    "the last of an odd batch": (neighbors_in_twos, "odd_batch", "leaves images out"),
+    "another law of lambda": (mixup_with(steep), "lambda_law", "not Beta(1, 1)"),
+    "another law of boxes": (box_mixer(lam=steep), "box_area", "lambda does not follow Beta(1, 1)"),
+    "stripes along a diagonal": (slanted, "place", "leans to a diagonal"),
+    "rolls": (mixup_by(lambda n: torch.arange(n).roll(int(torch.randint(n, ())))), "pairing", "roll by a random number"),
+    "pairs within halves": (mixup_by(within_halves), "pairing", "some pairs more often than others"),
     "masks of a pool": (Pool(), "repeats", "few masks, over and over"),
     "pairs drawn once": (FixedPairs(), "repeats", "the same pairs again"),
     "lambda by place in the batch": (

@@ -31,6 +31,7 @@ from msda_analysis.mixing import (
     augmentation_from_text,
     augmentation_settings,
     augmentation_to_text,
+    mix_pairs,
 )
 from msda_analysis.mixing.adapters import mixed_by_weights
 from msda_analysis.mixing.saliencymix import salient_places, spectral_residual
@@ -337,3 +338,26 @@ def test_the_names_are_known():
         assert settings is not None and settings["kind"] == type(mixer).__name__
     assert augmentation_from_text("baseline") is None and augmentation_from_text("mixup") == MixUp()
     assert isinstance(OwnMixer(len), OwnMixer)
+
+
+class TestPairs:
+    FIRST, SECOND = torch.zeros(5, 3, 16, 16), torch.ones(5, 3, 16, 16)
+
+    def test_a_familys_pictures_are_its_masks(self):
+        masks = sample_masks(FMix(), 5, (16, 16), generator=stream(3, "pictures")).masks
+        assert torch.equal(mix_pairs(self.FIRST, self.SECOND, FMix(), seed=3), (1 - masks).expand(5, 3, 16, 16))
+
+    @pytest.mark.parametrize("text", ["resizemix", "saliencymix", "torchvision:CutMix", "torchvision:MixUp"])
+    def test_a_mixer_mixes_the_given_pairs(self, text):
+        mixer = augmentation_from_text(text)
+        assert mixer is not None
+        mixed = mix_pairs(self.FIRST, self.SECOND, mixer, seed=1)
+        share = mixed.mean((1, 2, 3))
+        assert mixed.shape == self.FIRST.shape and bool((share > 0).all()) and len(share.unique()) > 3
+        assert torch.equal(mixed, mix_pairs(self.FIRST, self.SECOND, mixer, seed=1))
+
+    def test_what_cannot_be_shown_says_so(self):
+        with pytest.raises(ValueError, match="to mix two images with each other, got them unmixed 64 times"):
+            mix_pairs(self.FIRST, self.SECOND, lambda x, y: (x, y, y, 1.0))
+        with pytest.raises(TypeError, match="got an Alternate; show each of its families"):
+            mix_pairs(self.FIRST, self.SECOND, Alternate(FMix(), MixUp()))
