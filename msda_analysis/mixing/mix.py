@@ -1,5 +1,7 @@
 """mix(): one function for every family, m * x_a + (1 - m) * x_b, and for mixers of one's own."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,11 @@ def mix(
     if not isinstance(plain, MaskFamily):
         if out is not None:
             raise ValueError("out: expected None for a mixer, which makes its images by itself")
-        return run_mixer(plain, images, labels, generator, validate=validate)
+        flat = as_plain(images).flatten(
+            1, -len(size) - 1
+        )  # as a mask, a mixer spans the spatial axes; frames are channels to it
+        mixed = run_mixer(plain, flat, labels, generator, validate=validate)
+        return replace(mixed, images=like(mixed.images.view(images.shape), images))
     return _mix_by_masks(images, labels, plain, size, generator, validate, out)
 
 

@@ -273,6 +273,14 @@ class TestResizeMix:
         moved = side > 0
         assert stats.kstest((start + 0.5)[moved] / (101 - side)[moved], "uniform").pvalue > 1e-4
 
+    def test_frames_of_a_video_are_pasted_alike(self):
+        videos = torch.rand(4, 5, 3, 12, 16, generator=stream(0, "videos"))
+        mixed = mixed_by(ResizeMix(), videos, torch.arange(4), spatial=2)
+        flat = mixed_by(ResizeMix(), videos.flatten(1, 2), torch.arange(4))
+        assert torch.equal(mixed.images.flatten(1, 2), flat.images) and torch.equal(mixed.lam, flat.lam)
+        changed = (mixed.images != videos).all(2)  # [n, time, height, width]
+        assert torch.equal(changed, changed[:, :1].expand_as(changed)) and bool(changed.any())
+
 
 class TestSaliencyMix:
     def test_saliency_finds_the_odd_one_out(self):
