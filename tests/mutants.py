@@ -166,6 +166,17 @@ MASKS = [
     ("families.py", 'CutMix(lam_policy="nominal")', "CutMix()", "test_families.py", "name"),
     ("masks/blocks.py", "if failures:", "if False:", "test_sampling.py", "failure"),
 ]
+MODELS = [
+    ("checkpoint.py", "given is None or (given.module, given.name) != (asked.module, asked.name)", "given is None", "test_own_networks.py", "only_if_it_is_named"),
+    ("checkpoint.py", "_check_code(values[\"model\"], wanted)", "pass", "test_own_networks.py", "only_if_it_is_named"),
+    ("checkpoint.py", "seed=None if is_ours else 0", "seed=None", "test_own_networks.py", "another_vae_from"),
+    ("state.py", "weights_only=True", "weights_only=False", "test_own_networks.py", "refused_by_its_name"),
+    ("state.py", "and not set(tensors) <= set(expected)", "", "test_own_networks.py", "named_module"),
+    ("own_vae.py", "0.5 * found[1]", "found[1]", "test_own_networks.py", "codes_of"),
+    ("features.py", "output.detach().clone()", "output.detach()", "test_layer_features.py", "evaluation_mode"),
+    ("features.py", "last.clear()", "pass", "test_layer_features.py", ""),
+    ("arguments.py", "value / below[0] if below", "value if below", "test_comparison.py", "budgets_as_text"),
+    ("comparison.py", "enumerate(runs)", "((0, run) for run in runs)", "test_comparison.py", "every_run"),
+]
 # fmt: on
-
-GROUPS = {"attacks": ATTACKS, "robustness": ROBUSTNESS, "information": INFORMATION, "masks": MASKS}
+GROUPS = {"attacks": ATTACKS, "robustness": ROBUSTNESS, "information": INFORMATION, "masks": MASKS, "models": MODELS}

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"data", "masks", "mixing", "models", "checks", "rng", "settings"},
     "information": {*_MEASURED, "models"},
     "attacks": {"checks", "rng", "models"},
-    "robustness": {*_MEASURED, "data", "models", "attacks"},
+    "robustness": {*_MEASURED, "data", "models", "attacks", "results"},
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},

@@ -1,7 +1,7 @@
 """Models by name or text, normalization as a module, and weights from files that cannot execute code."""
 
 from msda_analysis.models.checkpoint import load_checkpoint, save_checkpoint
-from msda_analysis.models.given import load_classifier, weights_by_name
+from msda_analysis.models.given import load_classifier, load_vae, weights_by_name
 from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.own_vae import OwnVae, to_code
 from msda_analysis.models.state import load_state
@@ -30,6 +30,7 @@ __all__ = [
     "load_checkpoint",
     "load_classifier",
     "load_state",
+    "load_vae",
     "name_of",
     "network_settings",
     "origin_of",

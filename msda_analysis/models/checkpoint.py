@@ -15,16 +15,17 @@ from msda_analysis.checks import check_statistics
 from msda_analysis.files import replace_file
 from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.others import is_library
+from msda_analysis.models.own_vae import OwnVae
 from msda_analysis.models.state import check_fit, check_weights, existing_file, read_safetensors
 from msda_analysis.models.vae import VAE
-from msda_analysis.models.zoo import create, origin_of, parse_network
+from msda_analysis.models.zoo import create, network_of, origin_of, parse_network
 
 _FORMAT = "msda_analysis checkpoint"
 _VERSION = 2  # 2: a VAE keeps the normalization of its images
 
 
 def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
-    """Write a model made by models.create(), alone or inside Normalized, to one safetensors file.
+    """Write a model made by models.create(), alone or inside Normalized or OwnVae, to one safetensors file.
 
     The file is written beside its place and then moved there, so a crash or a full disk leaves an older file as it was.
 
@@ -97,7 +98,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def _build_header(model: nn.Module, metadata: Mapping[str, Any]) -> dict[str, str]:
-    network, origin = (model.network if isinstance(model, Normalized) else model), origin_of(model)
+    origin = origin_of(model)
     if origin is None:
         raise ValueError(
             f"model: expected one made by models.create(), alone or inside Normalized, got {type(model).__name__}; "
@@ -108,11 +109,13 @@ def _build_header(model: nn.Module, metadata: Mapping[str, Any]) -> dict[str, st
         "version": _VERSION,
         "model": origin.name,
         "options": origin.options,
-        "class": type(network).__name__,
+        "class": type(network_of(model)).__name__,
         "mean": mean,
         "std": std,
         "metadata": dict(metadata),
     }
+    if isinstance(model, OwnVae):
+        values["output_std"] = model.output_std
     try:
         return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}
     except (TypeError, ValueError) as error:
@@ -133,11 +136,14 @@ def _rebuild(path: Path, header: Mapping[str, str], wanted: str | None) -> tuple
             raise ValueError(f"it has format version {values['version']}, this library reads up to {_VERSION}")
         _check_code(values["model"], wanted)
         options: dict[str, Any] = {name: _as_tuple(value) for name, value in values["options"].items()}
+        is_ours = not parse_network(values["model"]).module
         # ours without memory for the weights: they come from the file, and only after their shapes were compared
-        with torch.device("cpu" if parse_network(values["model"]).module else "meta"):
-            network = create(values["model"], **options)
+        with torch.device("meta" if is_ours else "cpu"):
+            network = create(values["model"], seed=None if is_ours else 0, **options)
         if type(network).__name__ != values["class"]:
             raise ValueError(f"it holds a {values['class']}, but {values['model']!r} is a {type(network).__name__}")
+        if "output_std" in values:
+            network = OwnVae(network, output_std=values["output_std"])
         return _with_normalization(network, values["mean"], values["std"]), values["metadata"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: the model cannot be rebuilt from the file's header: {error}") from error

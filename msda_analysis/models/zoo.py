@@ -11,6 +11,7 @@ from torch import nn
 
 from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.others import find_other, other_settings
+from msda_analysis.models.own_vae import OwnVae
 from msda_analysis.rng import derive_key
 from msda_analysis.texts import Call, parse_call
 
@@ -123,17 +124,20 @@ def check_network(text: str) -> None:
         find_other(call, text)
 
 
+def network_of(model: nn.Module) -> nn.Module:
+    """The network inside Normalized or OwnVae, or the model itself."""
+    return model.network if isinstance(model, (Normalized, OwnVae)) else model
+
+
 def origin_of(model: nn.Module) -> Origin | None:
-    """How create() made a model, alone or inside Normalized; None for any other."""
-    network = model.network if isinstance(model, Normalized) else model
-    return getattr(network, "_msda_origin", None)
+    """How create() made a model, alone or inside Normalized or OwnVae; None for any other."""
+    return getattr(network_of(model), "_msda_origin", None)
 
 
 def name_of(model: nn.Module) -> str:
     """What tables call a model: the name that it was created by, else its class."""
-    network = model.network if isinstance(model, Normalized) else model
-    origin = origin_of(network)
-    return type(network).__name__ if origin is None else origin.name
+    origin = origin_of(model)
+    return type(network_of(model)).__name__ if origin is None else origin.name
 
 
 def check_classes(model: nn.Module, classes: Sequence[str], name: str = "model") -> None:

@@ -51,11 +51,29 @@ def check_classes(model: nn.Module, images: Tensor, labels: Tensor, classes: int
     check_labels(labels, len(labels), num_classes=outputs)
 
 
-def to_epsilons(epsilons: Iterable[float]) -> tuple[float, ...]:
-    """Budgets as floats; raise unless they are at least one finite number, each >= 0."""
+def epsilon_from_text(text: str) -> float:
+    """A budget in [0, 1] pixel units from "0.03" or "8/255".
+
+    Raises:
+        ValueError: neither a number nor a fraction of two.
+    """
+    parts = text.split("/")
+    try:
+        if len(parts) > 2:
+            raise ValueError("more than one /")
+        value, *below = map(float, parts)
+        return value / below[0] if below else value
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"epsilons: expected a number such as 0.03, or a fraction such as 8/255, got {text!r}"
+        ) from error
+
+
+def to_epsilons(epsilons: Iterable[float | str]) -> tuple[float, ...]:
+    """Budgets as floats, texts such as "8/255" read; raise unless they are at least one finite number, each >= 0."""
     if isinstance(epsilons, (str, bytes, Real)) or not isinstance(epsilons, Iterable):
         raise TypeError(f"epsilons: expected a sequence of numbers such as (0.01, 0.03), got {epsilons!r}")
-    values = list(epsilons)
+    values = [epsilon_from_text(value) if isinstance(value, str) else value for value in epsilons]
     if not all(isinstance(value, (Real, Tensor)) for value in values):
         raise TypeError(f"epsilons: expected a sequence of numbers such as (0.01, 0.03), got {values!r}")
     budgets = tuple(map(float, values))

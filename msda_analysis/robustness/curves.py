@@ -16,15 +16,14 @@ import torch
 from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
 from msda_analysis.checks import check_choice, check_in_range
 from msda_analysis.estimate import ONE_RUN
-from msda_analysis.robustness.statistics import check_outcomes, judge_differences, nested_difference
+from msda_analysis.robustness.outcome import Outcome, check_outcomes
+from msda_analysis.robustness.statistics import judge_differences, nested_difference
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msda_analysis.robustness.outcome import Outcome
-
 Reading = Literal["accuracy", "kept"]
-Outcomes = Mapping[str, Sequence["Outcome"]]
+Outcomes = Mapping[str, Sequence[Outcome]]
 
 #: Shares of its correct images that the reference keeps where an attack is at work.
 WORKING_SHARES = (0.1, 0.9)
@@ -34,7 +33,7 @@ READINGS: tuple[Reading, ...] = ("accuracy", "kept")
 CLAIMED_ATTACKS = ("deepfool", "uniform_noise", "strong_gradient", "mixup_direction")
 
 
-def working_budgets(outcomes: Sequence["Outcome"], attack: str) -> list[int]:
+def working_budgets(outcomes: Sequence[Outcome], attack: str) -> list[int]:
     """Indices of the positive budgets at which an attack leaves 10 to 90 % of the correct images, mean over seeds.
 
     Where there is none, the one that leaves closest to half.
@@ -56,7 +55,7 @@ def working_budgets(outcomes: Sequence["Outcome"], attack: str) -> list[int]:
 
 
 def curve_values(
-    outcomes: Sequence["Outcome"], attack: str, budgets: Sequence[int], reading: Reading = "accuracy"
+    outcomes: Sequence[Outcome], attack: str, budgets: Sequence[int], reading: Reading = "accuracy"
 ) -> np.ndarray:
     """Numbers [training seed, image] whose mean over images is each seed's mean over some budgets.
 

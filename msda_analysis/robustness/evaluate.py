@@ -48,7 +48,7 @@ def evaluate(
     images: Tensor,
     labels: Tensor,
     attacks: Sequence[str | Attack],
-    epsilons: Sequence[float] = PAPER_EPSILONS,
+    epsilons: Sequence[float | str] = PAPER_EPSILONS,
     norm: Norm = "linf",
     seed: int = 0,
     batch_size: int = 500,
@@ -69,7 +69,7 @@ def evaluate(
         images: [n, channel, *size] float in [0, 1], on the model's device.
         labels: [n] int64, indices of the model's logits.
         attacks: names from ATTACKS, or Attack objects.
-        epsilons: budgets >= 0 in [0, 1] pixel units.
+        epsilons: budgets >= 0 in [0, 1] pixel units; "8/255" is read as such.
         norm: "linf" or "l2".
         seed: every attack, budget and batch draws from its own stream of this seed.
         batch_size: images attacked at once; it moves the draws of random attacks.

@@ -1,14 +1,16 @@
 """What an evaluation found: which image each attack broke at which budget, and the tables made from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
-from msda_analysis.estimate import wilson_interval
+from msda_analysis.attacks.registry import MINIMUM_NORM_ATTACKS, STRONG_GRADIENT_ATTACKS
+from msda_analysis.estimate import Estimate, Measured, wilson_interval
+from msda_analysis.results import Source, to_rows
+from msda_analysis.robustness.measured import estimate_of, measured_norms, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +97,16 @@ class Outcome:
             raise ValueError(f"attack: expected one of {', '.join(self.attacks)} or a group of them, got {attack!r}")
         return self.success[chosen].any(0)
 
+    def rows(self, name: str, *, seed: int | None = None, dataset: str = "", model: str = "") -> list[dict[str, Any]]:
+        """All that was measured as rows of the long table, see results.COLUMNS: for write_table, to_table and the report.
+
+        Args:
+            name: what the classifier is called, in the column augmentation.
+            seed: of its training.
+            dataset, model: what they are called.
+        """
+        return to_rows(Source("", "", dataset, model, name, seed), measured_outcome(self))
+
     def with_flags(self, flags: Iterable[Flag]) -> "Outcome":
         """The same outcome with these flags."""
         return replace(self, flags=tuple(flags))
@@ -129,3 +141,46 @@ class Outcome:
             "attack": attack, "norm": self.norm, "epsilon": epsilon, "metric": "robust_accuracy",
             "value": survived / n, "low": low, "high": high, "n": n, "unit": "accuracy", "flags": ";".join(names),
         }  # fmt: skip
+
+
+def measured_outcome(outcome: Outcome) -> list[Measured]:
+    """Accuracy by attack and budget, flags, and medians and survival curves of the minimum norms that were searched for.
+
+    A flag's label is the name of its check.
+    """
+    numbers = [
+        Measured(row["metric"], estimate_of(row), row["attack"], outcome.norm, row["epsilon"])
+        for row in records(outcome.table(worst_case=len(outcome.attacks) > 1))
+    ]
+    for flag in outcome.flags:
+        doubt = Estimate(flag.value, "share", warnings=(flag.message,))
+        numbers.append(Measured("flag", doubt, flag.attack, outcome.norm, label=flag.name))
+    for attack in _searching(outcome):
+        norms = outcome.minimum_norms
+        norms = norms.amin(0) if attack == "worst_case" else norms[outcome.attacks.index(attack)]
+        numbers += measured_norms(norms, attack, outcome.norm, outcome.epsilons)
+    return numbers
+
+
+def check_outcomes(outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+    """Raise unless there are two augmentations or more, all attacked alike on the same images."""
+    if len(outcomes) < 2 or not all(len(runs) for runs in outcomes.values()):
+        raise ValueError(f"outcomes: expected at least two augmentations with a run each, got {list(outcomes)}")
+    first = next(iter(outcomes.values()))[0]
+    for name, runs in outcomes.items():
+        for run in runs:
+            if (run.attacks, run.epsilons, run.norm) != (first.attacks, first.epsilons, first.norm):
+                raise ValueError(
+                    f"outcomes[{name!r}]: expected the same attacks, epsilons and norm as the first outcome"
+                )
+            if run.success.shape != first.success.shape:
+                shapes = f"{tuple(first.success.shape)}, got {tuple(run.success.shape)}"
+                raise ValueError(f"outcomes[{name!r}]: expected the same images as the first outcome, shape {shapes}")
+
+
+def _searching(outcome: Outcome) -> list[str]:
+    """Attacks whose norms are minima, not the budgets that happened to be tried; the smallest over all attacks last."""
+    if outcome.minimum_norms.isnan().any():
+        return []
+    searching = [name for name in outcome.attacks if name in MINIMUM_NORM_ATTACKS]
+    return [*searching, "worst_case"] if searching and len(outcome.attacks) > 1 else searching

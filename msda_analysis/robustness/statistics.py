@@ -1,13 +1,11 @@
 """Who is more robust than whom: paired tests on the same images, training seeds as the outer level, many comparisons."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
@@ -15,8 +13,6 @@ from msda_analysis.estimate import ONE_RUN, ONE_SEED, Estimate, holm
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from msda_analysis.robustness.outcome import Outcome
 
 #: bool [image] or [training seed, image]
 Survived = Tensor | np.ndarray
@@ -98,37 +94,6 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
     return estimate, float(2 * t.sf(abs(difference) / math.sqrt(variance), degrees))
 
 
-def compare(outcomes: Mapping[str, Sequence["Outcome"]], *, level: float = 0.05) -> "pd.DataFrame":
-    """Who is more robust than whom, at which budget, with what confidence: one row per pair, attack and budget.
-
-    Columns: attack, norm, epsilon, metric, a, b, value (accuracy of a minus that of b), low, high (95 %, uncorrected; see
-    nested_difference), n, unit, seeds_a, seeds_b, test, p_value, p_holm (corrected over the whole table), verdict (see
-    judge_differences). The attack "worst_case" (any attack succeeds) is added when there are several.
-
-    Args:
-        outcomes: by augmentation, one Outcome per training seed, all on the same images, attacks, budgets and norm.
-        level: chance of any false finding in the table.
-
-    Raises:
-        ValueError: fewer than two augmentations, or outcomes that do not match.
-    """
-    import pandas as pd
-
-    check_in_range("level", level, 0.0, 1.0)
-    check_outcomes(outcomes)
-    first = next(iter(outcomes.values()))[0]
-    attacks = [*first.attacks, *(["worst_case"] if len(first.attacks) > 1 else [])]
-    rows = []
-    for name_a, name_b in combinations(outcomes, 2):
-        for attack in attacks:
-            for k, epsilon in enumerate(first.epsilons):
-                a, b = (_survived(outcomes[name], attack, k) for name in (name_a, name_b))
-                where = {"attack": attack, "norm": first.norm, "epsilon": epsilon, "metric": "accuracy_difference"}
-                rows.append({**where, "a": name_a, "b": name_b, **_difference_row(a, b)})
-    table = pd.DataFrame(rows)
-    return judge_differences(table, level)
-
-
 def judge_differences(table: "pd.DataFrame", level: float = 0.05) -> "pd.DataFrame":
     """Tested differences with two more columns: p_holm, corrected over the whole table, and verdict.
 
@@ -194,40 +159,6 @@ def _as_matrix(survived: Survived, name: str) -> np.ndarray:
     if array.dtype != bool or array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"{name}: expected bool [image] or [training seed, image], got {array.dtype} {array.shape}")
     return array.reshape(-1, array.shape[-1])
-
-
-def _difference_row(a: np.ndarray, b: np.ndarray) -> dict[str, object]:
-    estimate, p_value = nested_difference(a, b)
-    test = "nested t"
-    if len(a) == len(b) == 1:
-        test, p_value = "McNemar exact", mcnemar(a[0], b[0]).p_value
-    elif min(len(a), len(b)) == 1:
-        raise ValueError(f"outcomes: expected one training seed each or at least two each, got {len(a)} and {len(b)}")
-    return {
-        "value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n, "unit": estimate.unit,
-        "seeds_a": len(a), "seeds_b": len(b), "test": test, "p_value": p_value,
-    }  # fmt: skip
-
-
-def _survived(outcomes: Sequence["Outcome"], attack: str, k: int) -> np.ndarray:
-    """bool [training seed, image]."""
-    return ~torch.stack([outcome.broken_by(attack)[k] for outcome in outcomes]).numpy()
-
-
-def check_outcomes(outcomes: Mapping[str, Sequence["Outcome"]]) -> None:
-    """Raise unless there are two augmentations or more, all attacked alike on the same images."""
-    if len(outcomes) < 2 or not all(len(runs) for runs in outcomes.values()):
-        raise ValueError(f"outcomes: expected at least two augmentations with a run each, got {list(outcomes)}")
-    first = next(iter(outcomes.values()))[0]
-    for name, runs in outcomes.items():
-        for run in runs:
-            if (run.attacks, run.epsilons, run.norm) != (first.attacks, first.epsilons, first.norm):
-                raise ValueError(
-                    f"outcomes[{name!r}]: expected the same attacks, epsilons and norm as the first outcome"
-                )
-            if run.success.shape != first.success.shape:
-                shapes = f"{tuple(first.success.shape)}, got {tuple(run.success.shape)}"
-                raise ValueError(f"outcomes[{name!r}]: expected the same images as the first outcome, shape {shapes}")
 
 
 def _check_norms(minimum_norms: Tensor) -> Tensor:

@@ -87,3 +87,16 @@ def test_information_of_a_layer_that_sees_the_image_exceeds_that_of_one_that_doe
     fit = {"epochs": 20, "batch_size": 60, "hidden": 32, "learning_rate": 2e-3}
     found = layer_information({"seen": seen, "unrelated": seen.roll(7, 0)}, images, "js", **fit)
     assert found["seen"].value > 0.3 > 0.15 > found["unrelated"].value
+
+
+def test_a_layer_that_runs_for_some_images_only_gives_no_stale_output(images):
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.extra = nn.Flatten(), nn.Identity()
+
+        def forward(self, images):
+            return self.extra(self.flat(images)) if len(images) == 6 else self.flat(images)
+
+    with pytest.raises(ValueError, match="'extra' does not run"):
+        layer_features(Sometimes(), images, ["extra"], batch_size=6)

@@ -37,6 +37,18 @@ def fixed():
 def wrong():
     return "no network"
 
+class Vae(nn.Module):
+    def __init__(self, in_channels, latent=2):
+        super().__init__()
+        self.encoder = nn.Linear(16 * in_channels, 2 * latent)
+        self.decoder = nn.Linear(latent, 16 * in_channels)
+
+    def encode(self, images):
+        return self.encoder(images.flatten(1)).chunk(2, dim=1)
+
+    def decode(self, z):
+        return self.decoder(z).unflatten(1, (-1, 4, 4))
+
 ready = fixed()
 """
 
@@ -263,3 +275,24 @@ def test_another_vae_behaves_as_ours_does():
     assert isinstance(vae, models.VAE) and {name.split(".")[0] for name in vae.state_dict()} == {"network"}
     with pytest.raises(TypeError, match="Linear without encode"):
         models.OwnVae(nn.Linear(1, 1))
+
+
+def test_another_vae_from_weights_and_from_a_checkpoint(folder):
+    network, images = models.create("my_nets:Vae(latent=3)", in_channels=1, seed=0), torch.randn(5, 1, 4, 4)
+    torch.save(network.state_dict(), folder / "vae.pt")
+    vae = models.load_vae(
+        folder / "vae.pt", "my_nets:Vae(latent=3)", in_channels=1, mean=[0.5], std=[0.2], output_std=0.5
+    )
+    assert torch.equal(vae.encode(images).loc, network.encode(images)[0]) and not vae.training
+    assert vae.normalization == ((0.5,), (0.2,)) and vae.output_std == 0.5
+    save_checkpoint(vae, folder / "vae.safetensors", {"augmentation": "mixup"})
+    before = torch.get_rng_state()
+    again = models.load_vae(folder / "vae.safetensors", "my_nets:Vae", mean=[0.0], std=[1.0])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(again.encode(images).log_std, vae.encode(images).log_std)
+    assert (again.normalization, again.output_std) == (vae.normalization, 0.5), "those of the checkpoint"
+    with pytest.raises(ValueError, match="asks for my_nets:Vae"):
+        models.load_vae(folder / "vae.safetensors", mean=[0.0], std=[1.0])
+    torch.save(models.create("my_nets:fixed").state_dict(), folder / "a.pt")
+    with pytest.raises(TypeError, match="Sequential without encode"):
+        models.load_vae(folder / "a.pt", "my_nets:fixed", mean=[0.5], std=[0.2])

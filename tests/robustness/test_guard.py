@@ -103,7 +103,7 @@ def test_looking_changes_nothing_and_leaves_nothing(trained, patterns):
     ({"model": Changed(after=lambda logits: logits.argmax(1))}, TypeError, "one tensor of float logits .* got torch.int64"),
     ({"epsilons": 0.1}, TypeError, r"epsilons: expected a sequence of numbers such as \(0.01, 0.03\), got 0.1"),
     ({"epsilons": "0.1"}, TypeError, "epsilons: expected a sequence of numbers .* got '0.1'"),
-    ({"epsilons": ["0.1"]}, TypeError, r"epsilons: expected a sequence of numbers .* got \['0.1'\]"),
+    ({"epsilons": [None]}, TypeError, r"epsilons: expected a sequence of numbers .* got \[None\]"),
     ({"attacks": [None]}, TypeError, "attacks: expected names or Attack objects, got None"),
     ({"attacks": [create_attack("fgsm")], "seed": "runs/x"}, TypeError, "seed: expected an integer, got 'runs/x'"),
     ({"progress": "runs/x"}, TypeError, "progress: expected True or False, got 'runs/x'; a folder is given as folder="),

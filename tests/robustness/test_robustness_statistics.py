@@ -60,7 +60,7 @@ def test_intervals_of_few_seeds_cover_the_true_difference(n_seeds, spread):
         shift = spread * torch.randn(2 * n_seeds, 1, generator=generator)
         broken = torch.rand(2 * n_seeds, 100, generator=generator) >= difficulty + shift
         runs = [make_outcome(success[None, None]) for success in broken]
-        (row,) = compare({"baseline": runs[:n_seeds], "mixup": runs[n_seeds:]}).itertuples()
+        (row,) = compare({"baseline": runs[:n_seeds], "mixup": runs[n_seeds:]}).table.itertuples()
         covered += row.low <= 0 <= row.high
     assert covered / 150 >= 0.95 - 3 * (0.05 * 0.95 / 150) ** 0.5
 
@@ -114,7 +114,7 @@ def test_compare_says_who_is_more_robust_and_corrects_for_all_rows():
         name: [make_outcome(bits(300, share, 10 * i + seed)[None, None]) for seed in range(2)]
         for i, (name, share) in enumerate(shares.items())
     }
-    table = compare(outcomes)
+    table = compare(outcomes).table
     assert len(table) == 3 and set(table["test"]) == {"nested t"}
     verdict = {(row.a, row.b): row.verdict for row in table.itertuples()}
     assert verdict == {("baseline", "mixup"): "b", ("baseline", "cutmix"): "undecided", ("mixup", "cutmix"): "a"}
@@ -128,7 +128,7 @@ def test_one_run_decides_nothing():
     weak[0, 0], strong[0, 1, :150] = False, True
     outcomes = {name: [make_outcome(success, epsilons=(0.0, 0.1))] for name, success in
                 {"baseline": weak, "mixup": strong}.items()}  # fmt: skip
-    single = compare(outcomes)
+    single = compare(outcomes).table
     assert set(single["test"]) == {"McNemar exact"} and single["p_holm"].min() < 1e-6
     curves = compare_curves(outcomes)
     assert curves["p_holm"].min() < 1e-6
@@ -155,7 +155,7 @@ def test_compare_uses_seeds_as_the_outer_level_and_adds_the_worst_case():
                for s in range(3)]
         for name, share in (("baseline", 0.8), ("mixup", 0.3))
     }  # fmt: skip
-    table = compare(outcomes)
+    table = compare(outcomes).table
     assert table["attack"].tolist() == ["fgsm", "pgd", "worst_case"]
     assert set(table["test"]) == {"nested t"} and set(table["verdict"]) == {"b"} and set(table["seeds_a"]) == {3}
     row = table.iloc[0]

@@ -22,7 +22,9 @@ def test_the_record_is_of_today():
     [
         ("train_vae", {"training.vae", "training.loop", "training.settings", "masks.fmix", "masks.fourier", "mixing.mix", "rng"}),
         ("measure_vae", {"information.vae", "information.encoder_bounds", "information.flows"}),
-        ("measure_classifier", {"robustness.evaluate", "robustness.trust", "estimate"}),
+        ("measure_classifier", {"robustness.evaluate", "robustness.trust", "estimate", "attacks.fmn", "attacks.noise"}),
+        ("train_classifier", {"models.densenet", "models.small_cnn"}),
+        ("estimators", {"information.neighbors", "information.gaussian"}),
         ("masks", {"mask_stats.describe", "masks.sampling"}),
     ],
 )  # fmt: skip
