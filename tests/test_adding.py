@@ -143,18 +143,6 @@ ESTIMATORS = {"spearman": _estimate}
         },
         lines={"information/estimators.py": ('    "gaussian",\n', '    "spearman",\n')},
     ),
-    "data set": Addition(
-        (0, 1),
-        """
-from msda_analysis import load_dataset
-data = load_dataset("faint_digits", "test")
-assert data.images.shape == (297, 1, 32, 32) and data.split == "test"
-""",
-        # a function with the arguments of the others; one in a file of the user's own costs nothing, "my_data:load"
-        lines={"data/load.py": ('    "digits": load_digits,\n', '    "faint_digits": partial(load_digits),\n')},
-        command=("study", "--dataset", "nothing_like_it"),
-        says="faint_digits",
-    ),
     "network": Addition(
         (1, 1),
         """

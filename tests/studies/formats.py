@@ -93,7 +93,9 @@ def _imports(module: str) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("msda_analysis"):
             for alias in node.names:
                 yield from _homes(str(node.module), alias.name)
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FILES":  # a registry: those of its folder
+        elif (
+            isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FILES"
+        ):  # a registry: those of its folder
             yield from (f"{module.rpartition('.')[0]}.{name}" for name in ast.literal_eval(node.value))
 
 
