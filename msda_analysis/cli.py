@@ -105,12 +105,12 @@ def _run_masks(command: Masks) -> int:
 
 
 def _run_report(command: Report) -> int:
-    from msda_analysis.figures.pages import sections_for
-    from msda_analysis.figures.report import write_report
+    from msda_analysis.report import write_report
     from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-    page = write_report(command.folder, sections_for(command.folder))
-    for line in (*find_damaged_cells(command.folder), *find_lost_rows(command.folder)):
+    damage = (*find_damaged_cells(command.folder), *find_lost_rows(command.folder))
+    page = write_report(command.folder, damage)
+    for line in damage:
         print(f"msda-analysis: {line}", file=sys.stderr)
     print(page)
     return 0

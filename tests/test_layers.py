@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
     "results": {"estimate", "files", "environment"},
-    "figures": {"results", "estimate", "files"},
+    "report": {"results", "estimate", "files"},
 }
 _LINE = set(ALLOWED)
 ALLOWED |= {
@@ -46,8 +46,8 @@ ALLOWED |= {
 BORDERS = {
     "foolbox": ("attacks/foolbox_adapter.py",),
     "eagerpy": ("attacks/foolbox_adapter.py",),
-    "matplotlib": ("figures/",),
-    "seaborn": ("figures/",),
+    "matplotlib": ("report/",),
+    "seaborn": ("report/",),
     "ray": ("studies/cluster.py",),
 }
 _BOTTOM_THIRD_PARTY = {"checks": {"torch"}, "files": set(), "rng": {"torch", "numpy"}, "estimate": {"scipy"}}

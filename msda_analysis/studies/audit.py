@@ -28,8 +28,8 @@ def write_audit(
     Raises:
         ValueError: a path that names nothing callable, or too few masks.
     """
-    from msda_analysis.figures.audit_section import AUDIT_SECTIONS, FINDINGS_FILE, RELEASED_FILE
-    from msda_analysis.figures.report import write_report
+    from msda_analysis.report import write_report
+    from msda_analysis.report.sections.audit import FINDINGS_FILE, RELEASED_FILE
 
     subjects = [*known_subjects(), *(subject_from_path(path) for path in callables)]
     findings = audit_rows(subjects, progress=True, n_masks=n_masks, seed=seed)
@@ -46,7 +46,7 @@ def write_audit(
         pd.Series(manifest).to_json(file, indent=1)
     with pd.option_context("display.width", 200, "display.max_columns", 30, "display.max_colwidth", 24):
         print(audit_table(findings, content="verdict").T.to_string())
-    return write_report(folder, AUDIT_SECTIONS)
+    return write_report(folder)
 
 
 def _long_rows(findings: list[dict], n_masks: int, seed: int) -> list[dict]:

@@ -124,8 +124,7 @@ def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "
         ValueError: the folder holds another plan or another study.
         OSError: the folder cannot be written; finished cells stay.
     """
-    from msda_analysis.figures.estimator_section import ESTIMATOR_SECTIONS
-    from msda_analysis.figures.report import write_report
+    from msda_analysis.report import write_report
 
     store, cells = Store(folder, plan), plan.cells()
     store.claim()
@@ -140,7 +139,7 @@ def write_estimator_table(plan: EstimatorPlan, folder: Path, *, command: str = "
     with store.hold("outputs", wait=True):
         failed = sum(row["status"] == "failed" for row in read_rows(store.collect(cells)))
         _write_manifest(plan, store, cells, failed, command)
-        return write_report(folder, ESTIMATOR_SECTIONS)
+        return write_report(folder)
 
 
 def _measure(plan: EstimatorPlan, cell: AnswerCell) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ def _family(command: "Masks") -> MaskFamily:
 
 
 def _draw(masks: np.ndarray, name: str, path: Path) -> None:
-    from msda_analysis.figures import pictures
+    from msda_analysis.report import pictures
 
     figure = pictures.draw_picture_grid({name: masks})
     for kind in ("png", "pdf"):

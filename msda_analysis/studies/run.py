@@ -93,7 +93,7 @@ def run_study(
 
 
 def _write_outputs(workshop, cells, n_done: int, n_failed: int, command: str) -> Path:
-    from msda_analysis.figures.report import write_report  # matplotlib, needed only here
+    from msda_analysis.report import write_report  # matplotlib, needed only here
 
     store = workshop.store
     with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time

@@ -22,5 +22,5 @@ def ran(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(run, "RUNNERS", dict.fromkeys(run.RUNNERS, work))
     monkeypatch.setattr(run, "_collect_pictures", lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder: folder / "report.html")
     return log
