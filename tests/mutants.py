@@ -3,6 +3,8 @@
 As of 2026-11-26, `python tests/mutate.py` over several runs: all were noticed that were tried, 18 in the attacks, 41 in the
 rest of robustness, 50 in information, 34 in masks. Not tried since they or their tests were last changed: three in apgd.py
 (points when the step is halved, the first step size, the windows between checkpoints).
+After attacks/ became a folder of its own 17 of its faults were tried again, with those of models/frozen.py, and the 10 of the
+group "models": all were noticed.
 Left out because no test can notice them: a factor in the weights of the Student iteration, which its scaling cancels;
 in TrustSettings' rule, the comparison of the share itself, which the binomial chance implies; in the check that an attack
 never breaks anything, the second mention of the budget that reaches gray.

@@ -36,7 +36,8 @@ for name, (path,) in models.weights_by_name(["plain=plain.pt", "mixed.pt"]).item
     model = models.load_classifier(path, "my_nets:build(width=8)", in_channels=1, mean=test.mean, std=test.std)
     outcomes[name] = evaluate(model, images, labels, ["fgsm", "deepfool"], ("0", "8/255", "32/255"))
 found = compare(outcomes)
-print(found.table.to_string(), information.layer_features(model.network, images, ["0", "1"])["1"].shape)
+found.plot().savefig("robustness.pdf")
+print(found.latex(), information.layer_features(model.network, images, ["0", "1"])["1"].shape)
 """
 
 
@@ -59,7 +60,8 @@ def test_scripts_are_short():
     assert all(len(script.strip().splitlines()) < 15 for script in (MY_NETS, TRAIN, ATTACK))
 
 
-def test_the_network_is_compared_by_a_table(folder):
+def test_the_network_is_compared_by_a_table_and_a_figure(folder):
     said = (folder / "attack.py.txt").read_text()
-    assert said.count("accuracy_difference") == 9, "two attacks and the worst of both, at three budgets"
-    assert "torch.Size([20, 8, 8, 8])" in said
+    assert said.count("plain & mixed") == 9, "two attacks and the worst of both, at three budgets"
+    assert "DeepFool & 0.125" in said and "torch.Size([20, 8, 8, 8])" in said
+    assert (folder / "robustness.pdf").read_bytes().startswith(b"%PDF")

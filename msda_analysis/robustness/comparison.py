@@ -14,10 +14,13 @@ from msda_analysis.results import Source, to_rows
 from msda_analysis.robustness.curves import compare_claims, compare_curves
 from msda_analysis.robustness.measured import estimate_of, records
 from msda_analysis.robustness.outcome import Outcome, check_outcomes
+from msda_analysis.robustness.show import draw_accuracy, write_latex
 from msda_analysis.robustness.statistics import judge_differences, mcnemar, nested_difference
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from msda_analysis.robustness.show import Figure
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Comparison:
         for name, numbers in self._differences().items():
             rows += to_rows(Source("", "", augmentation=name), numbers)
         return rows
+
+    def plot(self) -> "Figure":
+        """Accuracy against epsilon, one panel per attack, one line per classifier."""
+        return draw_accuracy([row for row in self.rows() if row["metric"] == "robust_accuracy"])
+
+    def latex(self) -> str:
+        """The table of differences as a tabular with booktabs rules."""
+        return write_latex(records(self.table))
 
     def _differences(self) -> dict[str, list[Measured]]:
         found: dict[str, list[Measured]] = {}

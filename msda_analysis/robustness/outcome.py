@@ -11,9 +11,12 @@ from msda_analysis.attacks.registry import MINIMUM_NORM_ATTACKS, STRONG_GRADIENT
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
 from msda_analysis.results import Source, to_rows
 from msda_analysis.robustness.measured import estimate_of, measured_norms, records
+from msda_analysis.robustness.show import draw_accuracy
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from msda_analysis.robustness.show import Figure
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,10 @@ class Outcome:
             dataset, model: what they are called.
         """
         return to_rows(Source("", "", dataset, model, name, seed), measured_outcome(self))
+
+    def plot(self, name: str = "classifier") -> "Figure":
+        """Accuracy against epsilon with 95 % intervals over images, one panel per attack."""
+        return draw_accuracy(self.rows(name))
 
     def with_flags(self, flags: Iterable[Flag]) -> "Outcome":
         """The same outcome with these flags."""

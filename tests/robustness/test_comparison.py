@@ -70,6 +70,26 @@ def test_rows_of_a_comparison_hold_every_run_and_every_difference(weak_and_stron
     assert len(decided) and set(differences["verdict"]) >= {"a"}
 
 
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_figures_show_the_measured_accuracy(weak_and_strong, kind):
+    figure = weak_and_strong["plain"].plot("plain") if kind == "one" else compare(weak_and_strong).plot()
+    expected = float((~weak_and_strong["plain"].success[0, 1]).double().mean())
+    drawn = [line.get_ydata() for ax in figure.axes for line in ax.lines]
+    assert any(value == pytest.approx(expected) for line in drawn for value in line)
+    labels = [
+        text.get_text()
+        for box in (*figure.legends, *(ax.get_legend() for ax in figure.axes))
+        if box
+        for text in box.get_texts()
+    ]
+    assert kind == "one" or {"plain", "mine"} <= set(labels)
+
+
+def test_the_table_in_latex(weak_and_strong):
+    text = compare(weak_and_strong).latex()
+    assert text.count("plain") == text.count("mine") == 9 and "\\toprule" in text and "DeepFool" in text
+
+
 @pytest.mark.parametrize(("text", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (" 1 / 4 ", 0.25), ("1e-3", 1e-3)])
 def test_budgets_as_text(text, value):
     assert epsilon_from_text(text) == value
