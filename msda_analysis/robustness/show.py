@@ -20,8 +20,8 @@ def draw_accuracy(rows: Iterable[Mapping[str, Any]]) -> "Figure":
 
 def write_latex(differences: Sequence[dict[str, Any]]) -> str:
     """Tested differences, see compare(), as the report sets its tables."""
-    from msda_analysis.report.words import attack_label
     from msda_analysis.report.tables import ResultTable
+    from msda_analysis.report.words import attack_label
 
     headers = ("Attack", "epsilon", "first", "second", "difference", "p (Holm)", "more robust")
     rows = tuple(
