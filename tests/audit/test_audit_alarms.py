@@ -1,7 +1,7 @@
 """How often the audit's checks on laws accuse a sound mixer: measured over 200 seeds, each with masks of its own.
 
 `pytest -m slow tests/audit/test_audit_alarms.py -n0 -s` prints the counts. Measured on 2026-11-26, 400 masks a run: no alarm in
-200 runs each of MixUp, CutMix and FMix, which bounds the rate of any alarm by 0.019 (95 %, Wilson) for each of them. Checks that are deterministic (same_place,
+200 runs each of MixUp, CutMix, FMix and ResizeMix, which bounds the rate of any alarm by 0.019 (95 %, Wilson) for each. Checks that are deterministic (same_place,
 label_weight, labels_follow_images and those on behavior) cannot raise a false alarm by chance.
 """
 

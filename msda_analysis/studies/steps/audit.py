@@ -30,7 +30,7 @@ from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plans import AuditPlan
 from msda_analysis.studies.step import Step, versioned
 
-FORMAT = 2
+FORMAT = 3
 #: Of a cell's folder: what was found, in full.
 _FOUND = "findings.json"
 #: Of the study's folder, for the page; and of a cell's.
