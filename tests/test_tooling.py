@@ -27,7 +27,7 @@ _KNOWN_DRAWS = {
     "models/pyramidnet.py": 3,  # ShakeDrop draws as nn.Dropout does; the training loop seeds and restores that generator
     "mixing/seeds.py": 6,  # others' mixing code draws from the global generators: set, and put back, around each call
     "training/loop.py": 1,  # layers such as dropout draw from the default generator: set, and put back, around a run
-    "robustness/attacks.py": 1,  # foolbox can only draw from the global generator, which is forked around it
+    "attacks/foolbox_adapter.py": 1,  # foolbox can only draw from the global generator, which is forked around it
 }
 
 

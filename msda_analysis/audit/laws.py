@@ -20,6 +20,7 @@ _Z = 4.5  # standard errors that a mean may be off before it counts; one in 150 
 _SURE = 24  # agreeing coin flips that count as a rule; one in 16 million by chance
 _P = 1e-5  # p of a test before it counts
 _N_REFERENCE = 20_000  # boxes drawn to compare with
+_ROUNDED = 1e-9  # relative error of sums in double precision
 _ROUNDING = 0.05  # distance of distributions that rounding of sides to whole or to even pixels explains
 _SHAPED = ("box", "field", "soft")  # kinds of mask that differ from place to place
 
@@ -161,7 +162,8 @@ def judge_spectrum(evidence: Evidence) -> Finding:
     if axis is not None:
         return Finding("fault", f"one circular run along the {axis}: bins 0 and 1 only", ratio.value, 1.0, note, "B12")
     # a ratio's chance deviations are skewed: measure them on a log scale; 0 and infinity leave no room for chance
-    if ratio.value in (0.0, math.inf) or abs(math.log(ratio.value)) > _Z * error / ratio.value:
+    # squares have a ratio of one but for rounding, with no spread
+    if ratio.value in (0.0, math.inf) or abs(math.log(ratio.value)) > max(_Z * error / ratio.value, _ROUNDED):
         return Finding("fault", "not isotropic", ratio.value, 1.0, note, "B12" if is_field else "")
     return Finding("ok", "same along both axes", ratio.value, 1.0, note)
 

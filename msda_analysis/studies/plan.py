@@ -9,7 +9,7 @@ from msda_analysis.settings import Settings, to_settings
 from msda_analysis.training import ClassifierFit, VaeFit
 
 if TYPE_CHECKING:
-    from msda_analysis.masks import Alternate, MaskFamily
+    from msda_analysis.mixing import Augmentation
 
 PAPER_ATTACKS = ("fgsm", "bim", "pgd", "uniform_noise", "deepfool")
 #: robustness.PAPER_EPSILONS, without its imports.
@@ -47,7 +47,8 @@ class DataSpec(Settings):
     """Which images; see data.load_dataset.
 
     Attributes:
-        name: digits, cifar10, cifar100, fashion_mnist, or folder:PATH with PATH/train/CLASS/* and PATH/test/CLASS/*.
+        name: digits, cifar10, cifar100, fashion_mnist, waveforms (1-D), voxels (3-D), folder:PATH with PATH/train/CLASS/* and
+            PATH/test/CLASS/*, npz:FILE with arrays images and labels, aeon:OSULeaf, or a function of yours: my_data:load.
         root: where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis); decides no number.
         train_size: class-balanced part of the training split; None for all.
         test_size: class-balanced part of the test split; None for all.
@@ -114,9 +115,10 @@ class StudyPlan(Plan):
         name: short name that the rows carry.
         title: heading of the report; "" for one that names the images.
         data: which images.
-        augmentations: baseline (no mixing), mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released; with settings:
-            "fmix(decay_power=1.5)"; a+b alternates every batch; a class of yours: "my_masks:Stripes(period=8)". Each is kept
-            in its shortest form.
+        augmentations: baseline (no mixing), mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released, gridmix,
+            resizemix, saliencymix; with settings: "fmix(decay_power=1.5)"; a+b alternates every batch; a class of yours:
+            "my_masks:Stripes(period=8)", a function of yours: "my_mixers:swap_halves", another package's: torchvision:CutMix.
+            Each is kept in its shortest form.
         n_seeds: number of training seeds.
         first_seed: the first of them; everything random is a function of the seed.
         vae: training of the VAEs; None leaves them out, on the command line --no-vae.
@@ -158,7 +160,7 @@ class StudyPlan(Plan):
 
     def check(self) -> None:
         from msda_analysis.checks import check_count
-        from msda_analysis.masks import family_from_text, family_to_text
+        from msda_analysis.mixing import augmentation_from_text, augmentation_to_text
 
         if not self.title:
             data = self.data.name.removeprefix("folder:")
@@ -174,7 +176,7 @@ class StudyPlan(Plan):
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
         for listed in ("augmentations", "more_masks"):  # one spelling for each, by which rows are known
-            texts = tuple(family_to_text(family_from_text(text)) for text in getattr(self, listed))
+            texts = tuple(augmentation_to_text(augmentation_from_text(text)) for text in getattr(self, listed))
             object.__setattr__(self, listed, texts)
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
@@ -184,8 +186,8 @@ class StudyPlan(Plan):
     def seeds(self) -> tuple[int, ...]:
         return tuple(range(self.first_seed, self.first_seed + self.n_seeds))
 
-    def family_of(self, augmentation: str) -> "MaskFamily | Alternate | None":
-        """The family that is trained with under this name."""
-        from msda_analysis.masks import family_from_text
+    def family_of(self, augmentation: str) -> "Augmentation | None":
+        """The family or mixer that is trained with under this name."""
+        from msda_analysis.mixing import augmentation_from_text
 
-        return family_from_text(augmentation, per_batch=self.per_batch or None)
+        return augmentation_from_text(augmentation, per_batch=self.per_batch or None)

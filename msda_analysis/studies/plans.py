@@ -74,7 +74,9 @@ class AuditPlan(Plan):
     """Who samples what: our families, torchvision, timm and kornia (if installed), and any callable of yours.
 
     Attributes:
-        callables: package.module:function, each taking (images, labels) and returning mixed images with labels.
+        callables: package.module:function, each taking (images, labels) and returning mixed images with labels; or families
+            and mixers as a study's augmentations.
+        alpha: lambda of the callables is meant to follow Beta(alpha, alpha); None leaves that open.
         n_masks: independent masks to look at per implementation.
         seed: everything random is a function of it.
         device: "cpu", where audits run.
@@ -86,14 +88,17 @@ class AuditPlan(Plan):
     grows: ClassVar[tuple[str, ...]] = ("callables",)
 
     callables: tuple[str, ...] = ()
+    alpha: float | None = None
     n_masks: int = 800
     seed: int = 0
     device: str = "cpu"
 
     def check(self) -> None:
-        from msda_analysis.checks import check_count
+        from msda_analysis.checks import check_count, check_positive
 
         check_count("n_masks", self.n_masks, 50)
+        if self.alpha is not None:
+            check_positive("alpha", self.alpha)
         _on_cpu(self)
 
 

@@ -1,6 +1,7 @@
 """How often the audit's checks on laws accuse a sound mixer: measured over 200 seeds, each with masks of its own.
 
-`pytest -m slow tests/audit/test_audit_alarms.py -n0 -s` prints the counts. Checks that are deterministic (same_place,
+`pytest -m slow tests/audit/test_audit_alarms.py -n0 -s` prints the counts. Measured on 2026-11-26, 400 masks a run: no alarm in
+200 runs each of MixUp, CutMix, FMix and ResizeMix, which bounds the rate of any alarm by 0.019 (95 %, Wilson) for each. Checks that are deterministic (same_place,
 label_weight, labels_follow_images and those on behavior) cannot raise a false alarm by chance.
 """
 
@@ -57,6 +58,12 @@ def alarms(name, runs, n_masks):
 @pytest.mark.parametrize("name", SOUND)
 def test_a_few_runs_raise_no_alarm(name):
     assert alarms(name, 2, 200) == {}
+
+
+def test_squares_are_isotropic_whatever_rounding_says():
+    """Boxes of equal sides have the same power along both axes, in every mask, but for the last digits of the sum."""
+    finding = LAWS["spectrum"](collect(Trial(SOUND["resizemix"](5), n_masks=400, seed=5)))
+    assert finding.verdict == "ok" and finding.value != 1.0
 
 
 @pytest.mark.slow

@@ -23,13 +23,14 @@ from msda_analysis.audit import (
 )
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
+from msda_analysis.mixing.adapters import PACKAGES
 from msda_analysis.results import Source, to_rows
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plans import AuditPlan
 from msda_analysis.studies.step import Step, versioned
 
-FORMAT = 2
+FORMAT = 3
 #: Of a cell's folder: what was found, in full.
 _FOUND = "findings.json"
 #: Of the study's folder, for the page; and of a cell's.
@@ -39,7 +40,7 @@ _FINDINGS, _RELEASED = "audit.csv", "released.csv"
 def plan(asked: AuditPlan) -> list[Cell]:
     shared = {"n_masks": asked.n_masks} | versioned(FORMAT)
     return [
-        Cell("audit", name, asked.seed, shared | {"code": _code(asked.callables, name)})
+        Cell("audit", name, asked.seed, shared | {"code": _code(asked.callables, name)} | _claim(asked, name))
         for name in _subjects(asked.callables)
     ]
 
@@ -53,17 +54,23 @@ def _subjects(callables: tuple[str, ...]) -> dict[str, Subject]:
     return {subject.name: subject for subject in (*known_subjects(), *(subject_from_path(path) for path in callables))}
 
 
+def _claim(asked: AuditPlan, name: str) -> dict[str, float]:
+    """What is claimed of the law of lambda of one's own callables."""
+    return {} if asked.alpha is None or name not in asked.callables else {"alpha": asked.alpha}
+
+
 def _code(callables: tuple[str, ...], name: str) -> str:
     """Digest of the file of one's own callable; what is known here has its version in its name, or is this package."""
-    if name not in callables:
+    module = sys.modules.get(name.partition(":")[0]) if ":" in name else None
+    if name not in callables or module is None or name.partition(":")[0] in PACKAGES:
         return ""
-    tree = ast.parse(inspect.getsource(sys.modules[name.partition(":")[0]]))
-    return blake2b(ast.unparse(tree).encode(), digest_size=8).hexdigest()
+    return blake2b(ast.unparse(ast.parse(inspect.getsource(module))).encode(), digest_size=8).hexdigest()
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
     subject, asked = _subjects(context.plan.callables)[cell.augmentation], context.plan
-    found = audit(subject, n_masks=asked.n_masks, seed=asked.seed)
+    alpha = _claim(asked, cell.augmentation).get("alpha")
+    found = audit(subject, alpha=alpha, n_masks=asked.n_masks, seed=asked.seed)
     with replace_file(folder / _FOUND) as file:
         json.dump([finding.row(subject.name, check) for check, finding in found.items()], file, indent=1)
     return to_rows(

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from msda_analysis.data import dataset_settings
 from msda_analysis.estimate import Estimate, Measured
-from msda_analysis.masks import Alternate, MaskFamily, family_from_text, family_settings
+from msda_analysis.mixing import Augmentation, augmentation_from_text, augmentation_settings
 from msda_analysis.results import Source, to_rows
 from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
@@ -14,18 +15,18 @@ from msda_analysis.training import History
 
 
 def data_settings(data: DataSpec) -> dict[str, Any]:
-    """The images as a cell's settings name them; where the files are decides no number."""
-    return to_settings(replace(data, root=None))
+    """The images as a cell's settings name them, and what tells own data; where the files are decides no number."""
+    return to_settings(replace(data, root=None)) | dataset_settings(data.name)
 
 
 def family_cell(kind: str, plan: StudyPlan, name: str, seed: int, settings: dict[str, Any], *needs: Cell) -> Cell:
     """A cell about one augmentation, whose family's settings are among what decides its numbers."""
-    return Cell(kind, name, seed, settings | {"family": family_settings(plan.family_of(name))}, needs)
+    return Cell(kind, name, seed, settings | {"family": augmentation_settings(plan.family_of(name))}, needs)
 
 
-def describable(augmentation: str) -> MaskFamily | Alternate | None:
-    """The family under this name with a mask for each image: statistics and pictures are of independent masks."""
-    return family_from_text(augmentation, per_batch=False)
+def describable(augmentation: str) -> Augmentation | None:
+    """The family or mixer under this name, a family with a mask for each image: statistics and pictures are of such."""
+    return augmentation_from_text(augmentation, per_batch=False)
 
 
 def history_rows(source: Source, history: History) -> Rows:

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from msda_analysis import mask_stats
+from msda_analysis.audit import recover_masks
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
-from msda_analysis.masks import Alternate, family_settings, sample_masks
+from msda_analysis.masks import Alternate, MaskFamily, sample_masks
+from msda_analysis.mixing import augmentation_settings
 from msda_analysis.results import to_rows
 from msda_analysis.rng import stream
 from msda_analysis.studies.cell import Cell
@@ -31,24 +34,30 @@ def plan(study: StudyPlan) -> list[Cell]:
         family = describable(name)
         # an Alternate has no law of its own: its parts are described where they are listed
         if family is not None and not isinstance(family, Alternate):
-            made.append(Cell("masks", name, study.first_seed, shared | {"family": family_settings(family)}))
+            made.append(Cell("masks", name, study.first_seed, shared | {"family": augmentation_settings(family)}))
     return made
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
-    """At the dataset's image size."""
+    """At the dataset's image size; masks of a mixer are read back from probe images, and where that cannot be, it is said."""
     del folder
-    family = describable(cell.augmentation)
+    family, n, size = describable(cell.augmentation), context.plan.n_masks, context.test.image_size
     assert family is not None
-    generator = stream(cell.seed, "described masks")
-    masks = sample_masks(family, context.plan.n_masks, context.test.image_size, generator=generator).masks
-    return to_rows(context.source(cell, ""), mask_stats.summarize(masks))
+    source = context.source(cell, "")
+    if isinstance(family, MaskFamily):
+        masks = sample_masks(family, n, size, generator=stream(cell.seed, "described masks")).masks
+        return to_rows(source, mask_stats.summarize(masks))
+    try:
+        masks = recover_masks(family, n, size, seed=cell.seed)
+    except ValueError as error:
+        return to_rows(source, [Measured("masks_recovered", Estimate(0.0, "masks", n=n, warnings=(str(error),)))])
+    return to_rows(source, mask_stats.summarize(masks))
 
 
 def plan_samples(asked: MasksPlan) -> list[Cell]:
     made = []
     for name in asked.families:
-        family = {"name": name, **(family_settings(describable(name)) or {})}
+        family = {"name": name, **(augmentation_settings(describable(name)) or {})}
         settings = {"family": family, "size": list(asked.size), "n": asked.n} | versioned(FORMAT)
         made.append(Cell("mask_samples", name, asked.seed, settings))
     return made
@@ -57,7 +66,7 @@ def plan_samples(asked: MasksPlan) -> list[Cell]:
 def sample(context: Context, cell: Cell, folder: Path) -> Rows:
     """masks.npz (masks, lam), statistics.csv (one row per mask), and means."""
     family, asked = describable(cell.augmentation), context.plan
-    assert family is not None
+    assert isinstance(family, MaskFamily)
     generator = stream(cell.seed, "masks command")
     batch = sample_masks(family, asked.n, asked.size, generator=generator, device=asked.device)
     save_arrays(folder / _MASKS, {"masks": batch.masks.cpu().numpy(), "lam": batch.lam.cpu().numpy()})

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from msda_analysis.data import sample_images
 from msda_analysis.files import replace_file
-from msda_analysis.masks import Alternate, family_settings, sample_masks
+from msda_analysis.masks import Alternate, MaskFamily, sample_masks
+from msda_analysis.mixing import augmentation_settings, mix_pairs
 from msda_analysis.rng import stream
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows, save_arrays
@@ -22,7 +21,7 @@ _N_PICTURES = 8
 
 def plan(study: StudyPlan) -> list[Cell]:
     names = (name for name in (*study.augmentations, *study.more_masks) if name != "baseline")
-    families = {name: family_settings(describable(name)) for name in names}
+    families = {name: augmentation_settings(describable(name)) for name in names}
     return [Cell("pictures", "all", study.first_seed, {"families": families} | versioned(FORMAT))]
 
 
@@ -35,9 +34,10 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
         family = describable(name)
         if family is None or isinstance(family, Alternate):
             continue  # batches of an Alternate look like those of its parts
-        sampled = sample_masks(family, _N_PICTURES, (32, 32), generator=stream(cell.seed, "pictures")).masks
-        masks[name] = sampled[:, 0].numpy()
-        mixed[name] = torch.lerp(second, first, sampled).numpy()
+        if isinstance(family, MaskFamily):
+            sampled = sample_masks(family, _N_PICTURES, (32, 32), generator=stream(cell.seed, "pictures")).masks
+            masks[name] = sampled[:, 0].numpy()
+        mixed[name] = mix_pairs(first, second, family, seed=cell.seed).numpy()
     save_arrays(folder / _FILES[0], masks)
     save_arrays(folder / _FILES[1], mixed)
     return []

@@ -1,0 +1,99 @@
+"""Mixers and data of one's own in studies: part of a cell's identity, described where masks can be read, pictured."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from msda_analysis import ClassifierFit
+from msda_analysis.results import read_table
+from msda_analysis.studies import DataSpec, StudyPlan, cells_of, run_study
+from msda_analysis.studies.plans import AuditPlan
+
+OWN = """
+import numpy as np
+import torch
+from msda_analysis import Dataset, Mixed
+
+def load(split, root, length=16):
+    images = np.random.default_rng(len(split)).random((24, 1, length))
+    return Dataset.from_arrays(images, np.arange(24) % 2)
+
+def fade(images, labels, generator, weight=0.5):
+    order = torch.randperm(len(images), generator=generator)
+    mixed = torch.lerp(images[order], images, weight)
+    return Mixed(mixed, labels, labels[order], torch.full((len(images),), weight), order)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write my_things.py into a current directory that is not on the path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(source=OWN):
+        (tmp_path / "my_things.py").write_text(source, encoding="utf-8")
+        sys.modules.pop("my_things", None)
+        for cached in tmp_path.rglob("*.pyc"):
+            cached.unlink()
+
+    write()
+    yield write
+    sys.modules.pop("my_things", None)
+
+
+def plan_of(**more) -> StudyPlan:
+    settings = {"augmentations": ("resizemix", "saliencymix", "my_things:fade(weight=0.75)"), "n_seeds": 1, "vae": None}
+    settings |= {"classifier": None, "attack": None, "n_masks": 60, "more_masks": ()}
+    return StudyPlan("own", "Own", more.pop("data", DataSpec("digits")), **{**settings, **more})
+
+
+def test_changed_code_is_another_cell(own):
+    plan = plan_of(
+        data=DataSpec("my_things:load(length=20)"), augmentations=("baseline", "fmix", "my_things:fade"),
+        classifier=ClassifierFit(epochs=1),
+    )  # fmt: skip
+
+    def trained():
+        return {cell.augmentation: cell.name for cell in cells_of(plan) if cell.kind == "train_classifier"}
+
+    before = trained()
+    assert before == trained() and set(before) == {"baseline", "fmix", "my_things:fade"}
+    own(OWN.replace("images[order], images, weight", "images[order], images, weight / 2"))
+    after = trained()
+    assert [name for name in before if before[name] != after[name]] == ["my_things:fade"]
+    own(OWN.replace("default_rng(len(split))", "default_rng(1 + len(split))"))
+    assert not set(trained().values()) & set(before.values()), "other data: every cell is another"
+
+
+def test_mixers_are_described_and_pictured(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    summary = run_study(plan_of(), tmp_path / "out", progress=False)
+    assert summary.n_failed == 0
+    table = read_table(tmp_path / "out" / "results.csv")
+    described = table[table["metric"] == "kept_fraction"].set_index("augmentation")["value"]
+    assert described["my_things:fade(weight=0.75)"] == pytest.approx(0.75, abs=1e-5)
+    assert "resizemix" in described and "saliencymix" not in described
+    (said,) = table[table["metric"] == "masks_recovered"].to_dict("records")
+    assert (
+        said["augmentation"] == "saliencymix"
+        and said["value"] == 0
+        and "depend on what the images show" in said["note"]
+    )
+    with np.load(tmp_path / "out" / "pictures" / "mixed.npz", allow_pickle=False) as mixed:
+        assert {"resizemix", "saliencymix", "my_things:fade(weight=0.75)"} <= set(mixed.files)
+        expected = 0.75 * mixed["image_a"] + 0.25 * mixed["image_b"]
+        np.testing.assert_allclose(mixed["my_things:fade(weight=0.75)"], expected, atol=1e-5)
+
+
+def test_an_audit_knows_what_is_claimed(own):
+    plans = [AuditPlan(callables=("my_things:fade", "resizemix"), alpha=alpha) for alpha in (None, 0.5)]
+    settings = [{cell.augmentation: cell.settings for cell in cells_of(plan) if cell.kind == "audit"} for plan in plans]
+    assert settings[0]["my_things:fade"] | {"alpha": 0.5} == settings[1]["my_things:fade"]
+    assert settings[0]["my_things:fade"]["code"] and not settings[0]["resizemix"]["code"]
+    assert settings[0]["msda_analysis MixUp"] == settings[1]["msda_analysis MixUp"], "nothing is claimed of the others"
+    assert json.dumps(settings[1])
+    with pytest.raises(ValueError, match="alpha: expected a finite number > 0, got -1"):
+        AuditPlan(alpha=-1)
