@@ -110,12 +110,12 @@ def _carry_out(plan: Plan, running: Running) -> int:
 
 
 def _draw_again(folder: Path) -> int:
-    from msda_analysis.figures.pages import sections_for
-    from msda_analysis.figures.report import write_report
+    from msda_analysis.report import write_report
     from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-    page = write_report(folder, sections_for(folder))
-    for line in (*find_damaged_cells(folder), *find_lost_rows(folder)):
+    damage = (*find_damaged_cells(folder), *find_lost_rows(folder))
+    page = write_report(folder, damage)
+    for line in damage:
         print(f"msda-analysis: {line}", file=sys.stderr)
     print(page)
     return 0

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
     "results": {"estimate", "files", "environment", "settings"},
-    "figures": {"results", "estimate", "files"},
+    "report": {"results", "estimate", "files"},
 }
 _LINE = set(ALLOWED)
 ALLOWED |= {
@@ -49,8 +49,8 @@ ALLOWED |= {
 BORDERS = {
     "foolbox": ("attacks/foolbox_adapter.py",),
     "eagerpy": ("attacks/foolbox_adapter.py",),
-    "matplotlib": ("figures/",),
-    "seaborn": ("figures/",),
+    "matplotlib": ("report/",),
+    "seaborn": ("report/",),
     "ray": ("studies/cluster.py",),
 }
 _BOTTOM_THIRD_PARTY = {"checks": {"torch"}, "files": set(), "rng": {"torch", "numpy"}, "estimate": {"scipy"}}

@@ -98,8 +98,7 @@ def _by_kind(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, command: str) -> Path:
-    from msda_analysis.figures.pages import sections_for  # matplotlib, needed only here
-    from msda_analysis.figures.report import write_report
+    from msda_analysis.report import write_report  # matplotlib, needed only here
 
     store = context.store
     with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
@@ -109,7 +108,7 @@ def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, comma
             STEPS[kind].collect(context, own)
         counts = {"total": len(cells), "done": len(done), "failed": n_failed}
         store.write_manifest(_manifest(context, cells, counts, command))
-        return write_report(store.folder, sections_for(store.folder))
+        return write_report(store.folder)
 
 
 def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], command: str) -> dict[str, Any]:

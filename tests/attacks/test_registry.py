@@ -3,7 +3,7 @@
 import pytest
 
 from msda_analysis.attacks import ATTACKS, create_attack, list_attacks
-from msda_analysis.figures.metrics import attack_label
+from msda_analysis.report.words import attack_label
 
 
 @pytest.mark.parametrize("name", ATTACKS)

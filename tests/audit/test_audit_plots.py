@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from msda_analysis.audit import Finding, released_versus_paper
-from msda_analysis.figures.audit_plots import plot_audit_matrix, plot_released_versus_paper
+from msda_analysis.report.audit_plots import plot_audit_matrix, plot_released_versus_paper
 
 
 @pytest.fixture(scope="module")

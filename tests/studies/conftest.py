@@ -23,5 +23,5 @@ def ran(monkeypatch) -> list[str]:
         return to_rows(context.source(cell, "toy"), [Measured("length", length)])
 
     replace_work(monkeypatch, dict.fromkeys(STEPS, work), collect=lambda *_: None)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     return log

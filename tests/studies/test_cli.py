@@ -14,8 +14,8 @@ from replaced import replace_work
 
 from msda_analysis.cli import DOORS, main, run_door
 from msda_analysis.commands import Door, read
-from msda_analysis.figures.information_sections import information_section
-from msda_analysis.figures.robustness_sections import robustness_section
+from msda_analysis.report.sections.information import information_section
+from msda_analysis.report.sections.robustness import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table
 from msda_analysis.robustness import RELEASED_ATTACKS
 from msda_analysis.settings import make_again
@@ -84,7 +84,7 @@ def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch)
     pictures, out = finished
     before = (out / "results.csv").read_bytes()
     replace_work(monkeypatch, dict.fromkeys(STEPS, None))  # nothing may run
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     assert main(study_arguments(pictures, out)) == 0
     assert (out / "results.csv").read_bytes() == before
     assert "0 failed" in capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_other_commands_do_not_overwrite_a_study(finished, capsys, command):
 
 
 def test_failed_cells_exit_with_1(shared_image_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
 
     def diverge(*_):
         raise RuntimeError("the loss is nan at epoch 0, step 1")

@@ -64,7 +64,7 @@ def test_a_damaged_cell_is_named_and_done_again(tmp_path, ran, capsys, name, dam
 
 def test_report_names_what_is_damaged(tmp_path, ran, capsys, monkeypatch):
     run_study(PLAN, tmp_path, progress=False)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
     cut(tmp_path / "cells" / CELL.name / "rows.csv")
@@ -77,7 +77,7 @@ def test_report_names_a_table_that_lost_rows(tmp_path, ran, capsys, monkeypatch)
     real = STEPS["masks"].run
     replace_work(monkeypatch, dict.fromkeys(STEPS, lambda *arguments: 3 * real(*arguments)))
     run_study(PLAN, tmp_path, progress=False)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     write_table(read_rows(tmp_path / "results.csv")[:-2], tmp_path / "results.csv")
     assert main(["report", str(tmp_path)]) == 0
     (line,) = capsys.readouterr().err.splitlines()

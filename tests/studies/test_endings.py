@@ -33,7 +33,7 @@ def test_what_does_not_go_on_does_not_promise_to(tmp_path, ran, capsys, monkeypa
         raise FULL
 
     run.run_study(PLAN, tmp_path, progress=False)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", fail)
+    monkeypatch.setattr("msda_analysis.report.write_report", fail)
     assert main(["report", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert err == "msda-analysis: [Errno 28] No space left on device: '/out/masks.npz'\n"

@@ -100,7 +100,7 @@ def test_more_attacks_leave_those_done_alone_and_change_no_number(tmp_path, monk
     monkeypatch.setattr(
         evaluation, "attack_batch", lambda attack, *a, **k: attacked.append(attack.name) or real(attack, *a, **k)
     )
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     one = replace(PLAN, augmentations=("mixup",), n_seeds=1, n_masks=0, more_masks=())
     one = replace(
         one, data=DataSpec("digits", train_size=300, test_size=20), classifier=ClassifierFit(epochs=3, batch_size=20)

@@ -98,7 +98,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, ran, monkeypatch,
 
 def test_real_cells_give_the_same_numbers_after_an_interruption(tmp_path, monkeypatch):
     plan = replace(PLAN, n_seeds=1)
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     with monkeypatch.context() as patch:
         break_at(patch, 3, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,25 @@
+"""From a study's table to one page with figures and tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
+    """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
+
+    Args:
+        folder: a study's output folder.
+        damage: what is known to be wrong with it, one line each, to be said on the page.
+
+    Returns:
+        Path of report.html.
+
+    Raises:
+        FileNotFoundError: the folder has no results.csv.
+        ValueError: results.csv or manifest.json cannot be read.
+        OSError: the disk is full or the folder cannot be written; the old report is kept.
+    """
+    from msda_analysis.report.page import write_page  # matplotlib, needed only here
+    from msda_analysis.report.pages import sections_for
+
+    return write_page(Path(folder), sections_for(folder), damage)

@@ -1,0 +1,264 @@
+"""One command from a study folder to figures, tables and a report.html that needs nothing else."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from msda_analysis.files import replace_file
+from msda_analysis.report import captions
+from msda_analysis.report.files import StudyFolder, open_study, save_figure
+from msda_analysis.report.section import FigureItem, Section, SectionMaker
+from msda_analysis.report.sections import SECTIONS
+from msda_analysis.report.select import setting_of
+from msda_analysis.report.style import label_of, law_of, order_augmentations
+from msda_analysis.report.tables import ResultTable, text_table
+from msda_analysis.report.words import Table, metric_of
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_STUDIED = {
+    "rate": "mutual information of VAEs",
+    "accuracy": "clean accuracy",
+    "robust_accuracy": "accuracy under attack",
+    "perimeter": "shape of the masks",
+    "radial_power": "spectrum of the masks",
+}
+_LONG_LIST = 20  # longer ones (class names) are cut in the page
+_PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
+
+
+def write_page(folder: Path, sections: Sequence[SectionMaker] = SECTIONS, damage: Sequence[str] = ()) -> Path:
+    """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
+
+    Sections without rows are left out; what is missing or failed is listed. A section whose rows contradict each
+    other is replaced by its error message, so that one bad cell does not hide the rest.
+
+    Args:
+        folder: a study's output folder.
+        sections: functions (table, folder) -> Section | None, in order.
+
+    Returns:
+        Path of report.html.
+
+    Raises:
+        FileNotFoundError: the folder has no results.csv.
+        ValueError: results.csv or manifest.json cannot be read.
+        OSError: the disk is full or the folder cannot be written; the old report is kept.
+    """
+    study = open_study(folder)
+    made, problems = _make_sections(study, sections)
+    shown = [_write_section(section, study) for section in tqdm(made, "Writing report", disable=None)]
+    page = _render(study, made, shown, [*damage, *problems])
+    with replace_file(study.path / "report.html") as file:
+        file.write(page)
+    return study.path / "report.html"
+
+
+def _make_sections(study: StudyFolder, makers: Sequence[SectionMaker]) -> tuple[list[Section], list[str]]:
+    made, problems = [], []
+    for maker in makers:
+        name = maker.__name__.removesuffix("_section").replace("_", " ")
+        try:
+            section = maker(study.table, study.path)
+        except (
+            ValueError
+        ) as error:  # contradicting rows or an unreadable picture file; anything else is our own mistake
+            problems.append(f"Section {name!r} could not be made: {error}")
+            continue
+        if section is not None:
+            made.append(section)
+    return made, problems
+
+
+def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
+    """Write a section's files and return what the page shows of it."""
+    for table in section.tables:
+        table.write(study.path / "tables", study.provenance)
+    return {
+        "section": section,
+        "figures": [_write_figure(item, study) for item in section.figures],
+        "tables": [_show_table(table) for table in section.tables],
+    }
+
+
+def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
+    svg = save_figure(item.figure, item.numbers, study.path / "figures" / item.name, study.provenance)
+    return {
+        "name": item.name,
+        "uri": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
+        "width": round(item.figure.get_figwidth() * _PIXELS_PER_INCH),
+        "height": round(item.figure.get_figheight() * _PIXELS_PER_INCH),
+        "caption": item.caption,
+        "alt": item.alt,
+        "has_numbers": item.numbers is not None,
+    }
+
+
+def _show_table(table: ResultTable) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "caption": table.caption,
+        "headers": table.headers,
+        "rows": table.texts(),
+        "is_number": [any(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.headers))],
+    }
+
+
+def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]], problems: list[str]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["math"] = mark_math
+    manifest, table = study.manifest, study.table
+    return environment.get_template("report.html.j2").render(
+        title=manifest.get("title") or f"Study {study.provenance.study}",
+        provenance=study.provenance,
+        # what training and attacks show comes before what the masks are
+        findings=[line for section in sorted(made, key=lambda part: part.key == "masks") for line in section.findings],
+        sections=shown,
+        runs=_describe_runs(table, is_published=bool(manifest.get("settings", {}).get("weights"))),
+        dataset=flatten(manifest.get("dataset", {})),
+        units=describe_units(manifest.get("dataset", {})),
+        settings=flatten(manifest.get("settings", {})),
+        environment=flatten(manifest.get("environment", {})),
+        cells=manifest.get("cells", {}),
+        duration=describe_duration(manifest.get("cells_s")),
+        has_manifest=bool(manifest),
+        definitions=_definitions(made),
+        limits=_limits(table, made),
+        absent=find_absent(table),
+        missing=[*problems, *find_missing(table)],
+        failures=_failures(table),
+        n_rows=len(table),
+    )
+
+
+def mark_math(text: str) -> "Markup":
+    """Escape text for HTML and typeset the few formulas it may hold: I(Z_A; X), I(Z_A; X-hat), epsilon = 0.01."""
+    from markupsafe import Markup
+
+    safe = html.escape(str(text))
+    safe = re.sub(r"I\((Z_A|X|Z_X); (X-hat|Z_X|X|Z)\)", r"<i>I</i>(<i>\1</i>; <i>\2</i>)", safe)
+    safe = safe.replace("Z_A", "Z<sub>A</sub>").replace("Z_X", "Z<sub>X</sub>").replace("X-hat", "X\u0302")
+    return Markup(re.sub(r"\bepsilon\b(?= =|,| is)", "<i>\u03b5</i>", safe).replace("95 %", "95\u202f%"))
+
+
+def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text) pairs in their own order."""
+    if isinstance(node, Mapping):
+        return [
+            pair for key, value in node.items() for pair in flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    if isinstance(node, (list, tuple)) and len(node) > _LONG_LIST:
+        return [(prefix, f"{', '.join(map(str, node[:_LONG_LIST]))}, ... ({len(node)} in all)")]
+    if isinstance(node, (list, tuple)):
+        return [(prefix, ", ".join(map(str, node)))]
+    return [(prefix, node if isinstance(node, str) else json.dumps(node))]
+
+
+def describe_duration(seconds: Any) -> str:
+    """Seconds in words; "" when unknown."""
+    if not isinstance(seconds, (int, float)):
+        return ""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def describe_units(dataset: Mapping[str, Any]) -> str:
+    """In which units VAEs see images, which their rates and errors depend on; "" when unknown."""
+    mean, std = dataset.get("mean"), dataset.get("std")
+    if not mean or not std:
+        return ""
+    words = (", ".join(f"{value:.4g}" for value in values) for values in (mean, std))
+    return (
+        "VAEs see pixels normalized per channel as (x - mean) / std, x in [0, 1], with mean {} and std {}: rates, bounds "
+        "and squared errors are in these units, and under another normalization they are other numbers. Budgets of "
+        "attacks are in [0, 1] pixel units."
+    ).format(*words)
+
+
+def find_absent(table: Table) -> list[str]:
+    """What a study of this package may measure and this one did not; nothing for tables of another kind."""
+    measured = set(table[table["status"] == "ok"]["metric"])
+    absent = [words for metric, words in _STUDIED.items() if metric not in measured]
+    return absent if len(absent) < len(_STUDIED) else []  # a table with none of them, such as an audit's, is no study
+
+
+def find_missing(table: Table) -> list[str]:
+    """What should be there and is not: rows at all, seeds of single augmentations, numbers that are NaN."""
+    done = table[table["status"] == "ok"]
+    missing = ["Nothing was measured yet."] if done.empty else []
+    for (model, metric), rows in done[done["metric"].isin(_STUDIED)].groupby(["model", "metric"]):
+        seeds = {name: set(part["seed"].dropna()) for name, part in rows.groupby("augmentation")}
+        every = set().union(*seeds.values())
+        for name, found in seeds.items():
+            if found != every:
+                gone = ", ".join(str(seed) for seed in sorted(every - found))
+                missing.append(
+                    f"{metric_of(str(metric)).label}{f' ({model})' if model else ''}: {label_of(str(name))} lacks seed {gone}."
+                )
+    # statistics of a constant mask are undefined by nature, and say so in the table of masks
+    not_numbers = done[done["value"].isna() & (done["model"] != "")]
+    if len(not_numbers):
+        missing.append(
+            f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}."
+        )
+    return missing
+
+
+def _describe_runs(table: Table, *, is_published: bool = False) -> list[tuple[str, str, str, str]]:
+    """(what, augmentation, mask law, seeds that finished) for each model and augmentation.
+
+    The law that published classifiers were trained with is not known.
+    """
+    runs = []
+    done = table[(table["status"] == "ok") & (table["reference"] == "")]  # a comparison is no run of its own
+    for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
+        for name in order_augmentations(name for name in rows["augmentation"] if name):
+            part = rows[rows["augmentation"] == name]
+            laws = {str(law) for text in set(part["settings"]) for law in setting_of(text, "spectrum")} or law_of(name)
+            laws = {"not known"} if laws and is_published and model else laws
+            seeds = ", ".join(str(seed) for seed in sorted(set(part["seed"].dropna())))
+            what = ", ".join(word for word in (model or "masks", dataset) if word)
+            runs.append((what, label_of(name), " and ".join(sorted(laws)), seeds))
+    return runs
+
+
+def _definitions(made: Iterable[Section]) -> list[tuple[str, str]]:
+    names = dict.fromkeys(metric for section in made for metric in section.metrics)
+    return [(metric_of(name).label, metric_of(name).definition) for name in names if metric_of(name).definition]
+
+
+def _limits(table: Table, made: Iterable[Section]) -> list[str]:
+    limits = [limit for section in made for limit in section.limits]
+    if not table["augmentation"].any():
+        return limits  # nothing was trained, and the limits below speak of training seeds
+    # masks are not trained, and a comparison of two augmentations is no run of its own
+    is_run = (table["status"] == "ok") & (table["model"] != "") & (table["reference"] == "")
+    counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
+    fewest = int(counts.min()) if len(counts) else 0
+    few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])
+    return [*limits, *few, captions.SEEDS_LIMIT]
+
+
+def _failures(table: Table) -> dict[str, Any] | None:
+    rows = table[table["status"] == "failed"]
+    if rows.empty:
+        return None
+    columns = ("cell", "dataset", "model", "augmentation", "seed", "note")
+    caption = f"{len(rows)} failed: these numbers are missing from every mean on this page."
+    return _show_table(text_table(rows, columns, name="failed", caption=caption))

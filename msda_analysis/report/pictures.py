@@ -1,0 +1,92 @@
+"""Grids of images with row labels, from plain arrays in pictures/*.npz."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from msda_analysis.report.style import DOUBLE_COLUMN, label_of, order_augmentations, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_GAP = 2  # white pixels between two images
+_LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
+_FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
+
+
+def load_pictures(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a pictures file by row name, originals first, then augmentations in figure order.
+
+    Raises:
+        ValueError: it is not an npz file of plain arrays (nothing in it is executed).
+    """
+    try:
+        # np.load leaves a damaged file open when it opened it itself
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # zip, header and pickle refusals have no common class
+        raise ValueError(
+            f"{path.name}: expected an .npz file of plain arrays, got {type(error).__name__}: {error}"
+        ) from error
+    first = [name for name in _FIRST if name in arrays]
+    return {name: arrays[name] for name in [*first, *order_augmentations(set(arrays) - set(first))]}
+
+
+@styled
+def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_COLUMN) -> Figure:
+    """A grid: one labelled row per entry, one column per image.
+
+    Values are drawn between black at 0 and white at 1; values outside are drawn as the nearer of the two.
+
+    Args:
+        rows: name -> [image, height, width] or [image, channel, height, width] with 1 or 3 channels.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: no rows, or a row with another shape.
+    """
+    if not rows:
+        raise ValueError("rows: expected at least one row of images, got none")
+    strips = {name: image_strip(images, name) for name, images in rows.items()}
+    heights = [(width - _LABEL_WIDTH) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
+    total = sum(heights) + _ROW_GAP * (len(heights) - 1)
+    figure, top = Figure(figsize=(width, total)), total
+    for (name, strip), height in zip(strips.items(), heights, strict=True):
+        box = (_LABEL_WIDTH / width, (top - height) / total, 1 - _LABEL_WIDTH / width, height / total)
+        _show_strip(figure.add_axes(box), strip, _FIRST.get(name) or label_of(name), len(rows[name]))
+        top -= height + _ROW_GAP
+    return figure
+
+
+def image_strip(images: np.ndarray, name: str = "images") -> np.ndarray:
+    """Images side by side with white gaps: [height, total width, channel]."""
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
+        raise ValueError(
+            f"{name}: expected [image, height, width] or [image, 1 or 3 channels, height, width], got shape {images.shape}"
+        )
+    tiles = np.moveaxis(np.asarray(images, dtype=float), 1, -1)
+    gap = np.ones((tiles.shape[1], _GAP, tiles.shape[3]))
+    return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
+
+
+def _show_strip(ax: "Axes", strip: np.ndarray, label: str, count: int) -> None:
+    shown = strip[..., 0] if strip.shape[-1] == 1 else strip.clip(0, 1)
+    ax.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
+    ax.set_axis_off()
+    ax.text(-0.012, 0.5, label.replace(" (", "\n("), transform=ax.transAxes, ha="right", va="center")
+    _frame_tiles(ax, strip, count)
+
+
+def _frame_tiles(ax: "Axes", strip: np.ndarray, count: int) -> None:
+    """A thin frame around each image, so that white ones end somewhere."""
+    height, total = strip.shape[:2]
+    width = (total + _GAP) // count - _GAP
+    for i in range(count):
+        corner = (i * (width + _GAP) - 0.5, -0.5)
+        ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="#888888", linewidth=0.4, clip_on=False))

@@ -1,0 +1,173 @@
+"""From the long table to the numbers a figure shows: one row per seed, and the mean over seeds with its interval."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.report.style import order_augmentations
+from msda_analysis.report.words import Table
+
+#: Warning of a difference whose sides are upper bounds.
+DIFFERENCE_OF_BOUNDS = (
+    "difference of two upper bounds: both err upwards, by amounts that may differ, so it bounds nothing"
+)
+_NEEDED = ("metric", "augmentation", "seed", "value", "unit", "low", "high", "n", "status")
+
+
+def select_rows(table: Table, metric: str | Sequence[str], **equal: Any) -> Table:
+    """Finished rows of one or several metrics, with further columns equal to given values.
+
+    Raises:
+        ValueError: a column is missing, or no finished row matches; the message says what the table holds.
+    """
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    check_columns(table, (*_NEEDED, *equal))
+    done = table[table["status"] == "ok"]
+    rows = done[done["metric"].isin(metrics)]
+    if rows.empty:
+        found = ", ".join(sorted(set(done["metric"]))) or "no finished row at all"
+        raise ValueError(
+            f"metric: expected finished rows with metric {' or '.join(map(repr, metrics))}; found: {found}"
+        )
+    for column, value in equal.items():
+        kept = rows[rows[column] == value]
+        if kept.empty:
+            found = ", ".join(sorted({repr(item) for item in rows[column]}))
+            raise ValueError(f"{column}: expected rows of {metrics} with {value!r}; found: {found}")
+        rows = kept
+    return rows
+
+
+def check_columns(table: Table, names: Iterable[str]) -> None:
+    """Raise ValueError naming the columns that are missing and those that are there."""
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise ValueError(f"table: expected columns {', '.join(missing)}; found: {', '.join(map(str, table.columns))}")
+
+
+def has_metric(table: Table, *metrics: str) -> bool:
+    """Whether the table has a finished row of any of these metrics."""
+    return bool(((table["status"] == "ok") & table["metric"].isin(metrics)).any())
+
+
+def summarize(rows: Table, by: Sequence[str]) -> Table:
+    """One line per seed and, where there is more than one seed, one for their mean with Student's 95 % interval.
+
+    Args:
+        rows: selected rows of the long table, one per seed within each group.
+        by: columns that tell groups apart, for example ("metric", "augmentation").
+
+    Returns:
+        Columns `by`, level ("seed" or "mean"), seed, value, low, high, n, interval_over, unit. For level "seed" the
+        interval and n speak of images (or masks), for level "mean" of seeds.
+
+    Raises:
+        ValueError: a group has two rows for one seed, so that a mean over seeds would mix different things.
+    """
+    import pandas as pd
+
+    _check_one_per_seed(rows, by)
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows.sort_values("seed").to_dict("records"):
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    lines: list[dict[str, Any]] = []
+    for key, group in groups.items():
+        shared = {**dict(zip(by, key, strict=True)), "unit": group[0]["unit"]}
+        for row in group:
+            measured = {name: row[name] for name in ("seed", "value", "low", "high", "n")}
+            lines.append({**shared, "level": "seed", "interval_over": "samples", **measured})
+        if len(group) > 1:
+            lines.append({**shared, "level": "mean", "interval_over": "seeds", "seed": None, **_over_seeds(group)})
+    columns = [*by, "level", "seed", "value", "low", "high", "n", "interval_over", "unit"]
+    summary = pd.DataFrame(lines, columns=columns)
+    rank = {name: i for i, name in enumerate(order_augmentations(rows["augmentation"]))}
+    keys = [name for name in by if name != "metric"]
+    summary = summary.sort_values(keys, kind="stable", key=lambda c: c.map(rank) if c.name == "augmentation" else c)
+    return summary.reset_index(drop=True)
+
+
+def mean_rows(summary: Table, by: Sequence[str], *, over_samples: bool = False) -> Table:
+    """The line to quote for each group: the mean over seeds, or the single seed.
+
+    Args:
+        summary: from `summarize`.
+        by: the same as there.
+        over_samples: a single seed keeps its interval over samples and their n, which is right where samples are
+            independent draws and nothing was trained (masks); else it gets n = 1 and no interval.
+    """
+    single = summary.groupby(list(by), dropna=False)["level"].transform("size") == 1
+    chosen = summary[(summary["level"] == "mean") | single].copy()
+    chosen[["low", "high"]] = chosen[["low", "high"]].astype(float)
+    if not over_samples:
+        alone = chosen["level"] == "seed"
+        chosen.loc[alone, ["low", "high"]] = float("nan")
+        chosen.loc[alone, "n"] = 1
+    return chosen
+
+
+def paired_difference(rows: Table, augmentation: str, reference: str) -> Estimate | None:
+    """Mean over shared seeds of (augmentation - reference), with Student's 95 % interval; None without a shared seed.
+
+    A difference of upper bounds is warned about.
+
+    Args:
+        rows: selected rows of one metric, one per augmentation and seed.
+    """
+    values, warnings = {}, []
+    for name in (augmentation, reference):
+        group = rows[rows["augmentation"] == name]
+        _check_one_per_seed(group, ("augmentation",))
+        values[name] = dict(zip(group["seed"], group["value"], strict=True))
+        if "bound" in group and (group["bound"] == "upper").any():
+            warnings = [DIFFERENCE_OF_BOUNDS]
+    shared = [seed for seed in values[augmentation] if seed in values[reference]]
+    if not shared:
+        return None
+    differences = [float(values[augmentation][seed] - values[reference][seed]) for seed in shared]
+    return mean_estimate(differences, str(rows["unit"].iloc[0]), warnings=warnings)
+
+
+def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
+    """Split rows into (suffix for file names, words for titles, rows) by data set and model; one part has no suffix."""
+    parts = list(rows.groupby(["dataset", "model"], sort=True))
+    for (dataset, model), part in parts:
+        words = ", ".join(word for word in (dataset, model) if word)
+        suffix = "" if len(parts) == 1 else "_" + "_".join(_file_word(word) for word in (dataset, model) if word)
+        yield suffix, words, part
+
+
+def setting_of(settings: str, name: str) -> list[Any]:
+    """All values that a row's settings (JSON text) hold under a key, at any depth."""
+    return list(_find(json.loads(settings), name)) if settings.startswith("{") else []  # a digest whose object is lost
+
+
+def _find(node: Any, name: str) -> Iterator[Any]:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and name in node:
+        yield node[name]
+    for child in children:
+        yield from _find(child, name)
+
+
+def _over_seeds(group: list[dict[str, Any]]) -> dict[str, Any]:
+    mean = mean_estimate([float(row["value"]) for row in group], "")
+    return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
+
+
+def _check_one_per_seed(rows: Table, by: Sequence[str]) -> None:
+    repeated = rows.duplicated([*by, "seed"], keep=False)
+    if not repeated.any():
+        return
+    first = rows[repeated].iloc[0]
+    same = [*by, "seed"]
+    twice = rows[(rows[same].astype(str) == first[same].astype(str)).all(axis=1)]
+    differ = [name for name in twice.columns if name != "value" and twice[name].astype(str).nunique() > 1]
+    raise ValueError(
+        f"rows: expected one row per seed, got {len(twice)} for {', '.join(f'{name} {first[name]}' for name in same)}; "
+        f"they differ in {', '.join(differ) or 'nothing but the value'}: select one kind first"
+    )
+
+
+def _file_word(word: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in word)

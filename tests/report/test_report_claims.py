@@ -1,0 +1,242 @@
+"""The paper's claims held against made-up rows, the matrix of comparisons, and the figure on likeness."""
+
+import math
+
+import pytest
+
+from msda_analysis.estimate import ONE_RUN, Estimate, Measured
+from msda_analysis.report import curve_findings, sections
+from msda_analysis.report.sections import claims
+from msda_analysis.report.sections import comparisons_tables as pair_tables
+from msda_analysis.report.sections import likeness as robustness_panels
+from msda_analysis.results import Source, read_table, to_rows, write_table
+
+FAMILIES = ("baseline", "mixup", "cutmix")
+
+
+def source(augmentation, seed=0):
+    return Source("made-up", f"{augmentation}-{seed}", "cifar10", "small_cnn", augmentation, seed)
+
+
+def row_of(augmentation, metric, estimate, attack, epsilon=None, *, seed=0, norm="linf", **more):
+    return to_rows(source(augmentation, seed), [Measured(metric, estimate, attack, norm, epsilon, **more)])[0]
+
+
+def claim_rows(attack, accuracy, kept):
+    """Rows of one claim from two (value, low, high)."""
+    for metric, (value, low, high) in (("claim_accuracy", accuracy), ("claim_kept", kept)):
+        estimate = Estimate(value, "accuracy", low, high, 400, warnings=("5 seeds; epsilon 0.004, 0.008",))
+        yield row_of("mixup", metric, estimate, attack, reference="baseline", verdict="undecided")
+
+
+def curve_rows():
+    for a, b, value, p in (("baseline", "mixup", 0.05, 0.001), ("baseline", "cutmix", 0.01, 0.4), ("mixup", "cutmix", -0.04, 0.02)):  # fmt: skip
+        for attack in ("deepfool", "pgd", "worst_case"):
+            for metric, scale in (("curve_accuracy", 1.0), ("curve_kept", 0.5)):
+                estimate = Estimate(scale * value, "accuracy", scale * value - 0.02, scale * value + 0.02, 400)
+                p_value = p if metric == "curve_accuracy" else 1.0
+                verdict = "undecided" if p_value >= 0.05 else a if value > 0 else b
+                yield row_of(a, metric, estimate, attack, reference=b, p_value=p_value, verdict=verdict)
+
+
+def likeness_rows(deepfool=0.08, n_seeds=3, half=0.01):
+    values = {("deepfool", ""): deepfool, ("deepfool", "shuffled"): 0.06, ("uniform_noise", ""): 0.041,
+              ("uniform_noise", "shuffled"): 0.04, ("gaussian", ""): 0.04, ("fade", ""): 0.07, ("mixup", ""): 0.8}  # fmt: skip
+    for family in FAMILIES:
+        for seed in range(n_seeds):
+            for (attack, reference), value in values.items():
+                where = {"seed": seed, "reference": reference, "norm": "linf" if (attack, "shuffled") in values else ""}
+                estimate = Estimate(value + 0.002 * seed, "cosine", n=100)
+                yield row_of(family, "energy_share", estimate, attack, **where)
+                distance = Estimate(math.sqrt(1 - value**2), "perturbation lengths", n=100)
+                yield row_of(family, "distance_to_mixup", distance, attack, **where)
+            for attack in ("deepfool", "uniform_noise"):
+                chance = values[attack, "shuffled"]
+                share = (values[attack, ""] - chance) / (0.8 - chance)
+                likeness = Estimate(share, "share of a MixUp step", share - half, share + half, 100)
+                for metric in ("mixup_likeness", "mixup_likeness_beyond_fading"):
+                    yield row_of(family, metric, likeness, attack, seed=seed)
+
+
+def survival_rows():
+    for family in FAMILIES:
+        for seed in range(3):
+            for attack in ("deepfool", "worst_case"):
+                for i, epsilon in enumerate((0.0, 0.001, 0.01, 0.1)):
+                    value = 0.7 - 0.2 * i + 0.01 * seed
+                    estimate = Estimate(value, "accuracy", value - 0.07, value + 0.07, 400)
+                    yield row_of(family, "survival", estimate, attack, epsilon, seed=seed)
+
+
+@pytest.fixture
+def as_table(tmp_path):
+    def make(*parts):
+        write_table([row for part in parts for row in part], tmp_path / "results.csv")
+        return read_table(tmp_path / "results.csv")
+
+    return make
+
+
+@pytest.mark.parametrize("attack, interval, region, word", [
+    ("deepfool", (0.021, 0.05), "above the margin: an advantage", "supported"),
+    ("deepfool", (0.01, 0.05), "on both sides of the margin's upper end", "undecided"),
+    ("deepfool", (0.001, 0.015), "within the margin: no practical difference", "refuted"),
+    ("deepfool", (-0.02, 0.02), "within the margin: no practical difference", "refuted"),
+    ("deepfool", (-0.03, 0.019), "not above the margin: no practical advantage", "refuted"),
+    ("deepfool", (-0.06, -0.021), "below the margin: a disadvantage", "refuted"),
+    ("deepfool", (-0.03, 0.03), "on both sides of the margin's upper end", "undecided"),
+    ("strong_gradient", (0.03, 0.05), "above the margin: an advantage", "refuted"),
+    ("strong_gradient", (0.001, 0.015), "within the margin: no practical difference", "supported"),
+    ("strong_gradient", (-0.06, -0.03), "below the margin: a disadvantage", "supported"),
+    ("strong_gradient", (0.01, 0.05), "on both sides of the margin's upper end", "undecided"),
+])  # fmt: skip
+def test_verdicts_follow_the_region_of_the_interval(as_table, attack, interval, region, word):
+    number = (sum(interval) / 2, *interval)
+    verdicts = claims.judge_claims(as_table(claim_rows(attack, number, number)))
+    assert [(verdict.region, verdict.word) for verdict in verdicts] == [(region, word)] * 2
+    (line,) = claims.claim_findings(verdicts)
+    assert f": {word}. Accuracy " in line and line.endswith("(5 seeds; epsilon 0.004, 0.008).")
+    assert line.count(f", {region}, {word}") == 2
+    table = claims.claims_table(verdicts, name="claims", caption="")
+    assert table.rows[0][3:5] == (region, word.capitalize())
+
+
+def test_a_single_training_run_decides_no_claim(as_table):
+    number = (0.3, 0.25, 0.35)
+    rows = [{**row, "verdict": ONE_RUN} for row in claim_rows("deepfool", number, number)]
+    verdicts = claims.judge_claims(as_table(rows))
+    assert {verdict.word for verdict in verdicts} == {"undecided (one run)"}
+    (line,) = claims.claim_findings(verdicts)
+    assert line.startswith("Claim (a) MixUp is more robust to DeepFool: undecided (one run). ")
+    assert "an advantage" not in line and "supported" not in line
+
+
+def test_readings_that_differ_leave_a_claim_undecided(as_table):
+    rows = claim_rows("uniform_noise", (-0.05, -0.075, -0.025), (0.04, 0.021, 0.059))
+    (line,) = claims.claim_findings(claims.judge_claims(as_table(rows)))
+    assert line.startswith("Claim (b) MixUp is more robust to uniform noise: undecided, as the readings differ. ")
+    assert "5.0 points less [2.5, 7.5], below the margin: a disadvantage, refuted" in line
+    assert "4.0 points more [2.1, 5.9], above the margin: an advantage, supported" in line
+
+
+def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
+    table = as_table(likeness_rows())
+    assert [each.value for each in claims.likeness_of(table, "deepfool", "linf")] == pytest.approx([0.02 / 0.74] * 3)
+    verdicts = {verdict.claim: verdict.word for verdict in claims.judge_claims(table)}
+    assert verdicts == {
+        "(d) perturbations of DeepFool look like MixUp": "refuted",
+        "(d) perturbations of Uniform noise look like MixUp": "refuted",
+    }
+    alike = claims.judge_claims(as_table(likeness_rows(deepfool=0.7)))
+    assert alike[0].word == "supported" and alike[0].number.value == pytest.approx(0.64 / 0.74)
+    assert alike[0].number.low == pytest.approx(0.64 / 0.74 - 0.01), "seeds that agree leave the images' interval"
+    wide = claims.judge_claims(as_table(likeness_rows(deepfool=0.7, half=0.5)))
+    assert wide[0].word == "undecided", "the interval speaks of images too"
+    assert claims.judge_claims(as_table(likeness_rows(n_seeds=1)))[0].word == "undecided (one run)"
+    assert claims.likeness_of(table, "pgd", "linf") == []
+    faded = as_table(row for row in likeness_rows(deepfool=0.7) if row["metric"] != "mixup_likeness_beyond_fading")
+    assert claims.judge_claims(faded)[0].word == "undecided", "fading alone may explain it"
+
+
+def test_matrix_shows_each_pair_both_ways_and_marks_what_is_significant(as_table):
+    table = as_table(curve_rows())
+    figure, pairs = robustness_panels.draw_matrix(table)
+    assert len(pairs) == 3 * 3 * 2 and set(pairs["p_value"]) == {0.001, 0.4, 0.02, 1.0}
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title() for ax in panels[:2]] == ["DeepFool: accuracy", "Worst case: accuracy"]
+    texts = {text.get_position(): (text.get_text(), text.get_weight()) for text in panels[0].texts}
+    assert texts[1, 0] == ("+5.0", "bold"), "baseline, first row, minus MixUp, second column"
+    assert texts[0, 1] == ("\N{MINUS SIGN}5.0", "bold")
+    assert texts[2, 0] == ("+1.0", "normal")
+
+
+def test_table_of_curves_names_the_winner_and_the_reading(as_table):
+    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
+    made = pair_tables.curve_table(pairs, name="who", caption="")
+    assert [row[1] for row in made.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3 + ["PGD"] * 2
+    assert [row[-1] for row in made.rows[:3]] == ["Baseline (accuracy)", "undecided", "CutMix (accuracy)"]
+    assert [row[0] for row in made.rows[-2:]] == ["Baseline \N{MINUS SIGN} MixUp", "MixUp \N{MINUS SIGN} CutMix"], (
+        "under attacks outside the matrix: what differs significantly, and no more"
+    )
+    undecided = pair_tables.curve_table(pairs.assign(p_value=1.0, verdict="undecided"), name="who", caption="")
+    assert [row[1] for row in undecided.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3
+    assert {row[0] for row in undecided.rows} == {
+        f"{a} \N{MINUS SIGN} {b}" for a, b in (("Baseline", "MixUp"), ("Baseline", "CutMix"), ("MixUp", "CutMix"))
+    }  # fmt: skip
+
+
+def test_every_significant_pair_is_in_the_findings(as_table):
+    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
+    (line,) = curve_findings.significant_findings(pairs)
+    assert line.startswith("Whole curves after Holm's correction over all 18 pairs, attacks and readings, 6 differ. ")
+    assert "PGD, accuracy: Baseline 5.0 points above MixUp [3.0, 7.0] (p = 0.001)" in line
+    assert "PGD, accuracy: MixUp 4.0 points below CutMix [2.0, 6.0] (p = 0.02)" in line
+    (calm,) = curve_findings.significant_findings(pairs.assign(p_value=0.06, verdict="undecided"))
+    assert calm.endswith("readings: no two augmentations differ.")
+
+
+def test_mixup_is_set_against_each_masking_family(as_table, tmp_path):
+    section = sections.comparison_section(as_table(curve_rows()), tmp_path)
+    told = [line for line in section.findings if "MixUp against each masking family" in line]
+    assert len(told) == 4, "DeepFool and worst case, two readings each"
+    assert told[0] == (
+        "Difference in accuracy under DeepFool, mean over budgets, MixUp against each masking family: "
+        "against CutMix it lies 4.0 points below [2.0, 6.0] (p = 0.02)."
+    )
+    assert "−2.0 points [−4.0, +0.0] (p = 1)" in told[1]
+
+
+def test_a_single_training_run_has_no_bold_winner(as_table, tmp_path):
+    table = as_table([{**row, "verdict": ONE_RUN} for row in curve_rows()])
+    figure, pairs = robustness_panels.draw_matrix(table)
+    assert {text.get_weight() for ax in figure.axes for text in ax.texts} == {"normal"}
+    made = pair_tables.curve_table(pairs, name="who", caption="")
+    assert {row[-1] for row in made.rows} == {"undecided (one run)"} and {row[1] for row in made.rows} == {
+        "DeepFool",
+        "Worst case",
+    }
+    assert "no two augmentations differ" in curve_findings.significant_findings(pairs)[0]
+    told = sections.comparison_section(table, tmp_path).findings[1]
+    assert told.endswith("against CutMix it −4 points, undecided (one run).")
+
+
+def test_accuracies_are_told_by_the_studys_own_tests(as_table, tmp_path):
+    """Student's interval over seeds on the same few images would decide; images within seeds do not."""
+    rows = []
+    for family, level in (("baseline", 0.5), ("cutmix", 0.47)):
+        for seed in range(3):
+            value = level + 0.001 * seed * (family == "cutmix")
+            estimate = Estimate(value, "accuracy", value - 0.07, value + 0.07, 200)
+            rows.append(row_of(family, "robust_accuracy", estimate, "pgd", 0.01, seed=seed))
+    difference = Estimate(0.03, "accuracy", -0.02, 0.08, 200)
+    told = {"reference": "cutmix", "p_value": 0.9, "verdict": "undecided"}
+    rows.append(row_of("baseline", "accuracy_difference", difference, "pgd", 0.01, **told))
+    (line,) = sections.robustness_section(as_table(rows), tmp_path).findings
+    assert line.endswith("against Baseline: CutMix is not distinguishable, −3.0 points [−8.0, +2.0] (p = 0.9).")
+    untested = [row for row in rows if row["metric"] == "robust_accuracy"]
+    (line,) = sections.robustness_section(as_table(untested), tmp_path).findings
+    assert line.endswith("against Baseline: CutMix lies 2.90 points below [2.65, 3.15] (p = 0.0004) (3 seeds).")
+
+
+def test_likeness_figure_has_chance_and_a_mixup_step_in_each_panel(as_table):
+    figure, numbers = robustness_panels.draw_likeness(as_table(likeness_rows()))
+    cosine, distance = figure.axes
+    assert [label.get_text() for label in cosine.get_yticklabels()] == ["DeepFool", "Uniform noise"]
+    steps = [line.get_xdata()[0] for line in cosine.lines if line.get_linestyle() in (":", "--", "-") and not line.get_marker().strip("None")]  # fmt: skip
+    assert steps == pytest.approx([0.042, 0.072, 0.802])
+    assert distance.get_xlabel() == "distance to MixUp" and set(numbers["level"]) == {"seed", "mean"}
+
+
+def test_sections_of_a_robustness_study(as_table, tmp_path):
+    number = (-0.03, -0.06, -0.01)
+    table = as_table(claim_rows("deepfool", number, number), curve_rows(), likeness_rows(), survival_rows())
+    judged = sections.claims_section(table, tmp_path)
+    assert len(judged.findings) == 3 and judged.tables[0].name == "claims"
+    compared = sections.comparison_section(table, tmp_path)
+    assert [item.name for item in compared.figures] == ["who_is_more_robust"]
+    likeness = sections.likeness_section(table, tmp_path)
+    assert [item.name for item in likeness.figures] == ["likeness", "likeness_details"]
+    robust = sections.robustness_section(table, tmp_path)
+    assert [item.name for item in robust.figures] == ["survival"]
+    assert sections.other_section(table, tmp_path) is None
+    assert sections.flags_section(table, tmp_path) is None
