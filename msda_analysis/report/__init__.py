@@ -20,6 +20,6 @@ def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
         OSError: the disk is full or the folder cannot be written; the old report is kept.
     """
     from msda_analysis.report.page import write_page  # matplotlib, needed only here
-    from msda_analysis.report.pages import sections_for
+    from msda_analysis.report.sections import SECTIONS
 
-    return write_page(Path(folder), sections_for(folder), damage)
+    return write_page(Path(folder), SECTIONS, damage)

@@ -1,14 +1,12 @@
-"""Rows of an estimator study beside their truth, as its figures, tables and sentences read them."""
+"""Estimates beside their truth, as the sections on known answers read, name and list them."""
 
 import math
 from typing import Any
 
+from msda_analysis.estimate import Estimate
 from msda_analysis.report.select import has_metric, select_rows
+from msda_analysis.report.tables import ResultTable
 from msda_analysis.report.words import Table, metric_of
-
-SMALL = 2.0  # nats: the goal speaks of cases below it
-SILENT = 0.5  # nats: an error beyond it asks for a warning
-NEAR_MISS = 0.2  # nats: the goal of the scoring list speaks of silent errors beyond it
 
 
 def read_answers(table: Table, check: str) -> Table:
@@ -62,3 +60,31 @@ def label_of_method(method: str) -> str:
         return "Rate"
     label = metric_of(method).label
     return label.removeprefix("Between VAEs (").removesuffix(")").capitalize() if "between" in method else label
+
+
+def symbol_of(method: str) -> str:
+    """Short name of an estimator or bound; no VAE stands behind a rate here, so it does not get the paper's symbol."""
+    return "rate" if method == "rate" else metric_of(method).symbol.removeprefix("between VAEs, ")
+
+
+def wide_table(answers: Table, name: str, caption: str) -> ResultTable:
+    """Cases by methods: truth, then every estimate."""
+    methods = list(dict.fromkeys(answers["method"]))
+    rows = []
+    for case, mine in answers.sort_values("truth", kind="stable").groupby("case", sort=False):
+        found = {row["method"]: answer_of(row) for row in mine.to_dict("records")}
+        rows.append((str(case), Estimate(float(mine["truth"].iloc[0]), "nats"), *(found.get(name) for name in methods)))
+    headers = ("Case", "Truth", *(label_of_method(method) for method in methods))
+    return ResultTable(name, caption, headers, tuple(rows))
+
+
+def answer_of(row: dict) -> Estimate:
+    """A row's estimate with its warnings."""
+    return Estimate(
+        row["value"],
+        "nats",
+        row["low"],
+        row["high"],
+        int(row["n"]),
+        warnings=(row["warnings"],) if row["warned"] else (),
+    )

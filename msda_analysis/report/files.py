@@ -56,11 +56,6 @@ class StudyFolder:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     provenance: Provenance = Provenance()
 
-    def pictures(self, name: str) -> Path | None:
-        """Path of pictures/NAME.npz, or None."""
-        path = self.path / "pictures" / f"{name}.npz"
-        return path if path.exists() else None
-
 
 def open_study(path: Path) -> StudyFolder:
     """Read results.csv and manifest.json of a study folder.

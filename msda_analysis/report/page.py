@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from msda_analysis.files import replace_file
-from msda_analysis.report import captions
 from msda_analysis.report.files import StudyFolder, open_study, save_figure
 from msda_analysis.report.section import FigureItem, Section, SectionMaker
-from msda_analysis.report.sections import SECTIONS
 from msda_analysis.report.select import setting_of
 from msda_analysis.report.style import label_of, law_of, order_augmentations
 from msda_analysis.report.tables import ResultTable, text_table
@@ -30,11 +28,21 @@ _STUDIED = {
     "perimeter": "shape of the masks",
     "radial_power": "spectrum of the masks",
 }
+_FEW_SEEDS = {
+    1: "Some augmentations have a single training run: its numbers have no interval over seeds and decide nothing.",
+    2: "With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for differences that "
+    "both seeds reproduce closely. More seeds narrow it quickly.",
+}
+_SEEDS_LIMIT = (
+    "Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or models. "
+    "Each interval of a difference or mean stands alone; what decides are p values corrected by Holm's method over all "
+    "comparisons of a section, and for the paper's claims intervals that hold together."
+)
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
 
-def write_page(folder: Path, sections: Sequence[SectionMaker] = SECTIONS, damage: Sequence[str] = ()) -> Path:
+def write_page(folder: Path, sections: Sequence[SectionMaker], damage: Sequence[str] = ()) -> Path:
     """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
 
     Sections without rows are left out; what is missing or failed is listed. A section whose rows contradict each
@@ -43,6 +51,7 @@ def write_page(folder: Path, sections: Sequence[SectionMaker] = SECTIONS, damage
     Args:
         folder: a study's output folder.
         sections: functions (table, folder) -> Section | None, in order.
+        damage: what is known to be wrong with the folder, one line each.
 
     Returns:
         Path of report.html.
@@ -52,49 +61,36 @@ def write_page(folder: Path, sections: Sequence[SectionMaker] = SECTIONS, damage
         ValueError: results.csv or manifest.json cannot be read.
         OSError: the disk is full or the folder cannot be written; the old report is kept.
     """
-    study = open_study(folder)
-    made, problems = _make_sections(study, sections)
-    shown = [_write_section(section, study) for section in tqdm(made, "Writing report", disable=None)]
-    page = _render(study, made, shown, [*damage, *problems])
+    study, shown, problems = open_study(folder), [], list(damage)
+    for maker in tqdm(sections, "Writing report", disable=None):
+        name = maker.__name__.removesuffix("_section").replace("_", " ")
+        try:
+            section = maker(study.table, study.path)
+            shown += [_write_section(section, study)] if section is not None else []
+        except ValueError as error:  # contradicting rows or an unreadable picture file; all else is our own mistake
+            problems.append(f"Section {name!r} could not be made: {error}")
+    page = _render(study, shown, problems)
     with replace_file(study.path / "report.html") as file:
         file.write(page)
     return study.path / "report.html"
 
 
-def _make_sections(study: StudyFolder, makers: Sequence[SectionMaker]) -> tuple[list[Section], list[str]]:
-    made, problems = [], []
-    for maker in makers:
-        name = maker.__name__.removesuffix("_section").replace("_", " ")
-        try:
-            section = maker(study.table, study.path)
-        except (
-            ValueError
-        ) as error:  # contradicting rows or an unreadable picture file; anything else is our own mistake
-            problems.append(f"Section {name!r} could not be made: {error}")
-            continue
-        if section is not None:
-            made.append(section)
-    return made, problems
-
-
 def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
     """Write a section's files and return what the page shows of it."""
+    figures = [_write_figure(item, study) for item in section.figures]
     for table in section.tables:
         table.write(study.path / "tables", study.provenance)
-    return {
-        "section": section,
-        "figures": [_write_figure(item, study) for item in section.figures],
-        "tables": [_show_table(table) for table in section.tables],
-    }
+    return {"section": section, "figures": figures, "tables": [_show_table(table) for table in section.tables]}
 
 
 def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
-    svg = save_figure(item.figure, item.numbers, study.path / "figures" / item.name, study.provenance)
+    figure = item.figure()
+    svg = save_figure(figure, item.numbers, study.path / "figures" / item.name, study.provenance)
     return {
         "name": item.name,
         "uri": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
-        "width": round(item.figure.get_figwidth() * _PIXELS_PER_INCH),
-        "height": round(item.figure.get_figheight() * _PIXELS_PER_INCH),
+        "width": round(figure.get_figwidth() * _PIXELS_PER_INCH),
+        "height": round(figure.get_figheight() * _PIXELS_PER_INCH),
         "caption": item.caption,
         "alt": item.alt,
         "has_numbers": item.numbers is not None,
@@ -105,13 +101,13 @@ def _show_table(table: ResultTable) -> dict[str, Any]:
     return {
         "name": table.name,
         "caption": table.caption,
-        "headers": table.headers,
+        "headers": table.titles,
         "rows": table.texts(),
-        "is_number": [any(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.headers))],
+        "is_number": table.is_number,
     }
 
 
-def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]], problems: list[str]) -> str:
+def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -123,6 +119,7 @@ def _render(study: StudyFolder, made: list[Section], shown: list[dict[str, Any]]
     )
     environment.filters["math"] = mark_math
     manifest, table = study.manifest, study.table
+    made = [part["section"] for part in shown]
     return environment.get_template("report.html.j2").render(
         title=manifest.get("title") or f"Study {study.provenance.study}",
         provenance=study.provenance,
@@ -251,8 +248,7 @@ def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     is_run = (table["status"] == "ok") & (table["model"] != "") & (table["reference"] == "")
     counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
-    few = {1: [captions.ONE_SEED_LIMIT], 2: [captions.TWO_SEEDS_LIMIT]}.get(fewest, [])
-    return [*limits, *few, captions.SEEDS_LIMIT]
+    return [*limits, *([_FEW_SEEDS[fewest]] if fewest in _FEW_SEEDS else []), _SEEDS_LIMIT]
 
 
 def _failures(table: Table) -> dict[str, Any] | None:

@@ -2,35 +2,47 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.report import captions, panels, pictures, tables
-from msda_analysis.report.select import has_metric, select_rows, split_parts
+from msda_analysis.report import draw, pictures, tables
+from msda_analysis.report.select import has_metric, select_rows, split_parts, summarize
 from msda_analysis.report.tables import ResultTable
-from msda_analysis.report.words import Table
+from msda_analysis.report.words import Table, attack_label, in_brackets, metric_of, sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Caption of a table of means.
+MEANS = "Mean over seeds with Student's 95 % interval; a single seed has none."
+#: Limit of lower bounds from samples.
+CEILING_LIMIT = (
+    "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
+)
+
 
 @dataclass(frozen=True)
 class FigureItem:
-    """One figure of a section.
+    """One figure of a section: what is drawn is the table that lies beside it as CSV.
 
     Attributes:
         name: of its files.
-        figure: drawn.
-        numbers: what it shows, for the CSV; None for pictures.
+        numbers: what is drawn; None for pictures.
+        draw: makes the figure of it.
         caption: how to read it, plain text.
         alt: what it shows in one sentence, for readers who cannot see it.
     """
 
     name: str
-    figure: "Figure"
     numbers: Table | None
+    draw: "Callable[[Table], Figure]"
     caption: str
     alt: str
+
+    def figure(self) -> "Figure":
+        """Draw it."""
+        return self.draw(self.numbers)
 
 
 @dataclass(frozen=True)
@@ -66,28 +78,40 @@ def present(table: Table, metrics: Sequence[str]) -> list[str]:
     return [metric for metric in metrics if has_metric(table, metric)]
 
 
-def picture_grid(folder: Path, name: str) -> tuple[FigureItem, ...]:
-    """The picture grid of a file in pictures/, where there is one."""
+def picture_grid(folder: Path, name: str, caption: str) -> tuple[FigureItem, ...]:
+    """The picture grid of a file in pictures/, where there is one, with a caption whose first sentence says what it shows."""
     path = folder / "pictures" / f"{name}.npz"
     if not path.exists():
         return ()
-    caption, alt = captions.GRIDS[name]
-    return (FigureItem(name, pictures.draw_picture_grid(pictures.load_pictures(path)), None, caption, alt),)
+    rows = pictures.load_pictures(path)
+    alt = f"Grid of pictures: {caption.partition('.')[0]}."
+    return (FigureItem(name, None, lambda _: pictures.draw_picture_grid(rows), caption, alt),)
 
 
-def dot_figures(table: Table, metrics: list[str], name: str, samples: str) -> tuple[FigureItem, ...]:
-    """One dot figure of these metrics for each data set and model."""
+def dot_figures(
+    table: Table, metrics: Sequence[str], name: str = "dots", samples: str = "samples"
+) -> tuple[FigureItem, ...]:
+    """One figure of dots, a panel a metric, for each data set and model.
+
+    Args:
+        table: the long table.
+        metrics: which, where the table has them.
+        name: of the files.
+        samples: what the intervals of single seeds speak of, in the plural.
+    """
     items = []
-    for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
-        figure, numbers = panels.draw_dots(part, metrics)
-        listed = captions.list_metrics(present(part, metrics))
-        caption = captions.sentence(f"{listed}{in_brackets(words)}.", captions.explain_dots(samples, part))
-        items.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, f"Dot plot by augmentation of {listed}."))
+    shown = present(table, metrics)
+    for suffix, words, part in split_parts(select_rows(table, shown)) if shown else ():
+        listed = ", ".join(metric_of(metric).label for metric in present(part, shown))
+        caption = sentence(f"{listed}{in_brackets(words)}.", explain_dots(samples, part))
+        numbers = summarize(part, ("metric", "augmentation"))
+        painter = partial(draw.dots, panels=[(metric,) for metric in shown])
+        items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, f"Dot plot by augmentation of {listed}."))
     return tuple(items)
 
 
 def metric_tables(
-    table: Table, metrics: list[str], name: str, caption: str, *, over_samples: bool = False
+    table: Table, metrics: Sequence[str], name: str, caption: str, *, over_samples: bool = False
 ) -> tuple[ResultTable, ...]:
     """One table of these metrics for each data set and model."""
     made = []
@@ -101,6 +125,44 @@ def metric_tables(
     return tuple(made)
 
 
-def in_brackets(words: str) -> str:
-    """ " (words)", or nothing for no words."""
-    return f" ({words})" if words else ""
+def attack_title(attack: str, norm: str) -> str:
+    """Title of a panel on one attack: its axis tells the norm."""
+    del norm
+    return attack_label(attack)
+
+
+def explain_dots(samples: str, rows: Table) -> str:
+    """How to read a dot plot of these rows, whose seeds have intervals over these samples."""
+    if rows["seed"].nunique(dropna=False) == 1:
+        return f"Each symbol is a single seed; thin bars are 95 % intervals over its {samples}. Nothing here speaks of seeds."
+    return (
+        f"Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often "
+        "narrower than the symbol). The large symbol is the mean over seeds and the thick bar Student's 95 % interval of "
+        "that mean, which speaks of the seeds."
+    )
+
+
+def explain_curves(rows: Table) -> str:
+    """What lines, bands and bars of a curve figure are, for the number of seeds in these rows."""
+    n_seeds = rows.groupby("augmentation")["seed"].nunique(dropna=False)
+    if n_seeds.min() >= draw.SEEDS_FOR_BAND:
+        return (
+            "Lines are means over seeds, bands Student's 95 % interval over seeds (cut off where it leaves the panel)."
+        )
+    if n_seeds.max() == 1:
+        return (
+            "Lines are single seeds; thin bars, where given, are 95 % intervals over images or masks. Nothing here speaks "
+            "of seeds."
+        )
+    return (
+        "Thick lines are means over seeds. From three seeds on they have a band, Student's 95 % interval; with two, that "
+        "interval is 12.7 standard errors wide on each side, so the seeds are drawn as thin lines instead."
+    )
+
+
+def count_images(rows: Table) -> str:
+    """How many images and seeds stand behind each point of these rows."""
+    images = sorted({int(n) for n in rows["n"].dropna()})
+    seeds = sorted(set(rows.groupby("augmentation")["seed"].nunique(dropna=False)))
+    spans = [f"{part[0]}" if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in (images, seeds) if part]
+    return f"n = {spans[0]} test images, {spans[1]} seed{'' if spans[1] == '1' else 's'}." if len(spans) == 2 else ""

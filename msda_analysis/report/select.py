@@ -137,6 +137,26 @@ def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
         yield suffix, words, part
 
 
+def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:
+    """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
+
+    There augmentations can differ most; the choice looks at the reference alone. Without the reference, the mean
+    over all augmentations decides. The smallest epsilon stands for clean accuracy.
+
+    Raises:
+        ValueError: the table has no robust_accuracy rows.
+    """
+    rows = select_rows(table, "robust_accuracy")
+    rows = rows[rows["augmentation"] == reference] if (rows["augmentation"] == reference).any() else rows
+    chosen = {}
+    for (attack, norm), part in rows.groupby(["attack", "norm"], sort=False):
+        means = part.groupby("epsilon")["value"].mean()
+        positive = means[means.index > 0]
+        if len(positive):
+            chosen[str(attack), str(norm)] = float((positive - means.iloc[0] / 2).abs().idxmin())
+    return chosen
+
+
 def setting_of(settings: str, name: str) -> list[Any]:
     """All values that a row's settings (JSON text) hold under a key, at any depth."""
     return list(_find(json.loads(settings), name)) if settings.startswith("{") else []  # a digest whose object is lost

@@ -1,5 +1,7 @@
 """How every figure looks: sizes, fonts, and one colour, marker and line per augmentation."""
 
+import ast
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
@@ -75,26 +77,71 @@ _SPARE = (
     Look("#4D4D00", "*", (0, (2, 1))),
 )
 _WORDS = {"baseline": "Baseline", "mixup": "MixUp", "cutmix": "CutMix", "fmix": "FMix"}
-_LABELS = {"": "(none)", "fmix": "FMix (isotropic)", "cutmix_inside": "CutMix (inside)"}
+_OWN = "._."  # stands between module and class while a text is read
+_BY_DEFAULT = {"fmix": "isotropic"}  # the law that a name without one stands for
 
 
 def label_of(augmentation: str) -> str:
-    """The name readers see: "fmix+mixup" becomes "FMix + MixUp", "fmix_released" becomes "FMix (released)"."""
-    if augmentation in _LABELS:
-        return _LABELS[augmentation]
-    if "+" in augmentation:
-        return " + ".join(_without_default(label_of(part.strip())) for part in augmentation.split("+"))
-    family, _, variant = augmentation.partition("_")
-    word = _WORDS.get(family)
-    if word is None:
-        return augmentation
-    return f"{word} ({variant.replace('_', ' ')})" if variant else word
+    """The name readers see.
+
+    >>> label_of("fmix"), label_of("fmix_released"), label_of("fmix+mixup")
+    ('FMix (isotropic)', 'FMix (released)', 'FMix + MixUp')
+    >>> label_of("fmix(decay_power=1.5)"), label_of("my_masks:Stripes(period=8)")
+    ('FMix (isotropic, decay power 1.5)', 'Stripes (period 8)')
+    """
+    families = families_of(augmentation)
+    if len(families) > 1:
+        return " + ".join(_label(*family, is_alone=False) for family in families)
+    return _label(*families[0]) if augmentation else "(none)"
 
 
 def law_of(augmentation: str) -> set[str]:
     """The mask laws of FMix that a name stands for: "fmix" is isotropic, "fmix_released" released; others have none."""
-    parts = [part.strip() for part in augmentation.split("+")]
-    return {part.partition("_")[2] or "isotropic" for part in parts if part.partition("_")[0] == "fmix"}
+    return {
+        _variant(name, settings) for name, settings in families_of(augmentation) if name.partition("_")[0] == "fmix"
+    }
+
+
+def families_of(augmentation: str) -> list[tuple[str, dict[str, str]]]:
+    """Name and settings of each family of an augmentation's text; a text of another kind is one name.
+
+    >>> families_of("fmix(decay_power=1.5)+mixup")
+    [('fmix', {'decay_power': '1.5'}), ('mixup', {})]
+    """
+    try:
+        node = ast.parse(re.sub(r"(?<=\w):(?=\w)", _OWN, augmentation.strip()), mode="eval").body
+    except (SyntaxError, ValueError):
+        return [(augmentation, {})]
+    parts = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts, node = [node.right, *parts], node.left
+    found = [_read_family(part) for part in (node, *parts)]
+    return [family for family in found if family] if all(found) else [(augmentation, {})]
+
+
+def _read_family(node: ast.expr) -> tuple[str, dict[str, str]] | None:
+    settings = {}
+    if isinstance(node, ast.Call):
+        if node.args:
+            return None
+        settings, node = {str(each.arg): ast.unparse(each.value) for each in node.keywords}, node.func
+    return (ast.unparse(node), settings) if isinstance(node, (ast.Name, ast.Attribute)) else None
+
+
+def _label(name: str, settings: dict[str, str], *, is_alone: bool = True) -> str:
+    family = name.partition("_")[0]
+    word = _WORDS.get(family) or name.rpartition(_OWN)[2]
+    variant = _variant(name, settings) if family in _WORDS else ""
+    if not is_alone and variant == _BY_DEFAULT.get(family):
+        variant = ""
+    more = [f"{key.replace('_', ' ')} {value}" for key, value in settings.items() if key != "spectrum"]
+    said = ", ".join(part for part in (variant.replace("_", " "), *more) if part)
+    return f"{word} ({said})" if said else word
+
+
+def _variant(name: str, settings: dict[str, str]) -> str:
+    family, _, variant = name.partition("_")
+    return settings.get("spectrum", "").strip("'\"") or variant or _BY_DEFAULT.get(family, "")
 
 
 def order_augmentations(names: Iterable[str]) -> list[str]:
@@ -111,6 +158,12 @@ def looks_for(names: Iterable[str]) -> dict[str, Look]:
     return {name: _LOOKS.get(name) or spare[name] for name in ordered}
 
 
+def spare_looks(names: Iterable[str]) -> dict[str, Look]:
+    """Looks of things that are no augmentations, such as methods or attacks, in their order."""
+    looks = [*_LOOKS.values(), *_SPARE]
+    return {name: looks[i % len(looks)] for i, name in enumerate(dict.fromkeys(names))}
+
+
 def paper_style() -> dict[Any, Any]:
     """A new dictionary of matplotlib settings for papers: 8 pt, thin lines, fonts kept as text in PDF."""
     return dict(_RC)
@@ -125,7 +178,3 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
             return draw(*args, **kwargs)
 
     return wrapper
-
-
-def _without_default(label: str) -> str:
-    return label.removesuffix(" (isotropic)")

@@ -2,23 +2,18 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.report.files import Provenance, write_bytes, write_csv
-from msda_analysis.report.plots import attacks_of
 from msda_analysis.report.select import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.report.style import label_of, order_augmentations
-from msda_analysis.report.words import Table, attack_label, metric_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from msda_analysis.report.words import Table, metric_of
 
 Cell = str | Estimate | None
-#: Corrected p values below this decide a comparison.
-SIGNIFICANT = 0.05
+_LONG = 32  # letters: longer text is set in lines of a fixed width
 
 
 @dataclass(frozen=True)
@@ -28,19 +23,32 @@ class ResultTable:
     Attributes:
         name: of its files.
         caption: plain text.
-        headers: one per column, with the unit.
+        headers: one per column.
         rows: cells.
+        units: one per column, "" for none; () where no column has one.
     """
 
     name: str
     caption: str
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    units: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for row in self.rows:
+        for row in (*self.rows, *([self.units] if self.units else [])):
             if len(row) != len(self.headers):
                 raise ValueError(f"rows: expected {len(self.headers)} cells as in headers, got {len(row)}: {row!r}")
+
+    @property
+    def titles(self) -> list[str]:
+        """Headers with their units in brackets."""
+        units = self.units or [""] * len(self.headers)
+        return [f"{header} ({unit})" if unit else header for header, unit in zip(self.headers, units, strict=True)]
+
+    @property
+    def is_number(self) -> list[bool]:
+        """Whether a column holds numbers."""
+        return [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.headers))]
 
     def texts(self) -> list[list[str]]:
         """Rounded cells, for the page."""
@@ -50,30 +58,30 @@ class ResultTable:
         """Unrounded: an Estimate becomes four columns, the value and its low, high and n."""
         import pandas as pd
 
-        wide = [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.headers))]
+        columns = list(zip(self.titles, self.is_number, strict=True))
         return pd.DataFrame([
-            {key: value for i, cell in enumerate(row) for key, value in _raw(self.headers[i], cell, wide[i]).items()}
+            {key: value for (title, is_wide), cell in zip(columns, row, strict=True) for key, value in _raw(title, cell, is_wide).items()}
             for row in self.rows
         ])  # fmt: skip
 
     def latex(self, provenance: Provenance | None = None) -> str:
-        """A tabular with booktabs rules, everything escaped, its provenance as a comment."""
-        align = "".join(
-            "r" if any(isinstance(row[i], Estimate) for row in self.rows) else "l" for i in range(len(self.headers))
-        )
-        lines = [
-            f"% {' '.join(text.split())}" for text in (provenance.line() if provenance else "", self.caption) if text
-        ]
-        lines += [
-            f"\\begin{{tabular}}{{{align}}}",
-            "\\toprule",
-            _latex_line(map(escape_latex, self.headers)),
-            "\\midrule",
-        ]
-        lines += [_latex_line(_latex_cell(cell) for cell in row) for row in self.rows]
-        return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+        """A tabular with booktabs rules, units in a row of their own, everything escaped, its provenance as a comment."""
+        import pandas as pd
 
-    def write(self, folder: "Path", provenance: Provenance) -> None:
+        shown = [[_latex_cell(cell) for cell in row] for row in self.rows]
+        heads = [[_latex_text(text) for text in line] for line in (self.headers, self.units) if any(line)]
+        # numbered, as two columns may have one name
+        frame = pd.DataFrame(shown, columns=range(len(self.headers)), dtype=str)
+        styler = frame.style.hide(axis="index").hide(axis="columns")
+        body = styler.to_latex(hrules=True, column_format=self._columns())
+        head = "".join(f"{' & '.join(line)} \\\\\n" for line in heads)
+        notes = [provenance.line() if provenance else "", self.caption, "needs the package booktabs"]
+        comments = "".join(
+            f"% {' '.join(text.encode('ascii', 'replace').decode().split())}\n" for text in notes if text
+        )
+        return comments + body.replace("\\toprule\n", f"\\toprule\n{head}", 1)
+
+    def write(self, folder: Path, provenance: Provenance) -> None:
         """Write NAME.csv and NAME.tex, each in one step.
 
         Raises:
@@ -81,6 +89,14 @@ class ResultTable:
         """
         write_csv(self.frame(), folder / f"{self.name}.csv")
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
+
+    def _columns(self) -> str:
+        """LaTeX's column types: numbers at the right, long text in lines that share what is left of the page."""
+        longest = [max((len(line[i]) for line in self.texts()), default=0) for i in range(len(self.headers))]
+        n_long = sum(length > _LONG for length in longest)
+        wide = f"p{{{0.6 / max(n_long, 1):.2f}\\linewidth}}"
+        kinds = zip(self.is_number, longest, strict=True)
+        return "".join("r" if is_number else wide if length > _LONG else "l" for is_number, length in kinds)
 
 
 def metrics_table(
@@ -98,55 +114,28 @@ def metrics_table(
         ValueError: the table has none of the metrics.
     """
     rows = select_rows(table, metrics)
-    columns = []
-    for metric in metrics:
-        if has_metric(rows, metric):
-            part = select_rows(rows, metric)
-            columns.append((_header(metric, str(part["unit"].iloc[0])), part))
-    return _by_augmentation(columns, name=name, caption=caption, over_samples=over_samples)
+    parts = [(metric, select_rows(rows, metric)) for metric in metrics if has_metric(rows, metric)]
+    columns = [(metric_of(metric).label, _unit(metric, part), part) for metric, part in parts]
+    return by_augmentation(columns, name=name, caption=caption, over_samples=over_samples)
 
 
-def accuracy_table(
-    table: Table, epsilons: "dict[tuple[str, str], float]", *, name: str = "accuracy", caption: str
+def by_augmentation(
+    columns: Sequence[tuple[str, str, Table]], *, name: str, caption: str, over_samples: bool = False
 ) -> ResultTable:
-    """Clean accuracy, and accuracy under each attack at one epsilon.
-
-    Args:
-        table: the long table.
-        epsilons: (attack, norm) -> epsilon to show, see `half_epsilons`.
-        name, caption: of the table.
-
-    Raises:
-        ValueError: the table has neither accuracy nor robust_accuracy rows.
-    """
-    rows = select_rows(table, ("accuracy", "robust_accuracy"))
-    columns = []
-    if has_metric(rows, "accuracy"):
-        columns.append(("Clean (fraction)", select_rows(rows, "accuracy")))
-    for (attack, norm), epsilon in epsilons.items():
-        part = select_rows(rows, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
-        columns.append((f"{attack_label(attack, norm)}, epsilon = {epsilon:g}", part))
-    return _by_augmentation(columns, name=name, caption=caption)
-
-
-def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:
-    """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
-
-    There augmentations can differ most; the choice looks at the reference alone. Without the reference, the mean
-    over all augmentations decides. The smallest epsilon stands for clean accuracy.
-
-    Raises:
-        ValueError: the table has no robust_accuracy rows.
-    """
-    rows = select_rows(table, "robust_accuracy")
-    rows = rows[rows["augmentation"] == reference] if (rows["augmentation"] == reference).any() else rows
-    chosen = {}
-    for attack, norm in attacks_of(rows):
-        means = rows[(rows["attack"] == attack) & (rows["norm"] == norm)].groupby("epsilon")["value"].mean()
-        positive = means[means.index > 0]
-        if len(positive):
-            chosen[attack, norm] = float((positive - means.iloc[0] / 2).abs().idxmin())
-    return chosen
+    """One row per augmentation, one column per (header, unit, rows), and the number of seeds."""
+    by = ("metric", "augmentation")
+    parts = [part for *_, part in columns]
+    chosen = [mean_rows(summarize(part, by), by, over_samples=over_samples) for part in parts]
+    cells = [{row["augmentation"]: estimate_of(row) for row in part.to_dict("records")} for part in chosen]
+    n_seeds = [part.groupby("augmentation")["seed"].nunique(dropna=False).to_dict() for part in parts]
+    rows = []
+    for augmentation in order_augmentations(key for column in cells for key in column):
+        found = [column.get(augmentation) for column in cells]
+        counts = sorted({column[augmentation] for column in n_seeds if augmentation in column})
+        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        rows.append((label_of(augmentation), seeds, *found))
+    headers, units = zip(*((header, unit) for header, unit, _ in columns), strict=True)
+    return ResultTable(name, caption, ("Augmentation", "Seeds", *headers), tuple(rows), ("", "", *units))
 
 
 def text_table(rows: Table, columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
@@ -175,8 +164,23 @@ def format_cell(cell: Cell) -> str:
     return f"{cell.value:.{digits}f} [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
 
 
+def estimate_of(row: dict) -> Estimate:
+    """Value, interval and n of a row of the long table or of a summary."""
+    low, high = (None if row[end] is None or math.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
+    return Estimate(float(row["value"]), str(row["unit"]), low, high, int(row["n"]))
+
+
+def interval_digits(value: float, half_width: float) -> int:
+    """Decimals that show two significant digits of the half width, but no more than six of the value."""
+    if not half_width > 0 or math.isinf(half_width):
+        return 3
+    wanted = 1 - math.floor(math.log10(half_width))
+    largest = 5 - math.floor(math.log10(max(abs(value), half_width)))
+    return max(0, min(wanted, largest))
+
+
 def escape_latex(text: str) -> str:
-    """Text safe in LaTeX; the two mutual informations, epsilon, minus and other signs become math."""
+    """Text safe in LaTeX and free of characters that it must be told; informations, epsilon and signs become math."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                **{letter: "\\" + letter for letter in "&%$#_{}"}}  # fmt: skip
     safe = "".join(special.get(letter, letter) for letter in text)
@@ -201,48 +205,17 @@ _MATH = {
 }
 
 
-def _by_augmentation(
-    columns: list[tuple[str, Table]], *, name: str, caption: str, over_samples: bool = False
-) -> ResultTable:
-    """One row per augmentation, one column per (header, rows), and the number of seeds."""
-    by = ("metric", "augmentation")
-    chosen = [mean_rows(summarize(part, by), by, over_samples=over_samples) for _, part in columns]
-    cells = [{row["augmentation"]: estimate_of(row) for row in part.to_dict("records")} for part in chosen]
-    n_seeds = [part.groupby("augmentation")["seed"].nunique(dropna=False).to_dict() for _, part in columns]
-    rows = []
-    for augmentation in order_augmentations(key for column in cells for key in column):
-        found = [column.get(augmentation) for column in cells]
-        counts = sorted({column[augmentation] for column in n_seeds if augmentation in column})
-        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        rows.append((label_of(augmentation), seeds, *found))
-    return ResultTable(name, caption, ("Augmentation", "Seeds", *(header for header, _ in columns)), tuple(rows))
+def _unit(metric: str, part: Table) -> str:
+    """The unit of a metric's rows, where its name does not say it."""
+    unit = str(part["unit"].iloc[0])
+    return "" if unit.lower() in metric_of(metric).label.lower() else unit
 
 
-def _header(metric: str, unit: str) -> str:
-    label = metric_of(metric).label
-    return f"{label} ({unit})" if unit and unit.lower() not in label.lower() else label
-
-
-def estimate_of(row: dict) -> Estimate:
-    """Value, interval and n of a row of the long table or of a summary."""
-    low, high = (None if row[end] is None or math.isnan(row[end]) else float(row[end]) for end in ("low", "high"))
-    return Estimate(float(row["value"]), str(row["unit"]), low, high, int(row["n"]))
-
-
-def interval_digits(value: float, half_width: float) -> int:
-    """Decimals that show two significant digits of the half width, but no more than six of the value."""
-    if not half_width > 0 or math.isinf(half_width):
-        return 3
-    wanted = 1 - math.floor(math.log10(half_width))
-    largest = 5 - math.floor(math.log10(max(abs(value), half_width)))
-    return max(0, min(wanted, largest))
-
-
-def _raw(header: str, cell: Cell, is_wide: bool) -> dict[str, object]:
+def _raw(title: str, cell: Cell, is_wide: bool) -> dict[str, object]:
     if not is_wide:
-        return {header: cell}
+        return {title: cell}
     known = cell if isinstance(cell, Estimate) else Estimate(math.nan, "", n=0)
-    return {header: known.value, f"{header} low": known.low, f"{header} high": known.high, f"{header} n": known.n}
+    return {title: known.value, f"{title} low": known.low, f"{title} high": known.high, f"{title} n": known.n}
 
 
 def _plain(row: dict, column: str) -> Cell:
@@ -257,13 +230,14 @@ def _is_empty(value: object) -> bool:
     return value is None or str(value) in ("", "<NA>", "nan")
 
 
-def _latex_line(cells: Iterable[str]) -> str:
-    """One row; the line break before it would take a leading bracket or star for its own argument."""
-    return " & ".join(f"{{}}{cell}" if cell.startswith(("[", "*")) else cell for cell in cells) + r" \\"
-
-
 def _latex_cell(cell: Cell) -> str:
     text = format_cell(cell)
     if not isinstance(cell, Estimate) or math.isnan(cell.value):
-        return escape_latex(text)
+        return _latex_text(text)
     return "$" + text.replace("\N{PLUS-MINUS SIGN}", r"\pm") + "$"
+
+
+def _latex_text(text: str) -> str:
+    """Escaped text; the line break before it would take a leading bracket or star for its own argument."""
+    safe = escape_latex(text)
+    return f"{{}}{safe}" if safe.startswith(("[", "*")) else safe

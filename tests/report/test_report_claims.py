@@ -5,10 +5,7 @@ import math
 import pytest
 
 from msda_analysis.estimate import ONE_RUN, Estimate, Measured
-from msda_analysis.report import curve_findings, sections
-from msda_analysis.report.sections import claims
-from msda_analysis.report.sections import comparisons_tables as pair_tables
-from msda_analysis.report.sections import likeness as robustness_panels
+from msda_analysis.report.sections import claims, comparisons, likeness, notes, robustness
 from msda_analysis.results import Source, read_table, to_rows, write_table
 
 FAMILIES = ("baseline", "mixup", "cutmix")
@@ -140,25 +137,27 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
 
 def test_matrix_shows_each_pair_both_ways_and_marks_what_is_significant(as_table):
     table = as_table(curve_rows())
-    figure, pairs = robustness_panels.draw_matrix(table)
-    assert len(pairs) == 3 * 3 * 2 and set(pairs["p_value"]) == {0.001, 0.4, 0.02, 1.0}
+    item = comparisons.matrix_figure(table)
+    figure, pairs = item.figure(), item.numbers
+    assert len(pairs) == 2 * 3 * 3 * 2 and set(pairs["p_value"]) == {0.001, 0.4, 0.02, 1.0}
     panels = [ax for ax in figure.axes if ax.get_title()]
+    assert sorted(pairs["value"]) == sorted(-pairs["value"])
     assert [ax.get_title() for ax in panels[:2]] == ["DeepFool: accuracy", "Worst case: accuracy"]
     texts = {text.get_position(): (text.get_text(), text.get_weight()) for text in panels[0].texts}
-    assert texts[1, 0] == ("+5.0", "bold"), "baseline, first row, minus MixUp, second column"
-    assert texts[0, 1] == ("\N{MINUS SIGN}5.0", "bold")
-    assert texts[2, 0] == ("+1.0", "normal")
+    assert texts[1.5, 0.5] == ("+5.0", "bold"), "baseline, first row, minus MixUp, second column"
+    assert texts[0.5, 1.5] == ("\N{MINUS SIGN}5.0", "bold")
+    assert texts[2.5, 0.5] == ("+1.0", "normal")
 
 
 def test_table_of_curves_names_the_winner_and_the_reading(as_table):
-    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
-    made = pair_tables.curve_table(pairs, name="who", caption="")
+    pairs = as_table(curve_rows())
+    made = comparisons.curve_table(pairs, name="who", caption="")
     assert [row[1] for row in made.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3 + ["PGD"] * 2
     assert [row[-1] for row in made.rows[:3]] == ["Baseline (accuracy)", "undecided", "CutMix (accuracy)"]
     assert [row[0] for row in made.rows[-2:]] == ["Baseline \N{MINUS SIGN} MixUp", "MixUp \N{MINUS SIGN} CutMix"], (
         "under attacks outside the matrix: what differs significantly, and no more"
     )
-    undecided = pair_tables.curve_table(pairs.assign(p_value=1.0, verdict="undecided"), name="who", caption="")
+    undecided = comparisons.curve_table(pairs.assign(p_value=1.0, verdict="undecided"), name="who", caption="")
     assert [row[1] for row in undecided.rows] == ["DeepFool"] * 3 + ["Worst case"] * 3
     assert {row[0] for row in undecided.rows} == {
         f"{a} \N{MINUS SIGN} {b}" for a, b in (("Baseline", "MixUp"), ("Baseline", "CutMix"), ("MixUp", "CutMix"))
@@ -166,17 +165,17 @@ def test_table_of_curves_names_the_winner_and_the_reading(as_table):
 
 
 def test_every_significant_pair_is_in_the_findings(as_table):
-    pairs = robustness_panels.matrix_pairs(as_table(curve_rows()))
-    (line,) = curve_findings.significant_findings(pairs)
+    pairs = as_table(curve_rows())
+    (line,) = comparisons.significant_findings(pairs)
     assert line.startswith("Whole curves after Holm's correction over all 18 pairs, attacks and readings, 6 differ. ")
     assert "PGD, accuracy: Baseline 5.0 points above MixUp [3.0, 7.0] (p = 0.001)" in line
     assert "PGD, accuracy: MixUp 4.0 points below CutMix [2.0, 6.0] (p = 0.02)" in line
-    (calm,) = curve_findings.significant_findings(pairs.assign(p_value=0.06, verdict="undecided"))
+    (calm,) = comparisons.significant_findings(pairs.assign(p_value=0.06, verdict="undecided"))
     assert calm.endswith("readings: no two augmentations differ.")
 
 
 def test_mixup_is_set_against_each_masking_family(as_table, tmp_path):
-    section = sections.comparison_section(as_table(curve_rows()), tmp_path)
+    section = comparisons.comparisons_section(as_table(curve_rows()), tmp_path)
     told = [line for line in section.findings if "MixUp against each masking family" in line]
     assert len(told) == 4, "DeepFool and worst case, two readings each"
     assert told[0] == (
@@ -188,15 +187,15 @@ def test_mixup_is_set_against_each_masking_family(as_table, tmp_path):
 
 def test_a_single_training_run_has_no_bold_winner(as_table, tmp_path):
     table = as_table([{**row, "verdict": ONE_RUN} for row in curve_rows()])
-    figure, pairs = robustness_panels.draw_matrix(table)
-    assert {text.get_weight() for ax in figure.axes for text in ax.texts} == {"normal"}
-    made = pair_tables.curve_table(pairs, name="who", caption="")
+    item = comparisons.matrix_figure(table)
+    assert {text.get_weight() for ax in item.figure().axes for text in ax.texts} == {"normal"}
+    made = comparisons.curve_table(table, name="who", caption="")
     assert {row[-1] for row in made.rows} == {"undecided (one run)"} and {row[1] for row in made.rows} == {
         "DeepFool",
         "Worst case",
     }
-    assert "no two augmentations differ" in curve_findings.significant_findings(pairs)[0]
-    told = sections.comparison_section(table, tmp_path).findings[1]
+    assert "no two augmentations differ" in comparisons.significant_findings(table)[0]
+    told = comparisons.comparisons_section(table, tmp_path).findings[1]
     assert told.endswith("against CutMix it −4 points, undecided (one run).")
 
 
@@ -211,32 +210,33 @@ def test_accuracies_are_told_by_the_studys_own_tests(as_table, tmp_path):
     difference = Estimate(0.03, "accuracy", -0.02, 0.08, 200)
     told = {"reference": "cutmix", "p_value": 0.9, "verdict": "undecided"}
     rows.append(row_of("baseline", "accuracy_difference", difference, "pgd", 0.01, **told))
-    (line,) = sections.robustness_section(as_table(rows), tmp_path).findings
+    (line,) = robustness.robustness_section(as_table(rows), tmp_path).findings
     assert line.endswith("against Baseline: CutMix is not distinguishable, −3.0 points [−8.0, +2.0] (p = 0.9).")
     untested = [row for row in rows if row["metric"] == "robust_accuracy"]
-    (line,) = sections.robustness_section(as_table(untested), tmp_path).findings
+    (line,) = robustness.robustness_section(as_table(untested), tmp_path).findings
     assert line.endswith("against Baseline: CutMix lies 2.90 points below [2.65, 3.15] (p = 0.0004) (3 seeds).")
 
 
 def test_likeness_figure_has_chance_and_a_mixup_step_in_each_panel(as_table):
-    figure, numbers = robustness_panels.draw_likeness(as_table(likeness_rows()))
+    item = likeness.likeness_figure(as_table(likeness_rows()))
+    figure, numbers = item.figure(), item.numbers
     cosine, distance = figure.axes
     assert [label.get_text() for label in cosine.get_yticklabels()] == ["DeepFool", "Uniform noise"]
     steps = [line.get_xdata()[0] for line in cosine.lines if line.get_linestyle() in (":", "--", "-") and not line.get_marker().strip("None")]  # fmt: skip
     assert steps == pytest.approx([0.042, 0.072, 0.802])
-    assert distance.get_xlabel() == "distance to MixUp" and set(numbers["level"]) == {"seed", "mean"}
+    assert distance.get_xlabel() == "distance to MixUp\n(perturbation lengths)" and set(numbers["level"]) == {"mean"}
 
 
 def test_sections_of_a_robustness_study(as_table, tmp_path):
     number = (-0.03, -0.06, -0.01)
     table = as_table(claim_rows("deepfool", number, number), curve_rows(), likeness_rows(), survival_rows())
-    judged = sections.claims_section(table, tmp_path)
+    judged = claims.claims_section(table, tmp_path)
     assert len(judged.findings) == 3 and judged.tables[0].name == "claims"
-    compared = sections.comparison_section(table, tmp_path)
+    compared = comparisons.comparisons_section(table, tmp_path)
     assert [item.name for item in compared.figures] == ["who_is_more_robust"]
-    likeness = sections.likeness_section(table, tmp_path)
-    assert [item.name for item in likeness.figures] == ["likeness", "likeness_details"]
-    robust = sections.robustness_section(table, tmp_path)
+    alike = likeness.likeness_section(table, tmp_path)
+    assert [item.name for item in alike.figures] == ["likeness", "likeness_details"]
+    robust = robustness.robustness_section(table, tmp_path)
     assert [item.name for item in robust.figures] == ["survival"]
-    assert sections.other_section(table, tmp_path) is None
-    assert sections.flags_section(table, tmp_path) is None
+    assert notes.other_section(table, tmp_path) is None
+    assert notes.flags_section(table, tmp_path) is None

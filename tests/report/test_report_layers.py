@@ -7,8 +7,8 @@ import pytest
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.information import measured_all, measured_numbers
-from msda_analysis.report.sections.information import bounds_section, layers_section
-from msda_analysis.report.sections.layers import ceiling_of, draw_layers, layer_names, layer_tables
+from msda_analysis.report.sections.information import bounds_section
+from msda_analysis.report.sections.layers import ceiling_of, layer_names, layer_tables, layers_figure, layers_section
 from msda_analysis.results import Source, to_rows, to_table
 
 LAYERS = ("f1", "f2", "c1")
@@ -34,7 +34,8 @@ def table():
 
 
 def test_every_panel_names_its_layers_and_its_ceiling(table):
-    figure, numbers = draw_layers(table, ("layer_mine", "layer_mine_tanh", "layer_js"))
+    item = layers_figure(table, ("layer_mine", "layer_mine_tanh", "layer_js"))
+    figure, numbers = item.figure(), item.numbers
     assert len(figure.axes) == 2
     for axes, words, height in zip(
         figure.axes, ("ceiling ln K = 6.21", "tanh cap = 2.00"), CEILINGS.values(), strict=True
@@ -58,7 +59,7 @@ def test_tables_hold_means_over_seeds_by_layer(table):
 def test_rows_without_names_still_draw():
     table = to_table(layer_rows(named=False))
     assert layer_names(table) == {1.0: "1", 2.0: "2", 3.0: "3"} and ceiling_of(table, "layer_mine") is None
-    figure, _ = draw_layers(table, ("layer_mine",))
+    figure = layers_figure(table, ("layer_mine",)).figure()
     assert not figure.axes[0].texts
 
 
@@ -68,7 +69,7 @@ def test_section_says_how_to_read_it(table):
     assert "evaluation mode" in section.text[0] and "deterministic" in section.limits[0]
     assert layers_section(table[:0], None) is None
     with pytest.raises(ValueError, match="expected finished rows"):
-        draw_layers(table[:0], ("layer_mine",))
+        layers_figure(table[:0], ("layer_mine",))
 
 
 def test_bounds_list_how_loose_they_are_and_what_they_can_show():

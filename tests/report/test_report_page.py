@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from msda_analysis.report import captions
+from msda_analysis.report import page as report_page
+from msda_analysis.report import write_report
 from msda_analysis.report.files import Provenance, open_study, save_figure, write_bytes
 from msda_analysis.report.page import (
     _describe_runs,
@@ -20,12 +21,9 @@ from msda_analysis.report.page import (
     find_missing,
     flatten,
     mark_math,
+    write_page,
 )
-from msda_analysis.report.page import (
-    write_page as write_report,
-)
-from msda_analysis.report.panels import draw_dots
-from msda_analysis.report.section import Section
+from msda_analysis.report.section import Section, dot_figures
 from msda_analysis.report.sections import SECTIONS
 from msda_analysis.results import read_table, write_table
 
@@ -166,8 +164,8 @@ def test_same_table_same_figure(full_table, tmp_path):
     provenance = Provenance(study="s")
     contents = []
     for name in ("first", "second"):
-        figure, numbers = draw_dots(full_table, ("rate",))
-        svg = save_figure(figure, numbers, tmp_path / name / "rate", provenance)
+        (item,) = dot_figures(full_table, ("rate",))
+        svg = save_figure(item.figure(), item.numbers, tmp_path / name / "rate", provenance)
         files = sorted((tmp_path / name).iterdir())
         assert [path.suffix for path in files] == [".csv", ".pdf", ".png"]
         contents.append([svg, *(path.read_bytes() for path in files)])
@@ -210,11 +208,11 @@ def test_a_single_seed_of_masks_or_of_pairs_is_no_single_run(write_study, tmp_pa
     table = read_table(folder / "results.csv")
     once = table[(table["model"] != "") | (table["seed"] == 0)]
     assert _few_seeds(once) == []
-    assert _few_seeds(once[once["seed"] == 0]) == [captions.ONE_SEED_LIMIT]
+    assert _few_seeds(once[once["seed"] == 0]) == [report_page._FEW_SEEDS[1]]
 
 
 def _few_seeds(table):
-    return [text for text in _limits(table, []) if text in (captions.ONE_SEED_LIMIT, captions.TWO_SEEDS_LIMIT)]
+    return [text for text in _limits(table, []) if text in report_page._FEW_SEEDS.values()]
 
 
 def test_an_empty_study_says_that_nothing_was_measured(tmp_path):
@@ -246,7 +244,7 @@ def test_our_own_mistakes_are_not_hidden(small_study):
         raise KeyError("a bug")
 
     with pytest.raises(KeyError, match="a bug"):
-        write_report(small_study(), [broken_section])
+        write_page(small_study(), [broken_section])
 
 
 def test_a_further_section_needs_one_function(small_study):
@@ -254,7 +252,7 @@ def test_a_further_section_needs_one_function(small_study):
         assert (folder / "results.csv").exists()
         return Section("extra", "An extra section", ("Its text.",), findings=("A finding with I(Z_A; X-hat) & more.",))
 
-    page = write_report(small_study(), [*SECTIONS, extra_section]).read_text()
+    page = write_page(small_study(), [*SECTIONS, extra_section]).read_text()
     assert "An extra section Its text." in text_of(page)
     assert "<i>I</i>(<i>Z<sub>A</sub></i>; <i>X̂</i>) &amp; more" in page
 
@@ -359,3 +357,10 @@ def test_the_page_says_in_which_units_vaes_see_images():
     text = describe_units({"mean": [0.5, 0.25], "std": [0.2, 1 / 3]})
     assert "mean 0.5, 0.25 and std 0.2, 0.3333" in text and "[0, 1] pixel units" in text
     assert describe_units({}) == ""
+
+
+def test_damage_is_said_on_the_page(small_study):
+    shown = text_of(
+        write_report(small_study(), ["cells/a/rows.csv is missing; the cell counts as not done"]).read_text()
+    )
+    assert "Incomplete. cells/a/rows.csv is missing; the cell counts as not done" in shown

@@ -74,7 +74,11 @@ def test_unknown_augmentations_come_last_and_get_different_looks():
 @pytest.mark.parametrize(("name", "label"), [
     ("baseline", "Baseline"), ("mixup", "MixUp"), ("fmix", "FMix (isotropic)"), ("fmix_released", "FMix (released)"),
     ("fmix+mixup", "FMix + MixUp"), ("fmix_released+mixup", "FMix (released) + MixUp"), ("puzzle_mix", "puzzle_mix"),
-    ("", "(none)"),
+    ("", "(none)"), ("fmix_released(alpha=0.2)", "FMix (released, alpha 0.2)"),
+    ("fmix(decay_power=1.5)", "FMix (isotropic, decay power 1.5)"), ("fmix(decay_power=1.5)+mixup", "FMix (decay power 1.5) + MixUp"),
+    ("fmix(spectrum='released')", "FMix (released)"), ("my_masks:Stripes(period=8)", "Stripes (period 8)"),
+    ("my.masks:Stripes(period=8, way='a+b')+fmix", "Stripes (period 8, way 'a+b') + FMix"), ("timm.data.Mixup", "timm.data.Mixup"),
+    ("a - b", "a - b"), ("ours (new)", "ours (new)"),
 ])  # fmt: skip
 def test_labels(name, label):
     assert label_of(name) == label
@@ -82,8 +86,14 @@ def test_labels(name, label):
 
 def test_law_of_names_the_law_of_every_fmix_part():
     assert law_of("fmix") == law_of("fmix+mixup") == {"isotropic"}
-    assert law_of("fmix_released") == {"released"}
-    assert law_of("mixup") == law_of("baseline") == set()
+    assert (
+        law_of("fmix_released")
+        == law_of("fmix(spectrum='released')")
+        == law_of("fmix_released(alpha=0.2)")
+        == {"released"}
+    )
+    assert law_of("fmix(decay_power=1.5)+fmix_released") == {"isotropic", "released"}
+    assert law_of("mixup") == law_of("baseline") == law_of("my_masks:Stripes(period=8)") == set()
 
 
 def test_style_suits_papers():

@@ -9,13 +9,12 @@ import pytest
 
 from msda_analysis.estimate import Estimate
 from msda_analysis.report.files import Provenance, write_csv
+from msda_analysis.report.sections.robustness import accuracy_table
 from msda_analysis.report.select import select_rows
 from msda_analysis.report.tables import (
     ResultTable,
-    accuracy_table,
     escape_latex,
     format_cell,
-    half_epsilons,
     interval_digits,
     metrics_table,
     text_table,
@@ -49,8 +48,8 @@ def test_interval_digits_show_two_digits_of_the_half_width():
 
 
 def test_information_has_a_row_per_augmentation_in_order(information, full_table):
-    assert information.headers == ("Augmentation", "Seeds", "I(Z_A; X) (nats)", "I(Z_A; X-hat) (nats)",
-                                   "MSE (squared normalized pixels)")  # fmt: skip
+    assert information.headers == ("Augmentation", "Seeds", "I(Z_A; X)", "I(Z_A; X-hat)", "MSE")
+    assert information.units == ("", "", "nats", "nats", "squared normalized pixels")
     assert [row[0] for row in information.rows] == ["Baseline", "MixUp", "CutMix", "FMix (isotropic)"]
     assert {row[1] for row in information.rows} == {"3"}
     rates = select_rows(full_table, "rate", augmentation="mixup")["value"]
@@ -90,9 +89,10 @@ def test_latex_is_a_booktabs_tabular_with_its_provenance(information):
     text = information.latex(Provenance(study="s", commit="abc", source="results.csv sha256 12"))
     lines = text.splitlines()
     assert lines[0] == "% study: s; commit: abc; source: results.csv sha256 12"
-    assert lines[2] == r"\begin{tabular}{llrrr}"
+    assert lines[3] == r"\begin{tabular}{llrrr}"
     assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
-    assert r"Augmentation & Seeds & $I(Z_A; X)$ (nats) & $I(Z_A; \hat{X})$ (nats)" in text
+    assert lines[5] == r"Augmentation & Seeds & $I(Z_A; X)$ & $I(Z_A; \hat{X})$ & MSE \\"
+    assert lines[6] == r" &  & nats & nats & squared normalized pixels \\", "units in a row of their own"
     body = [line for line in lines if line.startswith("MixUp")]
     assert len(body) == 1
     assert body[0].count("&") == 4
@@ -172,23 +172,9 @@ def test_rows_must_fit_the_headers():
         ResultTable("t", "", ("a", "b"), (("x",),))
 
 
-def test_half_epsilon_looks_at_the_baseline_alone(full_table):
-    chosen = half_epsilons(full_table)
-    rows = select_rows(full_table, "robust_accuracy", attack="pgd", augmentation="baseline")
-    means = rows.groupby("epsilon")["value"].mean()
-    assert chosen["pgd", "linf"] == (means.loc[0.0005:] - means.loc[0.0] / 2).abs().idxmin() == 0.01
-    assert chosen["uniform_noise", "linf"] == 0.1
-    moved = full_table.assign(value=full_table["value"].where(full_table["augmentation"] == "baseline", 0.0))
-    assert half_epsilons(moved) == chosen
-
-
-def test_half_epsilon_without_a_baseline_uses_all(full_table):
-    assert half_epsilons(full_table[full_table["augmentation"] != "baseline"])["pgd", "linf"] in (0.01, 0.02)
-
-
 def test_accuracy_table_has_clean_and_each_attack(full_table):
     table = accuracy_table(full_table, {("pgd", "linf"): 0.01, ("fgsm", "linf"): 0.03}, caption="")
-    assert table.headers == ("Augmentation", "Seeds", "Clean (fraction)", "PGD, epsilon = 0.01", "FGSM, epsilon = 0.03")
+    assert table.headers == ("Augmentation", "Seeds", "Clean", "PGD, epsilon = 0.01", "FGSM, epsilon = 0.03")
     rows = select_rows(full_table, "robust_accuracy", attack="fgsm", augmentation="mixup", epsilon=0.03)
     assert table.rows[1][4].value == pytest.approx(rows["value"].mean())
 

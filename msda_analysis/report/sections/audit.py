@@ -1,13 +1,33 @@
-"""Sections of the audit's page: why released FMix is not the paper's, and who does what."""
+"""The audit of samplers: why released FMix is not the paper's, and who does what."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from msda_analysis.report import audit_plots, tables
-from msda_analysis.report.section import FigureItem, Section, SectionMaker
-from msda_analysis.report.words import Table
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
 
+from msda_analysis.report import draw, panels
+from msda_analysis.report.section import FigureItem, Section
+from msda_analysis.report.select import check_columns
+from msda_analysis.report.style import DOUBLE_COLUMN, looks_for, styled
+from msda_analysis.report.tables import text_table
+from msda_analysis.report.words import Table, define
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+define({}, told=("audit_*",))
 #: Files of an audit folder that these sections draw, beside results.csv.
 FINDINGS_FILE, RELEASED_FILE = "audit.csv", "released.csv"
+_LAWS = {"isotropic": "fmix", "released": "fmix_released"}
+_LAW_TITLES = {"fmix": "Paper", "fmix_released": "Released code"}
+_MARKS = {"ok": "✓", "not applicable": "", "differs": "≠", "fault": "✗"}
+_COLORS = {"ok": "#d9ead9", "not applicable": "#f4f4f4", "differs": "#fbe3b5", "fault": "#e8a79c"}
+_FLOOR = (
+    1e-9  # share of power: a logarithm has no zero, so that bins below it, among them the empty ones, are left white
+)
 
 
 def released_section(table: Table, folder: Path) -> Section | None:
@@ -35,7 +55,7 @@ def released_section(table: Table, folder: Path) -> Section | None:
         findings=tuple(_region_sentence(regions, decay) for decay in sorted(regions["decay"].unique())),
         figures=(
             FigureItem(
-                "released_versus_paper", audit_plots.plot_released_versus_paper(records), records, caption,
+                "released_versus_paper", records, draw_laws, caption,
                 "Spectra, example masks, regions and runs of the two FMix laws.",
             ),
         ),
@@ -57,7 +77,7 @@ def audit_section(table: Table, folder: Path) -> Section | None:
     )
     named = rows[rows["fault"] != ""]
     columns = ("subject", "check", "verdict", "fault", "answer", "note")
-    listed = tables.text_table(
+    listed = text_table(
         rows[rows["verdict"].isin(("fault", "differs"))], columns, name="audit_findings",
         caption="Every finding that is not as the papers define it.",
     )  # fmt: skip
@@ -73,14 +93,113 @@ def audit_section(table: Table, folder: Path) -> Section | None:
             f"{', '.join(sorted(set(named['fault']), key=lambda fault: int(fault[1:])))}.",
         ),
         figures=(
-            FigureItem("audit_matrix", audit_plots.plot_audit_matrix(rows), rows, caption, "Implementations by checks."),
+            FigureItem("audit_matrix", rows, draw_findings, caption, "Implementations by checks."),
         ),
         tables=(listed,),
     )  # fmt: skip
 
 
-#: Sections of an audit's page, in order.
-AUDIT_SECTIONS: tuple[SectionMaker, ...] = (released_section, audit_section)
+@styled
+def draw_laws(records: Table) -> Figure:
+    """Why released FMix is not the paper's FMix.
+
+    Each row is a law: power of its grey images by frequency bin, and a mask at each of the two decays. On the right:
+    regions per 64x64 mask, and runs per line of one-dimensional masks at the weaker decay. lambda is 1/2 throughout.
+
+    Args:
+        records: of audit.released_versus_paper() as a table.
+
+    Raises:
+        ValueError: the table lacks a column or holds no records of one of the laws.
+    """
+    check_columns(records, ("law", "metric", "decay", "row", "column", "value", "low", "high"))
+    if missing := set(_LAWS) - set(records["law"]):
+        raise ValueError(f"records: expected both laws, {', '.join(_LAWS)}; {', '.join(missing)} is missing")
+    records = records.assign(augmentation=records["law"].map(_LAWS))
+    decays = sorted(records[records["metric"] == "regions"]["decay"].unique(), reverse=True)
+    figure = Figure(figsize=(DOUBLE_COLUMN, 3.9), layout="constrained")
+    grid = figure.add_gridspec(2, 2 + len(decays), width_ratios=[1.25, *[1.0] * len(decays), 1.35])
+    for i, (law, name) in enumerate(_LAW_TITLES.items()):
+        mine = records[records["augmentation"] == law]
+        ax = figure.add_subplot(grid[i, 0])
+        _draw_spectrum(figure, ax, mine[mine["metric"] == "power_share"])
+        ax.set(title="" if i else "Share of power", ylabel=f"{name}\nfrequency bin (height)")
+        ax.set_xlabel("frequency bin (width)" if i else "")
+        for k, decay in enumerate(decays):
+            ax = figure.add_subplot(grid[i, 1 + k])
+            mask = mine[(mine["metric"] == "example_mask") & (mine["decay"] == decay)]
+            ax.imshow(mask.pivot(index="row", columns="column", values="value"), cmap="gray", vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[], title="" if i else f"Mask, $\\delta$ = {decay:g}")
+            ax.grid(visible=False)
+            ax.spines[:].set_visible(True)
+    regions = records[records["metric"] == "regions"].sort_values("decay", ascending=False)
+    regions = regions.assign(side=[f"$\\delta$ = {decay:g}" for decay in regions["decay"]])
+    runs = records[(records["metric"] == "runs_share") & (records["decay"] == min(decays))].sort_values("column")
+    runs = runs.assign(side=[f"{count:g} run{'s' if count != 1 else ''}" for count in runs["column"]])
+    counted = {"regions per mask": regions, f"share of 1-D masks, $\\delta$ = {min(decays):g}": runs}
+    looks = looks_for(_LAW_TITLES)
+    for i, (label, part) in enumerate(counted.items()):
+        ax = figure.add_subplot(grid[i, -1])
+        draw.draw_dots(ax, part, "side", looks)
+        ax.set(xlabel=label, xlim=(0, None))
+    panels.add_legend(figure, looks, ncols=2, joined=False, labels=lambda name: _LAW_TITLES[name])
+    return figure
+
+
+@styled
+def draw_findings(rows: Table) -> Figure:
+    """Who does what: one row per implementation, one column per check, with the id of the known fault it is.
+
+    Args:
+        rows: of audit.audit_rows() as a table.
+
+    Raises:
+        ValueError: the table is empty or lacks a column.
+    """
+    check_columns(rows, ("subject", "check", "verdict", "fault", "fault_text"))
+    if rows.empty:
+        raise ValueError("rows: expected the rows of an audit, got an empty table")
+    verdicts, key = list(_COLORS), _fault_key(rows)
+    cells = rows.assign(
+        level=rows["verdict"].map(verdicts.index),
+        text=[row["fault"] or _MARKS[row["verdict"]] for row in rows.to_dict("records")],
+    )
+    height = 1.4 + 0.19 * rows["subject"].nunique() + 0.12 * len(key)
+    # browsers may set the longest names a little wider than measured here
+    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
+    ax = figure.add_subplot()
+    ax.set_facecolor(_COLORS["not applicable"])
+    draw.heat_map(
+        ax, cells, "subject", "check", value="level", text="text", labels=lambda name: name.replace("_", " "),
+        cmap=ListedColormap(list(_COLORS.values())), vmin=-0.5, vmax=len(verdicts) - 0.5,
+    )  # fmt: skip
+    draw.put_column_names_on_top(ax, 50)
+    ax.set_xlabel("\n".join(key), loc="left", fontsize=6, linespacing=1.4)
+    handles = [Patch(color=_COLORS[verdict], label=f"{_MARKS[verdict]} {verdict}".strip()) for verdict in verdicts]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
+    return figure
+
+
+def _draw_spectrum(figure: Figure, ax: "Axes", power: Table) -> None:
+    drawn = power.assign(value=power["value"].where(power["value"] > _FLOOR))
+    rows, columns = (sorted(set(power[name])) for name in ("row", "column"))
+    draw.heat_map(
+        ax, drawn, "row", "column", rows=rows, columns=columns, norm=LogNorm(_FLOOR, 1), cmap="viridis", linewidths=0
+    )
+    ax.invert_yaxis()
+    ticks = range(0, int(power["column"].max()) + 1, 5)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks([tick + 0.5 for tick in ticks], [f"{tick}" for tick in ticks])
+    bar = figure.colorbar(ax.collections[0], ax=ax, shrink=0.85, ticks=[1e-9, 1e-6, 1e-3, 1])
+    bar.ax.tick_params(labelsize=6)
+    if not (power[power["column"] > 1]["value"] > _FLOOR).all():
+        ax.text(0.55, 0.5, "no power", transform=ax.transAxes, ha="center", color="#666666", fontsize=7)
+
+
+def _fault_key(rows: Table) -> list[str]:
+    """One line for each fault id that occurs, by number."""
+    found = {row["fault"]: row["fault_text"] for row in rows.to_dict("records") if row["fault"]}
+    return [f"{fault}  {found[fault]}" for fault in sorted(found, key=lambda fault: (len(fault), fault))]
 
 
 def _region_sentence(regions: Table, decay: float) -> str:

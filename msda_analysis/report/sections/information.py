@@ -1,121 +1,169 @@
-"""Sections on mutual information: the paper's figures, bounds, pairs of VAEs, layers."""
+"""Mutual information of VAEs: the paper's figures, and tighter bounds on the same quantity."""
 
 from pathlib import Path
 
-from msda_analysis.report import captions, findings
-from msda_analysis.report.comparisons import comparisons_table, correct
-from msda_analysis.report.section import FigureItem, Section, dot_figures, metric_tables, picture_grid, present
-from msda_analysis.report.sections import layers
-from msda_analysis.report.select import DIFFERENCE_OF_BOUNDS, select_rows, split_parts
-from msda_analysis.report.tables import ResultTable
-from msda_analysis.report.words import Table
+from msda_analysis.report.section import (
+    CEILING_LIMIT,
+    MEANS,
+    Section,
+    dot_figures,
+    metric_tables,
+    picture_grid,
+    present,
+)
+from msda_analysis.report.select import has_metric, select_rows, split_parts
+from msda_analysis.report.sentences import BOUNDS_LIMIT, compare_section
+from msda_analysis.report.style import label_of, order_augmentations
+from msda_analysis.report.words import Metric, Table, define, metric_of
 
+_UPPER = "an upper bound on I(X; Z)"
+METRICS = {
+    "rate": Metric("I(Z_A; X)", "$I(Z_A;\\,X)$",
+        "The paper's name for the rate of the VAE trained with augmentation A: the KL divergence of the encoder's "
+        "q(z|x) from the prior N(0, I), averaged over clean test images, in nats. An upper bound on the mutual "
+        "information of image and latent: it exceeds it by the mismatch KL(q(z) || p(z)) between the average "
+        "posterior and the prior.",
+    ),
+    "rate_reconstructed": Metric("I(Z_A; X-hat)", "$I(Z_A;\\,\\hat{X})$",
+        "The same rate when the VAE is shown, instead of the test images, noisy reconstructions of them by a "
+        "baseline VAE of another seed: what VAE A encodes of the part of the data that the baseline keeps. The paper"
+        " reads it as a lower bound; it is a bound of neither kind, as it carries the same mismatch as the rate.",
+    ),
+    "mse": Metric("MSE", "MSE",
+        "Mean squared difference between test image and reconstruction over pixels and channels, in squared units of"
+        " the normalized pixels.",
+    ),
+    "fitted": Metric("Fitted marginal", "best fitted marginal",
+        "Upper bound on I(X; Z): as the rate, with the prior replaced by a density fitted to other images' latents; "
+        "of all fitted ones the one that held-out images prefer.",
+        kind=_UPPER,
+    ),
+    "fitted_diagonal": Metric("Fitted diagonal Gaussian", "fitted diagonal",
+        "Upper bound on I(X; Z): the same with a diagonal Gaussian.",
+    ),
+    "fitted_full": Metric("Fitted full Gaussian", "fitted full",
+        "Upper bound on I(X; Z): the same with a Gaussian of full covariance.",
+    ),
+    "fitted_mixture": Metric("Fitted mixture", "fitted mixture",
+        "Upper bound on I(X; Z): the same with a mixture of Gaussians.",
+    ),
+    "flow": Metric("Flow marginal", "flow",
+        "Upper bound on I(X; Z): as the fitted ones with a normalizing flow, which follows latents that are not "
+        "normal; the tightest upper bound here. How far it lies above the truth is not known.",
+        kind=_UPPER,
+    ),
+    "leave_one_out": Metric("Leave-one-out", "leave-one-out",
+        "Upper bound on I(X; Z) that takes the mixture of all other images' posteriors as the marginal.",
+    ),
+    "info_nce": Metric("InfoNCE", "InfoNCE",
+        "Lower bound on I(X; Z) with the known encoder density as critic, or a trained one where only samples are "
+        "known; it cannot exceed ln K for K images.",
+    ),
+    "flow_gap": Metric("Looseness shown", "fitted less flow",
+        "How far the fitted marginal's bound lies above the flow's, paired over images: at least that much of it is "
+        "looseness.",
+    ),
+}  # fmt: skip
+define(METRICS)
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
 _BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce")
-#: What belongs to these numbers and is listed beside them, in no figure.
-_BESIDE_BOUNDS = ("flow_gap", "info_nce_ceiling")
-_BESIDE_BETWEEN = ("between_difference_gap", "between_info_nce_ceiling")
-_BETWEEN = (
-    "between_upper",
-    "between_difference",
-    "between_info_nce",
-    "between_lower",
-    "between_through_reconstruction",
+_BESIDE = ("flow_gap", "info_nce_ceiling")  # listed in the table, in no figure
+#: Upper bounds on I(X; Z) that sentences may speak of, tightest first.
+HEADLINE_BOUNDS = ("flow", "fitted")
+_TEXT = (
+    "A VAE is trained on images that an augmentation has mixed, and then shown clean test images. How much it encodes "
+    "about them, in nats, says how the augmentation changes what is learned; the paper's claim is that MixUp lowers it "
+    "while masking augmentations do not."
 )
-_LAYERS = ("layer_mine", "layer_mine_tanh", "layer_nwj", "layer_js", "layer_smile")
+_BOUNDS_TEXT = (
+    "The rate above bounds I(X; Z) from above, but loosely. The figures below bound the same quantity of the same VAEs "
+    "from both sides: the truth lies between the highest lower bound and the lowest upper bound."
+)
+_RATE_LIMIT = (
+    "I(Z_A; X) is reported as in the paper: the rate of the VAE, an upper bound on the mutual information that includes "
+    "the mismatch between the average posterior and the prior. A difference between augmentations can come from either."
+)
+_GRID = "Clean test images and their reconstruction by VAEs; values outside [0, 1] are drawn as black or white."
 
 
 def information_section(table: Table, folder: Path) -> Section | None:
     """The paper's three VAE figures, with reconstructions."""
-    shown = present(table, _INFORMATION)
-    grid = picture_grid(folder, "reconstructions")
+    shown, grid = present(table, _INFORMATION), picture_grid(folder, "reconstructions", _GRID)
     if not shown and not grid:
         return None
-    listed = metric_tables(table, shown, "information", f"Clean test images. {captions.MEANS}")
-    lines, compared = _compare(table, shown, "information")
+    claimed = ("rate", "rate_reconstructed")
+    lines, compared = compare_section(table, shown, "information", by_seed=("rate",), claimed=claimed)
     return Section(
         key="information",
         title="What a VAE encodes",
-        text=(captions.INFORMATION,),
+        text=(_TEXT,),
         findings=tuple(lines),
         figures=(*dot_figures(table, shown, "information", "test images"), *grid),
-        tables=(*listed, *compared),
+        tables=(*metric_tables(table, shown, "information", f"Clean test images. {MEANS}"), *compared),
         metrics=tuple(shown),
-        limits=(captions.RATE_LIMIT,) if "rate" in shown else (),
+        limits=(_RATE_LIMIT,) if "rate" in shown else (),
     )
 
 
 def bounds_section(table: Table, folder: Path) -> Section | None:
     """Bounds on I(X; Z) beside the rate."""
+    del folder
     shown = present(table, _BOUNDS)
     if not shown:
         return None
     every = [*present(table, ("rate",)), *shown]
-    listed = [*every, *present(table, _BESIDE_BOUNDS)]
-    headline = findings.headline_bound(table)
-    lines, compared = _compare(table, [headline] if headline else [], "bounds")
+    listed = [*every, *present(table, _BESIDE)]
+    headline = headline_bound(table)
+    told = [headline] if headline else []
+    lines, compared = compare_section(table, told, "bounds", by_seed=HEADLINE_BOUNDS, claimed=HEADLINE_BOUNDS)
     parts = [part for _, _, part in split_parts(select_rows(table, every))] if headline else []
     return Section(
         key="bounds",
         title="Tighter bounds on the information",
-        text=(captions.BOUNDS,),
-        findings=(*(line for part in parts for line in findings.bound_levels(part, str(headline))), *lines),
+        text=(_BOUNDS_TEXT,),
+        findings=(*(line for part in parts for line in bound_levels(part, str(headline))), *lines),
         figures=dot_figures(table, every, "bounds", "test images"),
-        tables=(*metric_tables(table, listed, "bounds", captions.MEANS), *compared),
+        tables=(*metric_tables(table, listed, "bounds", MEANS), *compared),
         metrics=tuple(listed),
-        limits=(captions.BOUNDS_LIMIT, *((captions.CEILING_LIMIT,) if "info_nce" in shown else ())),
+        limits=(BOUNDS_LIMIT, *((CEILING_LIMIT,) if "info_nce" in shown else ())),
     )
 
 
-def between_section(table: Table, folder: Path) -> Section | None:
-    """What the latents of two VAEs share."""
-    shown = present(table, _BETWEEN)
-    if not shown:
-        return None
-    listed = [*shown, *present(table, _BESIDE_BETWEEN)]
-    main = "between_difference"  # the bounds leave too wide a gap to tell augmentations apart
-    lines, compared = _compare(table, [main] if main in shown else [], "between")
-    return Section(
-        key="between",
-        title="What two VAEs share",
-        text=(captions.BETWEEN,),
-        findings=tuple(lines),
-        figures=dot_figures(table, shown, "between", "test images"),
-        tables=(*metric_tables(table, listed, "between", captions.MEANS), *compared),
-        metrics=tuple(listed),
-        limits=(captions.CEILING_LIMIT,),
-    )
+def headline_bound(table: Table) -> str | None:
+    """The tightest of HEADLINE_BOUNDS that was computed for every augmentation and seed; None where there is none."""
+    found = {
+        metric: set(zip(rows["augmentation"], rows["seed"], strict=True))
+        for metric in HEADLINE_BOUNDS
+        if has_metric(table, metric) and len(rows := select_rows(table, metric))
+    }
+    every = set().union(*found.values())
+    return next((metric for metric in HEADLINE_BOUNDS if metric in found and found[metric] == every), None)
 
 
-def layers_section(table: Table, folder: Path) -> Section | None:
-    """Information by depth of a classifier."""
-    shown = present(table, _LAYERS)
-    if not shown:
-        return None
-    figure, numbers = layers.draw_layers(table, shown)
-    caption = captions.sentence(captions.LAYERS_FIGURE, captions.explain_curves(select_rows(table, shown)))
-    return Section(
-        key="layers",
-        title="Information by depth",
-        text=(captions.LAYERS,),
-        figures=(FigureItem("layers", figure, numbers, caption, "Information between image and layer, by layer."),),
-        tables=layers.layer_tables(table, shown),
-        metrics=tuple(shown),
-        limits=(captions.LAYERS_LIMIT,),
-    )
+def bound_levels(table: Table, headline: str) -> list[str]:
+    """What the bounds leave room for: at least, at most, and how far the next looser upper bound lies above."""
+    upper, lower = _means(table, headline), _means(table, "info_nce")
+    clauses = [
+        f"{label_of(name)} {f'at least {lower[name]:.3g} and ' if name in lower else ''}at most {value:.3g} nats"
+        for name, value in upper.items()
+    ]
+    label = metric_of(headline).label
+    names = f"{metric_of('info_nce').label} and {label}" if lower else label
+    line = f"I(X; Z) by {names}, mean over seeds: {'; '.join(clauses)}."
+    looser = [metric for metric in HEADLINE_BOUNDS[HEADLINE_BOUNDS.index(headline) + 1 :] if has_metric(table, metric)]
+    if not looser:
+        return [line, f"No upper bound tighter than {label} was computed, so how loose it is is unknown."]
+    gaps = [value - upper[name] for name, value in _means(table, looser[0]).items() if name in upper]
+    return [
+        line,
+        f"{metric_of(looser[0]).label}, the next looser upper bound, lies {min(gaps):.2g} to {max(gaps):.2g} nats higher: "
+        "differences of that size may be the method's.",
+    ]  # fmt: skip
 
 
-def _compare(table: Table, metrics: list[str], name: str) -> tuple[list[str], tuple[ResultTable, ...]]:
-    """Sentences and one table on these metrics, corrected over all data sets and models of the section."""
-    parts = (
-        [(words if suffix else "", part) for suffix, words, part in split_parts(select_rows(table, metrics))]
-        if metrics
-        else []
-    )
-    made = correct([one for words, part in parts for one in findings.compare_metrics(part, metrics, words)])
-    lines = [line for words, part in parts for line in findings.metric_findings(part, metrics, made, words)]
-    if not made:
-        return lines, ()
-    warned = any(DIFFERENCE_OF_BOUNDS in one.difference.warnings for one in made if one.difference)
-    caption = captions.sentence(captions.SEED_COMPARISONS, captions.BOUNDS_LIMIT if warned else "")
-    return lines, (comparisons_table(made, name=f"{name}_comparisons", caption=caption),)
+def _means(table: Table, metric: str) -> dict[str, float]:
+    if not has_metric(table, metric):
+        return {}
+    rows = select_rows(table, metric)
+    names = order_augmentations(rows["augmentation"])
+    return {name: float(rows[rows["augmentation"] == name]["value"].mean()) for name in names}

@@ -1,24 +1,66 @@
 """Information by depth: curves over the layers with their ceiling, and tables of the plotted numbers."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.estimate import Estimate
-from msda_analysis.report.panels import draw_curves_figure
+from msda_analysis.report import draw, panels
+from msda_analysis.report.section import FigureItem, Section, explain_curves, present
 from msda_analysis.report.select import has_metric, mean_rows, select_rows, summarize
-from msda_analysis.report.style import label_of, order_augmentations, styled
-from msda_analysis.report.tables import ResultTable
-from msda_analysis.report.words import Table, metric_of
+from msda_analysis.report.style import label_of, order_augmentations
+from msda_analysis.report.tables import ResultTable, estimate_of
+from msda_analysis.report.words import Metric, Table, define, metric_of, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
+METRICS = {
+    "layer_mine": Metric("MINE by depth", "MINE",
+        "Information between image and layer that a MINE critic finds; an estimate, no bound.",
+    ),
+    "layer_mine_tanh": Metric("MINE by depth, capped", "MINE, tanh cap",
+        "The same with scores through tanh, as the released script: no value can exceed 2 nats.",
+    ),
+    "layer_smile": Metric("SMILE by depth", "SMILE", "Information between image and layer by SMILE; no bound."),
+    "layer_nwj": Metric("NWJ by depth", "NWJ", "Lower bound on the information between image and layer by NWJ."),
+    "layer_js": Metric("JS by depth", "JS", "Information between image and layer by a Jensen-Shannon critic."),
+}  # fmt: skip
+define(METRICS)
+_SHOWN = ("layer_mine", "layer_mine_tanh", "layer_nwj", "layer_js", "layer_smile")
 _TANH_CAP = 2.0  # nats
+_TEXT = (
+    "Information between image and layer that a critic finds, by depth of a network in evaluation mode (dropout off, fixed "
+    "batch statistics). Half of the images train the critic, the other half give the value."
+)
+_FIGURE = (
+    "Layers by depth: f1 to f8 follow the convolutions, c1 and c2 are the hidden fully connected ones. Dashed red: the most "
+    "that such a critic can show, ln K for the K images it is evaluated on, or its tanh cap."
+)
+_LIMIT = (
+    "The network is deterministic, so the true information by depth lies far above what any critic can show: read "
+    "differences between augmentations, not heights, and none near the ceiling."
+)
 
 
-@styled
-def draw_layers(table: Table, metrics: Sequence[str]) -> tuple["Figure", Table]:
+def layers_section(table: Table, folder: Path) -> Section | None:
+    """Information by depth of a classifier."""
+    del folder
+    shown = present(table, _SHOWN)
+    if not shown:
+        return None
+    return Section(
+        key="layers",
+        title="Information by depth",
+        text=(_TEXT,),
+        figures=(layers_figure(table, shown),),
+        tables=layer_tables(table, shown),
+        metrics=tuple(shown),
+        limits=(_LIMIT,),
+    )
+
+
+def layers_figure(table: Table, metrics: Sequence[str] = _SHOWN) -> FigureItem:
     """One panel per critic: information against layers by name, and the ceiling of what the critic can show.
 
     Args:
@@ -29,25 +71,29 @@ def draw_layers(table: Table, metrics: Sequence[str]) -> tuple["Figure", Table]:
         ValueError: the table has none of the metrics.
     """
     rows = select_rows(table, metrics)
-    present = [metric for metric in metrics if has_metric(rows, metric)]
-    figure, numbers = draw_curves_figure(rows, present, x_label="layer, by depth")
-    names = layer_names(rows)
-    for axes, metric in zip(figure.axes, present, strict=True):
-        axes.set_xticks(list(names), list(names.values()))
-        _draw_ceiling(axes, ceiling_of(table, metric))
-    return figure, numbers.assign(layer=numbers["x"].map(names))
+    numbers = summarize(rows, ("metric", "augmentation", "x"))
+    ceilings = {metric: ceiling_of(table, metric) for metric in metrics}
+    numbers = numbers.assign(layer=numbers["x"].map(layer_names(rows)), ceiling=numbers["metric"].map(ceilings))
+    shown = [(metric,) for metric in metrics]
+    painter = partial(
+        draw.curves, panels=shown, x_label="layer, by depth", height=2.0, finish=_name_layers, columns=len(shown),
+        title=lambda metric: metric_of(metric).label if len(present(rows, metrics)) > 1 else "",
+    )  # fmt: skip
+    caption = sentence(_FIGURE, explain_curves(rows))
+    return FigureItem("layers", numbers, painter, caption, "Information between image and layer, by layer.")
 
 
 def layer_tables(table: Table, metrics: Sequence[str]) -> tuple[ResultTable, ...]:
     """One table per critic: augmentations by layers, means over seeds."""
     by = ("metric", "augmentation", "x")
     found = []
-    for metric in (name for name in metrics if has_metric(table, name)):
+    for metric in present(table, metrics):
         rows = select_rows(table, metric)
         names, ceiling = layer_names(rows), ceiling_of(table, metric)
-        cells = {(row["augmentation"], row["x"]): row for row in mean_rows(summarize(rows, by), by).to_dict("records")}
+        means = mean_rows(summarize(rows, by), by).to_dict("records")
+        cells = {(row["augmentation"], row["x"]): estimate_of(row) for row in means}
         lines = tuple(
-            (label_of(family), *(_estimate(cells.get((family, depth))) for depth in names))
+            (label_of(family), *(cells.get((family, depth)) for depth in names))
             for family in order_augmentations(rows["augmentation"])
         )
         limit = "" if ceiling is None else f", which can show at most {ceiling:.3g} nats here"
@@ -68,19 +114,8 @@ def ceiling_of(table: Table, metric: str) -> float | None:
     return float(select_rows(table, name)["value"].max()) if has_metric(table, name) else None
 
 
-def _draw_ceiling(axes: "Axes", ceiling: float | None) -> None:
-    if ceiling is None:
-        return
-    words = "tanh cap" if ceiling == _TANH_CAP else "ceiling ln K"
-    axes.axhline(ceiling, color="#B3261E", linewidth=0.8, linestyle=(0, (3, 2)))
-    axes.annotate(
-        f"{words} = {ceiling:.2f}", (1, ceiling), xycoords=("axes fraction", "data"), xytext=(-2, 2),
-        textcoords="offset points", ha="right", color="#B3261E", fontsize=6.5,
-    )  # fmt: skip
-
-
-def _estimate(row: dict | None) -> Estimate | None:
-    if row is None:
-        return None
-    low, high = (None if row[end] is None or row[end] != row[end] else float(row[end]) for end in ("low", "high"))
-    return Estimate(float(row["value"]), "nats", low, high, int(row["n"]))
+def _name_layers(ax: "Axes", part: Table) -> None:
+    names = part.drop_duplicates("x").sort_values("x")
+    ax.set_xticks(list(names["x"]), list(names["layer"]))
+    ceiling = float(part["ceiling"].astype(float).max())
+    panels.draw_ceiling(ax, ceiling, "tanh cap" if ceiling == _TANH_CAP else "ceiling ln K")

@@ -1,168 +1,176 @@
-"""Figures on robustness: who is more robust than whom, and whether perturbations look like MixUp."""
+"""Whether perturbations look like MixUp."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from msda_analysis.report.select import mean_rows, select_rows, summarize
-from msda_analysis.report.style import DOUBLE_COLUMN, label_of, looks_for, order_augmentations, styled
-from msda_analysis.report.words import Table, attack_label, axis_label, metric_of
+from msda_analysis.report import draw, panels
+from msda_analysis.report.section import FigureItem, Section, count_images, present
+from msda_analysis.report.select import has_metric, mean_rows, select_rows, split_parts, summarize
+from msda_analysis.report.style import spare_looks
+from msda_analysis.report.words import Metric, Table, attack_label, define, in_brackets, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Attacks of the matrix, where the table has them: the two that the paper speaks of, and all together.
-MATRIX_ATTACKS = ("deepfool", "uniform_noise", "worst_case")
-#: Readings of a curve, one row of panels each.
-MATRIX_METRICS = ("curve_accuracy", "curve_kept")
+METRICS = {
+    "mixup_likeness": Metric("Likeness to MixUp", "share of a MixUp step",
+        "The energy share on the way from chance (0: the same perturbation handed to another image) to a MixUp step "
+        "(1).",
+    ),
+    "mixup_likeness_beyond_fading": Metric("Likeness to MixUp beyond fading", "share of a MixUp step",
+        "The same beyond fading, on the way from white noise (0) to a step towards one of the partner images (1).",
+    ),
+    "energy_share": Metric("Energy along MixUp", "energy share",
+        "Largest share of a perturbation's energy (squared cosine) along the directions towards partner images. "
+        "Fading an image counts as well as mixing it: a bound from above.",
+    ),
+    "energy_share_beyond_fading": Metric("Energy along MixUp beyond fading", "energy share beyond fading",
+        "The same along what is left of these directions without contrast, brightness, tint and fading to the mean "
+        "image.",
+    ),
+    "cosine_mean_abs": Metric("Cosine, mean absolute", "mean |cosine|",
+        "Absolute cosine between a perturbation and the directions in which MixUp would move the image, mean over "
+        "partner images. Chance is the value of white noise (gaussian) and of another image's perturbation "
+        "(shuffled).",
+    ),
+    "cosine_mean": Metric("Cosine, mean", "mean cosine", "The same with its sign."),
+    "cosine_largest": Metric("Cosine, largest", "largest cosine", "The largest of these cosines over partner images."),
+    "distance_to_mixup": Metric("Distance to MixUp", "distance to MixUp",
+        "Distance from the perturbed image to the nearest image that MixUp could make of the original and a partner,"
+        " in lengths of the perturbation: 0 is a MixUp image, 1 is no nearer than the original.",
+    ),
+    "distance_to_any_mask": Metric("Distance to any mask", "distance to any mask",
+        "The same to the nearest mix by any binary mask.",
+    ),
+    "distance_to_sampled_masks": Metric("Distance to FMix masks", "distance to FMix masks",
+        "The same to the nearest mix by one of some drawn FMix masks.",
+    ),
+    "perturbation_power": Metric("Perturbation spectrum", "share of power",
+        "Share of a perturbation's power by radial frequency, cycles per image.",
+    ),
+}  # fmt: skip
+define(METRICS)
+_SHOWN = tuple(metric for metric in METRICS if metric != "perturbation_power")
+#: Measures of the main figure, one panel each.
+MAIN = ("energy_share", "distance_to_mixup")
+_BY = ("metric", "attack", "norm", "reference", "augmentation")
 _REFERENCES: dict[str, tuple[Any, str]] = {
     "gaussian": (":", "white noise"), "fade": ("--", "fading to the mean image"), "mixup": ("-", "a MixUp step"),
 }  # fmt: skip
-#: Measures of the figure on likeness, one panel each.
-LIKENESS = ("energy_share", "distance_to_mixup")
+_CHANCE = "shuffled"
+_TEXT = (
+    "Do attacks move images as MixUp would? Each perturbation is compared with the directions towards other images. It is "
+    "like MixUp only as far as it beats white noise and its own shuffled version, which is another image's perturbation."
+)
+_MAIN_CAPTION = (
+    "Are perturbations like MixUp? Left: largest share of a perturbation's energy along the MixUp directions towards 64 "
+    "other images. Right: distance from the perturbed image to the nearest MixUp image, in lengths of the perturbation (1: no "
+    "nearer than the clean image). Symbols are classifiers by augmentation, means over seeds with Student's 95 % interval "
+    "over seeds. Red: the same perturbations handed to other images, which is chance. Grey: white noise (dotted), fading "
+    "to the mean image (dashed) and a MixUp step (solid). If the paper's sentence held, symbols would lie near the solid line and away from the red ones."
+)
+_DETAILS = (
+    "All measures of likeness, by attack; symbols are the augmentations of the attacked classifiers: means over seeds with "
+    "Student's 95 % interval, where there are several."
+)
+_SPECTRA = (
+    "Share of the power of perturbations by radial frequency, mean over classifiers; MixUp's directions and white noise "
+    "for comparison."
+)
 
 
-@styled
-def draw_matrix(table: Table) -> tuple[Figure, Table]:
-    """Differences between all pairs of augmentations in percentage points: row minus column, bold where significant.
-
-    Where a side had a single training run nothing is bold.
-
-    Raises:
-        ValueError: the table has no rows of MATRIX_METRICS.
-    """
-    pairs = matrix_pairs(table)
-    attacks = list(dict.fromkeys(shown_pairs(pairs)["attack"]))
-    metrics = [name for name in MATRIX_METRICS if name in set(pairs["metric"])]
-    names = order_augmentations([*pairs["augmentation"], *pairs["reference"]])
-    height = (0.8 + 0.22 * len(names)) * len(metrics) + 0.4
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
-    axes = figure.subplots(len(metrics), len(attacks), squeeze=False)
-    limit = 100 * float(pairs["value"].abs().max()) or 1.0
-    for i, metric in enumerate(metrics):
-        for k, attack in enumerate(attacks):
-            part = pairs[(pairs["metric"] == metric) & (pairs["attack"] == attack)]
-            _draw_cells(axes[i, k], part, names, limit)
-            axes[i, k].set_title(f"{attack_label(attack)}: {metric_of(metric).symbol}")
-            axes[i, k].tick_params(labelleft=k == 0, labelbottom=i == len(metrics) - 1)
-    return figure, pairs
+def likeness_section(table: Table, folder: Path) -> Section | None:
+    """Whether perturbations look like MixUp."""
+    del folder
+    shown = present(table, _SHOWN)
+    if not shown:
+        return None
+    items = []
+    for suffix, words, part in split_parts(select_rows(table, shown)):
+        items += [likeness_figure(part, suffix, words)] if has_metric(part, *MAIN) else []
+        numbers = _by_attack(part, shown)
+        painter = partial(draw.dots, panels=[(metric,) for metric in shown], row="perturbation")
+        caption = sentence(_DETAILS, in_brackets(words).strip())
+        items.append(FigureItem(f"likeness_details{suffix}", numbers, painter, caption, _DETAILS))
+    spectra = (spectrum_figure(table),) if has_metric(table, "perturbation_power") else ()
+    return Section(
+        "likeness", "Do perturbations look like MixUp?", (_TEXT,), figures=(*items, *spectra), metrics=tuple(shown)
+    )
 
 
-def matrix_pairs(table: Table) -> Table:
-    """Columns that tell of differences between whole curves: one row per pair, attack and reading.
-
-    Raises:
-        ValueError: the table has no such rows.
-    """
-    columns = [
-        "metric",
-        "attack",
-        "norm",
-        "augmentation",
-        "reference",
-        "value",
-        "low",
-        "high",
-        "n",
-        "p_value",
-        "verdict",
-    ]
-    return select_rows(table, MATRIX_METRICS)[columns].reset_index(drop=True)
-
-
-def is_decided(pairs: Table) -> Table:
-    """bool by row: the verdict names one of the two."""
-    return (pairs["verdict"] == pairs["augmentation"]) | (pairs["verdict"] == pairs["reference"])
-
-
-def shown_pairs(pairs: Table) -> Table:
-    """The pairs under MATRIX_ATTACKS, in their order; all where none of these attacks was made."""
-    order = {name: i for i, name in enumerate(MATRIX_ATTACKS)}
-    shown = pairs[pairs["attack"].isin(MATRIX_ATTACKS)]
-    return shown.sort_values("attack", key=lambda names: names.map(order), kind="stable") if len(shown) else pairs
-
-
-@styled
-def draw_likeness(table: Table) -> tuple[Figure, Table]:
+def likeness_figure(table: Table, suffix: str = "", words: str = "") -> FigureItem:
     """Likeness to MixUp by attack between what chance gives and what a MixUp step gives, one panel per measure.
+
+    Args:
+        table: the long table, or one data set's and model's part of it.
+        suffix: of the file's name.
+        words: which part this is, for the caption.
 
     Raises:
         ValueError: the table has no rows of the measures.
     """
-    rows = select_rows(table, LIKENESS)
-    metrics = [metric for metric in LIKENESS if metric in set(rows["metric"])]
-    given = rows[(rows["reference"] == "") & ~rows["attack"].isin(list(_REFERENCES))]
-    attacks = list(dict.fromkeys(zip(given["attack"], given["norm"], strict=True)))
-    figure = Figure(figsize=(DOUBLE_COLUMN, 0.95 + 0.33 * len(attacks)), layout="constrained")
-    axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
-    for ax, metric in zip(axes, metrics, strict=True):
-        _draw_likeness_panel(ax, select_rows(rows, metric), attacks)
-    axes[0].set_yticks(range(len(attacks)), [attack_label(*attack) for attack in attacks])
-    axes[0].set_ylim(len(attacks) - 0.5, -0.5)
-    figure.legend(
-        handles=_likeness_handles(order_augmentations(rows["augmentation"])), loc="outside lower center", ncols=4
-    )
-    return figure, summarize(rows, ("metric", "attack", "norm", "reference", "augmentation"))
-
-
-def _draw_cells(ax: "Axes", part: Table, names: list[str], limit: float) -> None:
-    """A square of differences; the colour says which side is more robust, bold text that it is decided."""
-    size = len(names)
-    values = np.full((size, size), np.nan)
-    for row, is_found in zip(part.to_dict("records"), is_decided(part), strict=True):
-        i, j = names.index(row["augmentation"]), names.index(row["reference"])
-        values[i, j], values[j, i] = 100 * row["value"], -100 * row["value"]
-        for place, value in (((j, i), values[i, j]), ((i, j), values[j, i])):
-            text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
-            look: dict[str, Any] = {"weight": "bold", "color": "black"} if is_found else {"color": "#555555"}
-            ax.text(*place, text, ha="center", va="center", fontsize=5.8, **look)
-    ax.imshow(values, cmap="PuOr", vmin=-1.6 * limit, vmax=1.6 * limit, aspect="auto")
-    labels = [label_of(name) for name in names]
-    ax.set_xticks(range(size), labels, rotation=40, ha="right", fontsize=6)
-    ax.set_yticks(range(size), labels, fontsize=6)
-    ax.grid(visible=False)
-    ax.tick_params(length=0)
-
-
-def _draw_likeness_panel(ax: "Axes", rows: Table, attacks: Sequence[tuple[str, str]]) -> None:
-    by = ("metric", "attack", "norm", "augmentation")
-    is_shuffled = rows["reference"] == "shuffled"
-    means = mean_rows(summarize(rows[~is_shuffled], by), by)
-    for name, (line, _) in _REFERENCES.items():
-        ax.axvline(
-            rows[~is_shuffled & (rows["attack"] == name)]["value"].mean(),
-            color="#888888",
-            linestyle=line,
-            linewidth=1.4,
-        )
-    looks = looks_for(rows["augmentation"])
-    shifts = np.linspace(-0.26, 0.26, len(looks)) if len(looks) > 1 else [0.0]
-    for (name, look), shift in zip(looks.items(), shifts, strict=True):
-        for i, (attack, norm) in enumerate(attacks):
-            is_here = (means["attack"] == attack) & (means["norm"] == norm)
-            group = means[is_here & (means["augmentation"] == name)]
-            ax.hlines([i + shift] * len(group), group["low"], group["high"], color=look.color, linewidth=1.0, alpha=0.7)
-            ax.plot(group["value"], [i + shift] * len(group), look.marker, color=look.color, markersize=3.6)
-    for i, (attack, norm) in enumerate(attacks):
-        chance = rows[is_shuffled & (rows["attack"] == attack) & (rows["norm"] == norm)]["value"]
-        if len(chance):
-            ax.vlines(chance.mean(), i - 0.36, i + 0.36, color="#B3261E", linewidth=1.6)
-    ax.set_xlim(0, 1.05)
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(axis_label(str(rows["metric"].iloc[0]), ""))
-
-
-def _likeness_handles(names: Sequence[str]) -> list[Line2D]:
-    trained = [
-        Line2D([], [], color=look.color, marker=look.marker, linestyle="none", markersize=3.6, label=label_of(name))
-        for name, look in looks_for(names).items()
+    rows = select_rows(table, MAIN)
+    legend = [
+        *(
+            Line2D([], [], color=panels.GREY, linestyle=line, linewidth=1.4, label=said)
+            for line, said in _REFERENCES.values()
+        ),
+        Line2D([], [], color=panels.RED, linewidth=1.6, label="another image's perturbation"),
     ]
-    references = [
-        Line2D([], [], color="#888888", linestyle=line, linewidth=1.4, label=words)
-        for line, words in _REFERENCES.values()
-    ]
-    chance = Line2D([], [], color="#B3261E", linewidth=1.6, label="another image's perturbation")
-    return [*trained, *references, chance]
+    numbers, shown = _by_attack(rows, MAIN), [(metric,) for metric in MAIN]
+    painter = partial(_draw_likeness, panels=shown, legend=legend)
+    counted = count_images(select_rows(rows, MAIN, attack="mixup")) if (rows["attack"] == "mixup").any() else ""
+    caption = sentence(_MAIN_CAPTION, in_brackets(words).strip(), counted)
+    alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
+    return FigureItem(f"likeness{suffix}", numbers, painter, caption, alt)
+
+
+def spectrum_figure(table: Table) -> FigureItem:
+    """Share of power against radial frequency, one line per attack or reference, mean over classifiers.
+
+    Shuffled perturbations are left out: their spectrum is that of the perturbations.
+
+    Raises:
+        ValueError: the table has no rows "perturbation_power".
+    """
+    rows = select_rows(table, "perturbation_power")
+    rows = rows[(rows["reference"] == "") & (rows["x"] > 0) & (rows["value"] > 0)]
+    means = rows.groupby(["metric", "attack", "norm", "x"], as_index=False)["value"].mean().assign(unit="")
+    named = means.assign(perturbation=list(map(attack_label, means["attack"], means["norm"])))
+    painter = partial(
+        draw.curves, hue="perturbation", looks=spare_looks(named["perturbation"]), labels=str, log="xy",
+        x_label="frequency (cycles per image)", height=2.2,
+    )  # fmt: skip
+    return FigureItem("perturbation_spectra", named, painter, _SPECTRA, _SPECTRA)
+
+
+def _by_attack(rows: Table, metrics: Sequence[str]) -> Table:
+    """Means over seeds by attack, with its name for readers."""
+    rows = select_rows(rows, metrics)
+    rank = {attack: i for i, attack in enumerate(dict.fromkeys(rows["attack"]))}
+    means = mean_rows(summarize(rows, _BY), _BY)
+    means = means.sort_values("attack", key=lambda names: names.map(rank), kind="stable")
+    return means.assign(perturbation=list(map(attack_label, means["attack"], means["norm"], means["reference"])))
+
+
+def _draw_likeness(numbers: Table, **settings: Any) -> Any:
+    """The attacks themselves as dots; what they are held against as lines."""
+    is_line = numbers["attack"].isin(list(_REFERENCES)) | (numbers["reference"] == _CHANCE)
+    attacks = list(dict.fromkeys(numbers[~is_line]["perturbation"]))
+
+    def finish(ax: "Axes", part: Table) -> None:
+        beside = numbers[numbers["metric"] == part["metric"].iloc[0]]
+        for name, (line, _) in _REFERENCES.items():
+            at = beside[(beside["attack"] == name) & (beside["reference"] == "")]["value"].mean()
+            ax.axvline(at, color=panels.GREY, linestyle=line, linewidth=1.4)
+        chance = beside[beside["reference"] == _CHANCE]
+        for place, attack in enumerate(attacks):
+            values = chance[chance["perturbation"] == f"{attack} ({_CHANCE})"]["value"]
+            ax.vlines(values.mean(), place - 0.36, place + 0.36, color=panels.RED, linewidth=1.6)
+        ax.set_xlim(0, 1.05)
+
+    return draw.dots(numbers[~is_line], row="perturbation", finish=finish, **settings)

@@ -1,91 +1,221 @@
-"""Section on what the augmentations do to the images."""
+"""What the augmentations do to the images: pictures, shapes and spectra of the masks."""
 
+import math
+from functools import partial
 from pathlib import Path
 
-from msda_analysis.report import captions, findings, panels
-from msda_analysis.report.plots import augmentations_of, drawable
+from msda_analysis.report import draw
 from msda_analysis.report.section import (
     FigureItem,
     Section,
     dot_figures,
-    in_brackets,
+    explain_curves,
     metric_tables,
     picture_grid,
     present,
 )
-from msda_analysis.report.select import has_metric, select_rows, split_parts
-from msda_analysis.report.words import Table
+from msda_analysis.report.select import has_metric, mean_rows, select_rows, split_parts, summarize
+from msda_analysis.report.style import label_of, order_augmentations
+from msda_analysis.report.tables import interval_digits
+from msda_analysis.report.words import Metric, Table, define, in_brackets, metric_of, sentence
 
+METRICS = {
+    "kept_fraction": Metric("Kept fraction", "kept fraction",
+        "Mean of the mask: the share of the first image in the mix.",
+    ),
+    "perimeter": Metric("Perimeter", "perimeter",
+        "Length of the edge of the kept region inside the image: neighboring pixels that differ.",
+    ),
+    "components": Metric("Components", "components", "Regions of kept pixels that share sides."),
+    "holes": Metric("Holes", "holes", "Replaced regions that are enclosed by kept pixels."),
+    "transitions_axis0": Metric("Transitions along height", "transitions, height",
+        "Changes between kept and replaced from one pixel to the next along the height, summed over a mask.",
+    ),
+    "transitions_axis1": Metric("Transitions along width", "transitions, width",
+        "The same along the width. A mask law without a preferred direction has equal counts on square images.",
+    ),
+    "transitions_axis2": Metric("Transitions along axis 2", "transitions along axis 2",
+        "The same along the third axis.",
+    ),
+    "mean_chord_axis0": Metric("Mean chord along height", "mean chord along height",
+        "Mean run of kept pixels along the height.",
+    ),
+    "mean_chord_axis1": Metric("Mean chord along width", "mean chord along width",
+        "Mean run of kept pixels along the width.",
+    ),
+    "mean_chord_axis2": Metric("Mean chord along axis 2", "mean chord along axis 2", "Mean run along the third axis."),
+    "euler_number": Metric("Euler number", "Euler number", "Components minus holes."),
+    "euler_number_full": Metric("Euler number (corners)", "Euler number (corners)",
+        "The same when pixels that share only a corner count as joined.",
+    ),
+    "box_dimension": Metric("Box dimension", "box dimension",
+        "Box-counting dimension of the edge: 1 for a straight edge, more for a rough one.",
+    ),
+    "anisotropy": Metric("Anisotropy", "anisotropy",
+        "(a - b) / (a + b) of each mask, with a and b the power that varies along the height only and along the "
+        "width only.",
+    ),
+    "axis_power_ratio": Metric("Axis power ratio", "axis power ratio",
+        "Mean power that varies along the width only over that along the height only: 1 for a law without a "
+        "preferred direction on square images.",
+    ),
+    "spectral_slope": Metric("Spectral slope", "spectral slope",
+        "Slope of log power over log frequency of a mask. The edges of hard masks alone give about -3 at high "
+        "frequency.",
+    ),
+    "radial_power": Metric("Radial power", "power per bin",
+        "Power of a mask per frequency bin, averaged over all directions; all bins together give the variance of the"
+        " mask.",
+    ),
+    "power_axis0": Metric("Power along height", "share of power",
+        "Share of a mask's power at each frequency bin along the height.",
+    ),
+    "power_axis1": Metric("Power along width", "share of power",
+        "Share of a mask's power at each frequency bin along the width.",
+    ),
+    "power_axis2": Metric("Power along axis 2", "share of power", "The same along the third axis."),
+    "kept_fraction_histogram": Metric("Distribution of the kept fraction", "share of masks",
+        "Share of masks whose kept fraction falls into each bin.",
+    ),
+}  # fmt: skip
+define(METRICS)
 _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "transitions_axis2",
            "axis_power_ratio")  # fmt: skip
 _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
             "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
-_SPECTRA = ("radial_power", "power_axis0", "power_axis1", "power_axis2")
+_HISTOGRAM = "kept_fraction_histogram"
+_RADIAL = "Power of the masks by spatial frequency, averaged over directions; both axes are logarithmic, frequency 0 is not drawn."
+_AXES = (
+    "Power of the masks along each axis. A law without a preferred direction has the same curve in all panels; that of the "
+    "released FMix code does not."
+)
+#: Name of the figure, its metrics, logarithmic axes, text of the x axis, caption.
+_SPECTRA = (
+    ("radial_power", ("radial_power",), "xy", "spatial frequency (cycles/pixel)", _RADIAL),
+    ("axis_power", ("power_axis0", "power_axis1", "power_axis2"), "y", "frequency bin", _AXES),
+)
+_TEXT = (
+    "A mask m says how much of the first image each pixel keeps; the mix is m times the first image plus (1 - m) times "
+    "the second. The statistics describe masks alone, without any training."
+)
+_GRIDS = {
+    "masks": "Masks, one row per family. White keeps the first image, black takes the second.",
+    "mixed": "Two source images and their mix under each family. Values outside [0, 1] are drawn as black or white.",
+}
+_FMIX_LIMIT = (
+    "FMix has two laws. FMix (isotropic) is what the paper describes; FMix (released) is what its published code does: it "
+    "pairs real and imaginary parts along the wrong axis, so that the grey image behind a mask holds only the "
+    "frequencies 0 and 1 along the width. Which of the two the published FMix results were made with is not known."
+)
+_CUTMIX_LIMIT = (
+    "CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) than MixUp "
+    "and FMix (0.5), so the families are not compared at equal strength."
+)
+_KEPT = (
+    "How the kept fraction is distributed, in bins, one panel per family. A flat curve is the uniform law of alpha = 1."
+)
+_TABLE = "Mean over seeds with Student's 95 % interval, or over the masks of a single seed with theirs."
 
 
 def masks_section(table: Table, folder: Path) -> Section | None:
     """Pictures and statistics of the masks: the rows that no model made."""
     table = table[table["model"] == ""]
-    shown = present(table, (*_SHAPES, "kept_fraction_histogram", *_SPECTRA, *_DETAILS))
-    grids = [*picture_grid(folder, "masks"), *picture_grid(folder, "mixed")]
+    shapes, details = present(table, _SHAPES), present(table, _DETAILS)
+    spectra = present(table, [metric for _, metrics, *_ in _SPECTRA for metric in metrics])
+    shown = [*shapes, *present(table, (_HISTOGRAM,)), *spectra, *details]
+    grids = [item for name, caption in _GRIDS.items() for item in picture_grid(folder, name, caption)]
     if not shown and not grids:
         return None
-    shapes, details = present(table, _SHAPES), present(table, _DETAILS)
     return Section(
         key="masks",
         title="What the augmentations do to the images",
-        text=(captions.MASKS,),
+        text=(_TEXT,),
         findings=_direction_findings(table),
         figures=(
-            *grids,
-            *dot_figures(table, shapes, "mask_shapes", "masks"),
-            *_histograms(table),
-            *_spectra(table),
+            *grids, *dot_figures(table, shapes, "mask_shapes", "masks"), *kept_figures(table), *spectrum_figures(table),
             *dot_figures(table, details, "mask_details", "masks"),
         ),
         tables=(
-            *metric_tables(table, shapes, "masks", captions.MASK_MEANS, over_samples=True),
-            *metric_tables(table, details, "mask_details", captions.MASK_MEANS, over_samples=True),
+            *metric_tables(table, shapes, "masks", _TABLE, over_samples=True),
+            *metric_tables(table, details, "mask_details", _TABLE, over_samples=True),
         ),
         metrics=tuple(shown),
-        limits=_mask_limits(table),
-    )
+        limits=_limits(order_augmentations(table["augmentation"])),
+    )  # fmt: skip
 
 
-def _histograms(table: Table) -> list[FigureItem]:
-    metric, items = "kept_fraction_histogram", []
-    for suffix, words, part in split_parts(select_rows(table, metric)) if has_metric(table, metric) else ():
-        figure, numbers = panels.draw_histograms(part)
-        alt = f"Histograms of the kept fraction, one panel per family{in_brackets(words)}."
-        items.append(FigureItem(f"kept_fraction{suffix}", figure, numbers, captions.HISTOGRAM, alt))
-    return items
-
-
-def _spectra(table: Table) -> list[FigureItem]:
-    kinds = (
-        ("radial_power", _SPECTRA[:1], "xy", "spatial frequency (cycles/pixel)", captions.RADIAL),
-        ("axis_power", _SPECTRA[1:], "y", "frequency bin", captions.AXES),
-    )
+def kept_figures(table: Table) -> tuple[FigureItem, ...]:
+    """How the kept fraction is distributed, one figure for each data set."""
+    if not has_metric(table, _HISTOGRAM):
+        return ()
     items = []
-    for name, metrics, log, x_label, words in kinds:
+    for suffix, words, part in split_parts(select_rows(table, _HISTOGRAM)):
+        numbers = summarize(part, ("metric", "augmentation", "x"))
+        painter = partial(
+            draw.curves, panel=("augmentation",), title=label_of, x_label="kept fraction", columns=4, height=1.5,
+            finish=lambda ax, _: ax.set(xlim=(0, 1), ylim=(0, None)), legend=False,
+        )  # fmt: skip
+        alt = f"Distribution of the kept fraction, one panel per family{in_brackets(words)}."
+        items.append(FigureItem(f"kept_fraction{suffix}", numbers, painter, sentence(_KEPT, explain_curves(part)), alt))
+    return tuple(items)
+
+
+def spectrum_figures(table: Table) -> tuple[FigureItem, ...]:
+    """Power of the masks by frequency and along the axes, where some of it can be drawn."""
+    items = []
+    for name, metrics, log, x_label, words in _SPECTRA:
         for suffix, _, part in split_parts(select_rows(table, metrics)) if has_metric(table, *metrics) else ():
-            if drawable(part, log).empty:
+            drawn = part[(part["value"] > 0) & ((part["x"] > 0) if "x" in log else True)]
+            if drawn.empty:
                 continue
-            figure, numbers = panels.draw_curves_figure(part, metrics, log=log, x_label=x_label)
-            caption = captions.sentence(words, captions.explain_absence(part, log), captions.explain_curves(part))
-            items.append(FigureItem(f"{name}{suffix}", figure, numbers, caption, words))
-    return items
+            panels = [(metric,) for metric in present(drawn, metrics)]
+            painter = partial(
+                draw.curves, panels=panels, log=log, x_label=x_label, height=2.0,
+                title=(lambda metric: metric_of(metric).label) if len(panels) > 1 else None,
+            )  # fmt: skip
+            caption = sentence(words, _explain_absence(part, drawn), explain_curves(part))
+            numbers = summarize(drawn, ("metric", "augmentation", "x"))
+            items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, words))
+    return tuple(items)
+
+
+def compare_axes(rows: Table) -> str:
+    """One sentence on preferred directions, from the axis power ratio of each family: 1 means none.
+
+    Masks are independent draws, so that a single seed is judged by its interval over masks. Families whose masks are
+    constant have no ratio and are left out; "" when that leaves none.
+
+    Raises:
+        ValueError: there are no rows "axis_power_ratio".
+    """
+    by = ("metric", "augmentation")
+    chosen = mean_rows(summarize(select_rows(rows, "axis_power_ratio"), by), by, over_samples=True)
+    clauses = [_axes_clause(row) for row in chosen[chosen["value"].notna()].to_dict("records")]
+    return f"Power of masks across the width over that across the height: {'; '.join(clauses)}." if clauses else ""
+
+
+def _axes_clause(row: dict) -> str:
+    name, value, low, high = label_of(row["augmentation"]), row["value"], row["low"], row["high"]
+    if math.isnan(low) or math.isnan(high):
+        return f"{name} {value:.3g} (no interval, so no claim)"
+    digits = interval_digits(value, (high - low) / 2)
+    size = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{name} {size}, {'a preferred direction' if low > 1 or high < 1 else 'no preferred direction seen'}"
 
 
 def _direction_findings(table: Table) -> tuple[str, ...]:
     if not has_metric(table, "axis_power_ratio"):
         return ()
-    lines = [findings.compare_axes(part) for _, _, part in split_parts(select_rows(table, "axis_power_ratio"))]
+    lines = [compare_axes(part) for _, _, part in split_parts(select_rows(table, "axis_power_ratio"))]
     return tuple(line for line in lines if line)
 
 
-def _mask_limits(table: Table) -> tuple[str, ...]:
-    names = augmentations_of(table)
-    fmix = (captions.FMIX_LIMIT,) if any("fmix" in name for name in names) else ()
-    cutmix = (captions.CUTMIX_LIMIT,) if any("cutmix" in name for name in names) else ()
-    return (*fmix, *cutmix)
+def _explain_absence(rows: Table, drawn: Table) -> str:
+    """Which augmentations a figure with logarithmic axes cannot show; "" when it shows all."""
+    missing = order_augmentations(set(rows["augmentation"]) - set(drawn["augmentation"]))
+    return f"Not drawn, as constant masks have no power there: {', '.join(map(label_of, missing))}." if missing else ""
+
+
+def _limits(names: list[str]) -> tuple[str, ...]:
+    found = {"cutmix": _CUTMIX_LIMIT, "fmix": _FMIX_LIMIT}
+    return tuple(found[word] for word in ("fmix", "cutmix") if any(word in name for name in names))

@@ -1,43 +1,91 @@
-"""Sections on robustness: the paper's claims, accuracy under attack, comparisons, likeness to MixUp."""
+"""Accuracy without attack and under attack."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from msda_analysis.report import captions, curve_findings, findings, panels, tables
-from msda_analysis.report.comparisons import Comparison, compare_seeds, correct, describe_comparisons
-from msda_analysis.report.section import FigureItem, Section, dot_figures, in_brackets, present
-from msda_analysis.report.sections import claims
-from msda_analysis.report.sections import comparisons_tables as pair_tables
-from msda_analysis.report.sections import likeness as robustness_panels
-from msda_analysis.report.select import has_metric, select_rows, split_parts
-from msda_analysis.report.tables import ResultTable
-from msda_analysis.report.words import Table, attack_label, norm_label
+from msda_analysis.report import draw, panels
+from msda_analysis.report.section import (
+    MEANS,
+    FigureItem,
+    Section,
+    attack_title,
+    count_images,
+    dot_figures,
+    explain_curves,
+    explain_dots,
+    present,
+)
+from msda_analysis.report.select import half_epsilons, has_metric, select_rows, split_parts, summarize
+from msda_analysis.report.sentences import (
+    Comparison,
+    compare_seeds,
+    correct,
+    describe_comparisons,
+    read_tests,
+    why_not_compared,
+)
+from msda_analysis.report.tables import ResultTable, by_augmentation
+from msda_analysis.report.words import (
+    MAIN_ATTACKS,
+    Metric,
+    Table,
+    attack_label,
+    define,
+    in_brackets,
+    norm_label,
+    sentence,
+)
 
-_LIKENESS = ("mixup_likeness", "mixup_likeness_beyond_fading", "energy_share", "energy_share_beyond_fading", "cosine_mean_abs", "cosine_mean", "cosine_largest", "distance_to_mixup", "distance_to_any_mask",
-             "distance_to_sampled_masks")  # fmt: skip
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-
-def claims_section(table: Table, folder: Path) -> Section | None:
-    """What the paper says of MixUp, and what these rows say to it."""
-    table = table[
-        (table["verdict"] != "") | ~table["metric"].isin(list(claims.READINGS))
-    ]  # older tables judged no pair
-    if not has_metric(table, *claims.READINGS):
-        return None
-    rows = select_rows(table, [*claims.READINGS, "mixup_likeness", "mixup_likeness_beyond_fading"])
-    lines, listed = [], []
-    for suffix, words, part in split_parts(rows):
-        verdicts = claims.judge_claims(part)
-        lines += claims.claim_findings(verdicts)
-        caption = f"{words}. {captions.CLAIMS_TABLE}"
-        listed.append(claims.claims_table(verdicts, name=f"claims{suffix}", caption=caption))
-    return Section(
-        "claims", "Which of the paper's claims held?", (captions.CLAIMS,), tuple(lines), tables=tuple(listed)
-    )
+METRICS = {
+    "accuracy": Metric("Clean accuracy", "clean accuracy", "Share of clean test images that are classified correctly."),
+    "robust_accuracy": Metric("Robust accuracy", "robust accuracy",
+        "Share of test images still classified correctly when the attack may change the image by up to epsilon in "
+        "the stated norm. Pixels lie in [0, 1]; images that were wrong before the attack count as wrong. Epsilon 0 "
+        "is the clean accuracy.",
+    ),
+    "minimum_norm_median": Metric("Median minimum norm", "median minimum norm",
+        "Median over test images of the smallest perturbation with which the attack changed the prediction. It "
+        "bounds the true distance from above, as any attack's result does.",
+    ),
+    "survival": Metric("Survival of the minimum norm", "images with a longer norm",
+        "Share of test images whose smallest perturbation found is longer than epsilon: robust accuracy on a fine "
+        "row of budgets from one search. At 0 it is the clean accuracy; worst case takes the smallest norm over all "
+        "attacks.",
+    ),
+}  # fmt: skip
+define(METRICS)
+_TEXT = (
+    "A classifier is trained with each augmentation and attacked on clean test images. The paper's claim is that MixUp "
+    "acts like adversarial training against perturbations that look like MixUp images (DeepFool, uniform noise)."
+)
+_LIMIT = (
+    "Accuracy under one attack is an upper bound on the accuracy that no attack could break: a stronger attack may find "
+    "more. Pixels lie in [0, 1] and the normalization is part of the attacked model."
+)
+_CURVES = (
+    "Epsilon is on a linear scale from 0 to its smallest positive value and on a logarithmic one above; the point at 0 is "
+    "the clean accuracy."
+)
+_SURVIVAL = (
+    "Epsilon is on a linear scale up to the study's smallest positive budget and on a logarithmic one above. One search per "
+    "image serves all budgets. The axis ends where fewer than 1 % of the images are left. Bands over images (simultaneous, "
+    "DKW) are in the CSV, by seed."
+)
+_TABLE = (
+    "Mean over seeds with Student's 95 % interval. Each attack is shown at the epsilon of the study's list where the "
+    "baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
+)
 
 
 def robustness_section(table: Table, folder: Path) -> Section | None:
     """Clean and robust accuracy."""
-    shown = present(table, ("accuracy", "robust_accuracy", "survival", "minimum_norm_median"))
+    del folder
+    shown = present(table, list(METRICS))
     if not shown:
         return None
     figures: list[FigureItem] = []
@@ -46,136 +94,129 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     for suffix, words, part in split_parts(select_rows(table, [*shown, "accuracy_difference"])):
         if not present(part, shown):
             continue
-        figures += _accuracy_figures(part, suffix, words)
+        figures += _figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
-            epsilons = _summed_up(tables.half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
-            caption = f"Accuracy ({words}). {captions.ACCURACY_TABLE if epsilons else captions.MEANS}"
-            listed.append(tables.accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
-            lines += _accuracy_findings(part, epsilons, words if suffix else "")
+            epsilons = _summed_up(half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
+            caption = f"Accuracy ({words}). {_TABLE if epsilons else MEANS}"
+            listed.append(accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
+            lines += _findings(part, epsilons, words if suffix else "")
+    is_attacked = "robust_accuracy" in shown
     return Section(
-        key="robustness",
-        title="Accuracy and robustness",
-        text=(captions.ROBUSTNESS,) if "robust_accuracy" in shown else (),
-        findings=tuple(lines),
-        figures=tuple(figures),
-        tables=tuple(listed),
-        metrics=tuple(shown),
-        limits=(captions.ATTACK_LIMIT,) if "robust_accuracy" in shown else (),
-    )
-
-
-def comparison_section(table: Table, folder: Path) -> Section | None:
-    """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
-    tested = ("accuracy_difference", *robustness_panels.MATRIX_METRICS)
-    table = table[(table["verdict"] != "") | ~table["metric"].isin(tested)]  # older tables judged no pair
-    if not has_metric(table, *tested):
-        return None
-    items, listed, lines = [], [], []
-    for suffix, words, part in split_parts(select_rows(table, [*tested, "robust_accuracy"])):
-        if has_metric(part, *robustness_panels.MATRIX_METRICS):
-            figure, pairs = robustness_panels.draw_matrix(part)
-            images = f"n = {int(pairs['n'].max())} test images ({words})."
-            caption = captions.sentence(captions.MATRIX, images)
-            items.append(FigureItem(f"who_is_more_robust{suffix}", figure, pairs, caption, captions.MATRIX))
-            caption = f"{words}. {captions.CURVE_TABLE}"
-            listed.append(pair_tables.curve_table(pairs, name=f"who_is_more_robust{suffix}", caption=caption))
-            lines += curve_findings.significant_findings(pairs)
-            attacks = list(dict.fromkeys(robustness_panels.shown_pairs(pairs)["attack"]))
-            lines += curve_findings.direct_curve_findings(part, attacks, robustness_panels.MATRIX_METRICS)
-        elif has_metric(part, "accuracy_difference"):
-            caption = f"{words}. {captions.COMPARISONS}"
-            listed.append(pair_tables.comparison_table(part, name=f"comparisons{suffix}", caption=caption))
-    named = present(table, (*robustness_panels.MATRIX_METRICS, "accuracy_difference"))
-    return Section(
-        "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
-        metrics=tuple(named),
+        key="robustness", title="Accuracy and robustness", text=(_TEXT,) if is_attacked else (), findings=tuple(lines),
+        figures=tuple(figures), tables=tuple(listed), metrics=tuple(shown), limits=(_LIMIT,) if is_attacked else (),
     )  # fmt: skip
 
 
-def likeness_section(table: Table, folder: Path) -> Section | None:
-    """Whether perturbations look like MixUp."""
-    shown = present(table, _LIKENESS)
-    if not shown:
-        return None
-    items = []
-    for suffix, words, part in split_parts(select_rows(table, shown)):
-        if has_metric(part, *robustness_panels.LIKENESS):
-            figure, numbers = robustness_panels.draw_likeness(part)
-            counted = captions.count_images(select_rows(part, robustness_panels.LIKENESS, attack="mixup"))
-            caption = captions.sentence(captions.LIKENESS_FIGURE, f"({words})", counted)
-            alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
-            items.append(FigureItem(f"likeness{suffix}", figure, numbers, caption, alt))
-        figure, numbers = panels.draw_by_attack(part, shown)
-        caption = captions.sentence(captions.LIKENESS_DETAILS, f"({words})")
-        items.append(FigureItem(f"likeness_details{suffix}", figure, numbers, caption, captions.LIKENESS_DETAILS))
-    return Section(
-        key="likeness",
-        title="Do perturbations look like MixUp?",
-        text=(captions.LIKENESS,),
-        figures=(*items, *spectrum_of_perturbations(table)),
-        metrics=tuple(shown),
+def accuracy_figure(table: Table, metric: str = "robust_accuracy", suffix: str = "", words: str = "") -> FigureItem:
+    """Accuracy against epsilon, or survival of the minimum norm, one panel per attack and norm.
+
+    Args:
+        table: the long table, or one data set's and model's part of it.
+        metric: "robust_accuracy", or "survival", the same from minimum norms on a fine row of budgets.
+        suffix: of the file's name.
+        words: which part this is, for the caption.
+
+    Raises:
+        ValueError: the table has no rows of the metric.
+    """
+    rows = select_rows(table, metric)
+    numbers = summarize(rows, ("metric", "attack", "norm", "augmentation", "epsilon"))
+    is_accuracy = metric == "robust_accuracy"
+    order = list(dict.fromkeys(zip(rows["attack"], rows["norm"], strict=True)))
+    painter = partial(
+        draw.curves, x="epsilon", panel=("attack", "norm"), panels=order, title=attack_title, finish=_finish_accuracy
     )
-
-
-def spectrum_of_perturbations(table: Table) -> tuple[FigureItem, ...]:
-    """Spectra of perturbations by attack, in one panel of lines."""
-    if not has_metric(table, "perturbation_power"):
-        return ()
-    rows = select_rows(table, "perturbation_power")
-    figure, numbers = panels.draw_perturbation_spectra(rows)
-    return (
-        FigureItem(
-            "perturbation_spectra", figure, numbers, captions.PERTURBATION_SPECTRA, captions.PERTURBATION_SPECTRA
-        ),
+    what = (
+        "Accuracy under attack"
+        if is_accuracy
+        else "Share of images whose smallest perturbation found is longer than epsilon"
     )
+    caption = sentence(
+        f"{what}{_norms(rows)}{in_brackets(words)}.", _CURVES if is_accuracy else _SURVIVAL, explain_curves(rows),
+        count_images(rows),
+    )  # fmt: skip
+    curves = "Accuracy against epsilon" if is_accuracy else "Survival curves of the minimum norm"
+    alt = f"{curves}, one panel per attack, one line per augmentation."
+    return FigureItem(f"{'robustness' if is_accuracy else 'survival'}{suffix}", numbers, painter, caption, alt)
 
 
-def _accuracy_figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
+def accuracy_table(
+    table: Table, epsilons: Mapping[tuple[str, str], float], *, name: str = "accuracy", caption: str
+) -> ResultTable:
+    """Clean accuracy, and accuracy under each attack at one epsilon.
+
+    Args:
+        table: the long table.
+        epsilons: (attack, norm) -> epsilon to show, see `half_epsilons`.
+        name, caption: of the table.
+
+    Raises:
+        ValueError: the table has neither accuracy nor robust_accuracy rows.
+    """
+    rows = select_rows(table, ("accuracy", "robust_accuracy"))
+    columns = []
+    if has_metric(rows, "accuracy"):
+        columns.append(("Clean", "fraction", select_rows(rows, "accuracy")))
+    for (attack, norm), epsilon in epsilons.items():
+        part = select_rows(rows, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        columns.append((f"{attack_label(attack, norm)}, epsilon = {epsilon:g}", "fraction", part))
+    return by_augmentation(columns, name=name, caption=caption)
+
+
+def _figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
     items = []
     if has_metric(part, "robust_accuracy"):
-        figure, numbers = panels.draw_accuracy_curves(part)
-        rows = select_rows(part, "robust_accuracy")
-        caption = captions.sentence(
-            f"Accuracy under attack{_norms(rows)} ({words}).", captions.ACCURACY, captions.explain_curves(rows),
-            captions.count_images(rows),
-        )  # fmt: skip
-        alt = "Accuracy against epsilon, one panel per attack, one line per augmentation."
-        items.append(FigureItem(f"robustness{suffix}", figure, numbers, caption, alt))
+        items.append(accuracy_figure(part, suffix=suffix, words=words))
     else:
-        items += dot_figures(part, present(part, ("accuracy",)), f"accuracy{suffix}", "test images")
+        items += dot_figures(part, ("accuracy",), f"accuracy{suffix}", "test images")
     if has_metric(part, "survival"):
-        rows = select_rows(part, "survival")
-        figure, numbers = panels.draw_accuracy_curves(rows, "survival")
-        opening = f"Share of images whose smallest perturbation found is longer than epsilon{_norms(rows)} ({words})."
-        caption = captions.sentence(
-            opening, captions.SURVIVAL, captions.explain_curves(rows), captions.count_images(rows)
-        )
-        alt = "Survival curves of the minimum norm, one panel per attack, one line per augmentation."
-        items.append(FigureItem(f"survival{suffix}", figure, numbers, caption, alt))
+        items.append(accuracy_figure(part, "survival", suffix, words))
     if has_metric(part, "minimum_norm_median"):
-        figure, numbers = panels.draw_attack_dots(part, "minimum_norm_median")
+        rows = select_rows(part, "minimum_norm_median")
+        numbers = summarize(rows, ("metric", "attack", "norm", "augmentation"))
+        painter = partial(draw.dots, panel=("attack", "norm"), title=attack_title)
         opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
-        caption = captions.sentence(opening, captions.explain_dots("test images", part))
+        caption = sentence(opening, explain_dots("test images", part))
         alt = "Dot plots of the median minimum norm, one panel per attack."
-        items.append(FigureItem(f"minimum_norm{suffix}", figure, numbers, caption, alt))
+        items.append(FigureItem(f"minimum_norm{suffix}", numbers, painter, caption, alt))
     return items
 
 
-def _accuracy_findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
+def _finish_accuracy(ax: "Axes", part: Table) -> None:
+    """Scale and label one panel of accuracy against epsilon."""
+    epsilons, is_survival = sorted(set(part["epsilon"])), part["metric"].iloc[0] == "survival"
+    panels.scale_epsilon(ax, epsilons)
+    if is_survival:
+        ax.set_xlim(right=_last_alive(part, epsilons))
+    norm = norm_label(str(part["norm"].iloc[0]))
+    ax.set(ylim=(0, 1), xlabel=f"$\\epsilon$ ({norm}, pixels in [0, 1])" if norm else "$\\epsilon$ (pixels in [0, 1])")
+    if ax.get_ylabel():
+        ax.set_ylabel("share above $\\epsilon$" if is_survival else "accuracy (fraction)")
+
+
+def _last_alive(rows: Table, epsilons: list[float]) -> float:
+    """The budget from which on next to no image is left under any classifier: beyond it there is nothing to see."""
+    highest = rows.groupby("epsilon")["value"].max()
+    return next((epsilon for epsilon in epsilons if epsilon > epsilons[1] and highest[epsilon] < 0.01), epsilons[-1])
+
+
+def _findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -> list[str]:
     """Sentences on clean accuracy and on each attack; all that the study did not test itself is corrected together."""
     made: list[Comparison] = []
     missing: list[str] = []
     if has_metric(part, "accuracy"):
         rows, subject = select_rows(part, "accuracy"), f"Clean accuracy{in_brackets(words)}"
-        missing += findings.why_not_compared(rows, subject)
+        missing += why_not_compared(rows, subject)
         made += compare_seeds(rows, subject)
     tested: list[Comparison] = []
     for (attack, norm), epsilon in epsilons.items():
-        rows = select_rows(part, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
+        where = {"attack": attack, "norm": norm, "epsilon": epsilon}
+        rows = select_rows(part, "robust_accuracy", **where)
         subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
-        missing += findings.why_not_compared(rows, subject)
-        by_study = curve_findings.tested_accuracies(part, attack, norm, epsilon, subject)
-        tested += [one for one in by_study if one.reference == "baseline"]  # whole curves tell of the other pairs
+        missing += why_not_compared(rows, subject)
+        is_here = (part[list(where)] == list(where.values())).all(axis=1) & (part["metric"] == "accuracy_difference")
+        # whole curves tell of the other pairs
+        tested += [one for one in read_tests(part[is_here], subject) if one.reference == "baseline"]
         made += [] if has_metric(part, "accuracy_difference") else compare_seeds(rows, subject)
     return [*missing, *describe_comparisons([*correct(made), *tested])]
 
@@ -184,7 +225,7 @@ def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], 
     """The attacks that sentences and the table speak of: all, or where there is a worst case, it and the paper's two."""
     if not any(attack == "worst_case" for attack, _ in epsilons):
         return epsilons
-    return {key: value for key, value in epsilons.items() if key[0] in robustness_panels.MATRIX_ATTACKS}
+    return {key: value for key, value in epsilons.items() if key[0] in MAIN_ATTACKS}
 
 
 def _norms(rows: Table) -> str:

@@ -8,14 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from msda_analysis.estimate import ONE_RUN, Estimate, holm
-from msda_analysis.report.select import paired_difference
-from msda_analysis.report.style import label_of, order_augmentations
-from msda_analysis.report.tables import SIGNIFICANT, ResultTable, interval_digits
-from msda_analysis.report.words import Table
+from msda_analysis.report.select import DIFFERENCE_OF_BOUNDS, has_metric, paired_difference, select_rows, split_parts
+from msda_analysis.report.style import families_of, label_of, order_augmentations
+from msda_analysis.report.tables import ResultTable, interval_digits
+from msda_analysis.report.words import Table, in_brackets, metric_of, sentence
 
+#: Corrected p values below this decide a comparison.
+SIGNIFICANT = 0.05
 #: The augmentation that the paper sets apart from the masking families.
 MIXUP = "mixup"
+#: Limit of comparisons whose sides are upper bounds.
+BOUNDS_LIMIT = "A difference of two upper bounds bounds nothing: both err upwards, by amounts that may differ between augmentations."
 _MASKS = ("cutmix", "fmix")
+_SEED_COMPARISONS = (
+    "Every comparison of this section, paired over seeds: Student's 95 % interval, uncorrected, Student's p value, and the "
+    "same corrected by Holm's method over all rows of this table. A verdict needs a corrected p below 0.05 and two runs."
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Comparison:
 
 def is_masking(augmentation: str) -> bool:
     """Whether an augmentation mixes by masks alone: CutMix, FMix and their variants, but not FMix + MixUp."""
-    return all(part.strip().partition("_")[0] in _MASKS for part in augmentation.split("+"))
+    return all(name.partition("_")[0] in _MASKS for name, _ in families_of(augmentation))
 
 
 def pairs_of(names: Iterable[str], reference: str = "baseline") -> list[tuple[str, str]]:
@@ -129,6 +137,79 @@ def describe_comparisons(comparisons: Sequence[Comparison], reference: str = "ba
             clauses = [f"against {label_of(one.reference)} {_clause('it', one)}" for one in direct]
             lines.append(f"{subject}, MixUp against each masking family: {_join(clauses, direct)}.")
     return lines
+
+
+def compare_section(
+    table: Table, metrics: Sequence[str], name: str, *, by_seed: Sequence[str] = (), claimed: Sequence[str] = ()
+) -> tuple[list[str], tuple[ResultTable, ...]]:
+    """Sentences and one table on some metrics, corrected over all data sets and models of the section.
+
+    Args:
+        table: the long table.
+        metrics: in order, where the table has them.
+        name: of the section.
+        by_seed: metrics that are also told seed by seed.
+        claimed: metrics of which the paper says that MixUp lowers them and masking does not; what points the other way is told.
+    """
+    shown = [metric for metric in metrics if has_metric(table, metric)]
+    if not shown:
+        return [], ()
+    parts = [
+        (i, metric, select_rows(part, metric), _subject(metric, words if suffix else ""))
+        for i, (suffix, words, part) in enumerate(split_parts(select_rows(table, shown)))
+        for metric in shown
+        if has_metric(part, metric)
+    ]
+    made = correct([one for *_, rows, subject in parts for one in compare_seeds(rows, subject)])
+    lines, contrary = [], []
+    for k, (i, metric, rows, subject) in enumerate(parts):
+        own = [one for one in made if one.subject == subject]
+        lines += [*why_not_compared(rows, subject), *describe_comparisons(own)]
+        lines += compare_seed_by_seed(rows, subject) if metric in by_seed else []
+        contrary += _contrary_clauses(rows, own) if metric in claimed else []
+        if contrary and (k + 1 == len(parts) or parts[k + 1][0] != i):  # the last metric of a data set and model
+            told, contrary = "; ".join(contrary), []
+            lines.append(f"Pointing the other way than the paper's claim, before any correction: {told}.")
+    warned = any(DIFFERENCE_OF_BOUNDS in one.difference.warnings for one in made if one.difference)
+    caption = sentence(_SEED_COMPARISONS, BOUNDS_LIMIT if warned else "")
+    return lines, (comparisons_table(made, name=f"{name}_comparisons", caption=caption),) if made else ()
+
+
+def compare_with_baseline(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """Each augmentation against the reference, and MixUp against each masking family, paired over seeds.
+
+    "Above" and "below" are said only where Holm's p value over these comparisons decides; one seed decides nothing.
+
+    Args:
+        rows: rows of one metric (and attack, norm, epsilon), one per augmentation and seed.
+        subject: what was measured, to open the sentences with.
+        reference: augmentation to compare with.
+    """
+    missing = why_not_compared(rows, subject, reference)
+    return [*missing, *describe_comparisons(correct(compare_seeds(rows, subject, reference)), reference)]
+
+
+def why_not_compared(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """One sentence where the reference or all others are missing, else none."""
+    if not (rows["augmentation"] == reference).any():
+        return [f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."]
+    if (rows["augmentation"] == reference).all():
+        return [f"{subject}: only {label_of(reference)} was measured, so there is nothing to compare."]
+    return []
+
+
+def compare_seed_by_seed(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+    """Where intervals over test images part company, training seed by training seed; [] without intervals or two seeds.
+
+    Args:
+        rows: rows of one metric, one per augmentation and seed, with their intervals over images.
+        subject: what was measured, to open the sentence with.
+        reference: augmentation to compare with.
+    """
+    counts = _count_seeds(rows, reference)
+    clauses = [f"{label_of(name)} below in {low} and above in {high} of {n}" for name, (low, high, n) in counts.items()]
+    opening = f"{subject}, intervals over test images that do not overlap {label_of(reference)}'s, seed by seed"
+    return [f"{opening}: {'; '.join(clauses)}."] if clauses else []
 
 
 def comparisons_table(comparisons: Sequence[Comparison], *, name: str, caption: str) -> ResultTable:
@@ -234,3 +315,38 @@ def _p_text(p_value: float | None) -> str:
 def _signed(text: str) -> str:
     """Typographic minus signs."""
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _subject(metric: str, words: str) -> str:
+    known = metric_of(metric)
+    return f"{known.label}{in_brackets(words)}{f', {known.kind}' if known.kind else ''}"
+
+
+def _count_seeds(rows: Table, reference: str) -> dict[str, tuple[int, int, int]]:
+    """By augmentation: seeds whose interval lies below, above the reference's, and shared seeds, of which two are needed."""
+    known = rows.dropna(subset=["low", "high", "seed"]).set_index(["augmentation", "seed"])[["low", "high"]]
+    counts = {}
+    for name in (name for name in order_augmentations(rows["augmentation"]) if name != reference):
+        shared = [seed for other, seed in known.index if other == name and (reference, seed) in known.index]
+        below = sum(known.loc[(name, seed), "high"] < known.loc[(reference, seed), "low"] for seed in shared)
+        above = sum(known.loc[(name, seed), "low"] > known.loc[(reference, seed), "high"] for seed in shared)
+        if len(shared) > 1:
+            counts[name] = (int(below), int(above), len(shared))
+    return counts
+
+
+def _contrary_clauses(rows: Table, comparisons: Sequence[Comparison], reference: str = "baseline") -> list[str]:
+    """Masking families that lie below the reference, and MixUp above it, over seeds or in every seed."""
+    counts = _count_seeds(rows, reference)
+    clauses = []
+    for one in (one for one in comparisons if one.reference == reference and one.difference is not None):
+        name, difference = one.augmentation, one.difference
+        wrong = -1 if is_masking(name) else 1 if name == MIXUP else 0
+        assert difference is not None
+        if wrong and excludes_zero(difference) and difference.value * wrong > 0:
+            clauses.append(f"{one.subject}, {label_of(name)} {describe_difference(difference)}")
+        low, high, n = counts.get(name, (0, 0, 0))
+        if wrong and n and (low if wrong < 0 else high) == n:
+            side = "below" if wrong < 0 else "above"
+            clauses.append(f"{one.subject}, {label_of(name)} {side} in all {n} seeds by intervals over images")
+    return clauses

@@ -5,10 +5,17 @@ import pytest
 from scipy import stats
 
 from msda_analysis.estimate import Estimate, holm
-from msda_analysis.report import findings
-from msda_analysis.report.comparisons import compare_seeds, correct, describe_difference, is_masking, pairs_of
-from msda_analysis.report.findings import compare_axes, compare_seed_by_seed, compare_with_baseline
-from msda_analysis.report.sections.information import bounds_section, information_section
+from msda_analysis.report.sections.information import bounds_section, headline_bound, information_section
+from msda_analysis.report.sections.masks import compare_axes
+from msda_analysis.report.sentences import (
+    compare_seed_by_seed,
+    compare_seeds,
+    compare_with_baseline,
+    correct,
+    describe_difference,
+    is_masking,
+    pairs_of,
+)
 
 
 def rows(values: dict[str, list[float]], unit: str = "nats") -> pd.DataFrame:
@@ -130,12 +137,12 @@ def bounds(flow=("baseline", "mixup", "cutmix"), seeds=3) -> pd.DataFrame:
 
 
 def test_the_headline_is_the_tightest_bound_that_all_have():
-    assert findings.headline_bound(bounds()) == "flow"
-    assert findings.headline_bound(bounds(flow=("baseline", "mixup"))) == "fitted"
+    assert headline_bound(bounds()) == "flow"
+    assert headline_bound(bounds(flow=("baseline", "mixup"))) == "fitted"
     table = bounds()
     lost = (table["metric"] == "flow") & (table["augmentation"] == "mixup") & (table["seed"] == 1)
-    assert findings.headline_bound(table[~lost]) == "fitted"
-    assert findings.headline_bound(table[table["metric"] == "info_nce"]) is None
+    assert headline_bound(table[~lost]) == "fitted"
+    assert headline_bound(table[table["metric"] == "info_nce"]) is None
 
 
 def test_bounds_are_told_as_at_least_and_at_most_with_the_gap_between_methods(tmp_path):

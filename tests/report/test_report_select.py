@@ -9,6 +9,7 @@ from scipy import stats
 
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.report.select import (
+    half_epsilons,
     mean_rows,
     paired_difference,
     select_rows,
@@ -140,3 +141,17 @@ def test_split_parts_names_only_what_it_must(full_table):
 def test_setting_of_finds_values_at_any_depth():
     assert setting_of('{"a": {"norm": "linf"}, "b": [{"norm": "l2"}]}', "norm") == ["linf", "l2"]
     assert setting_of("", "norm") == []
+
+
+def test_half_epsilon_looks_at_the_baseline_alone(full_table):
+    chosen = half_epsilons(full_table)
+    rows = select_rows(full_table, "robust_accuracy", attack="pgd", augmentation="baseline")
+    means = rows.groupby("epsilon")["value"].mean()
+    assert chosen["pgd", "linf"] == (means.loc[0.0005:] - means.loc[0.0] / 2).abs().idxmin() == 0.01
+    assert chosen["uniform_noise", "linf"] == 0.1
+    moved = full_table.assign(value=full_table["value"].where(full_table["augmentation"] == "baseline", 0.0))
+    assert half_epsilons(moved) == chosen
+
+
+def test_half_epsilon_without_a_baseline_uses_all(full_table):
+    assert half_epsilons(full_table[full_table["augmentation"] != "baseline"])["pgd", "linf"] in (0.01, 0.02)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from msda_analysis.audit import Finding, released_versus_paper
-from msda_analysis.report.audit_plots import plot_audit_matrix, plot_released_versus_paper
+from msda_analysis.report.sections.audit import draw_findings, draw_laws
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def findings():
 
 
 def test_the_comparison_draws_both_laws_and_their_numbers(comparison, tmp_path):
-    figure = plot_released_versus_paper(comparison)
+    figure = draw_laws(comparison)
     assert isinstance(figure, Figure)
     titles = {axes.get_title() for axes in figure.axes}
-    assert {"Share of power", "Regions per mask", "1-D masks, $\\delta$ = 1.5"} <= titles
-    regions: Any = next(axes for axes in figure.axes if axes.get_title() == "Regions per mask")
-    drawn = sorted(bar.get_height() for bar in regions.patches)
+    assert {"Share of power", "Mask, $\\delta$ = 3"} <= titles
+    regions: Any = next(axes for axes in figure.axes if axes.get_xlabel() == "regions per mask")
+    drawn = sorted(x for dots in regions.collections for x, _ in dots.get_offsets() if len(dots.get_offsets()) > 1)
     assert drawn == pytest.approx(sorted(comparison.loc[comparison["metric"] == "regions", "value"]))
     empty = [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text() == "no power"]
     assert len(empty) == 1
@@ -42,19 +42,17 @@ def test_the_comparison_draws_both_laws_and_their_numbers(comparison, tmp_path):
 
 
 def test_a_comparison_without_one_law_is_refused(comparison):
-    with pytest.raises(
-        ValueError, match="table: expected records of both laws, isotropic, released; released is missing"
-    ):
-        plot_released_versus_paper(comparison[comparison["law"] == "isotropic"])
-    with pytest.raises(ValueError, match=r"table: expected columns .*; missing: law"):
-        plot_released_versus_paper(comparison.drop(columns="law"))
+    with pytest.raises(ValueError, match="records: expected both laws, isotropic, released; released is missing"):
+        draw_laws(comparison[comparison["law"] == "isotropic"])
+    with pytest.raises(ValueError, match=r"table: expected columns law; found: "):
+        draw_laws(comparison.drop(columns="law"))
 
 
 def test_the_matrix_names_faults_and_explains_them():
-    figure = plot_audit_matrix(findings())
+    figure = draw_findings(findings())
     axes = figure.axes[0]
     cells = {(text.get_position()): text.get_text() for text in axes.texts}
-    assert cells == {(0, 0): "✓", (1, 0): "", (0, 1): "B1", (1, 1): "B4", (2, 1): "≠"}
+    assert cells == {(0.5, 0.5): "✓", (1.5, 0.5): "", (0.5, 1.5): "B1", (1.5, 1.5): "B4", (2.5, 1.5): "≠"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ours", "theirs"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["label weight", "box sides", "pairing"]
     key = axes.get_xlabel().split("\n")
@@ -63,7 +61,7 @@ def test_the_matrix_names_faults_and_explains_them():
 
 
 def test_an_empty_matrix_is_refused():
-    with pytest.raises(ValueError, match="table: expected the rows of an audit, got an empty table"):
-        plot_audit_matrix(findings().iloc[:0])
-    with pytest.raises(ValueError, match="missing: verdict"):
-        plot_audit_matrix(findings().drop(columns="verdict"))
+    with pytest.raises(ValueError, match="rows: expected the rows of an audit, got an empty table"):
+        draw_findings(findings().iloc[:0])
+    with pytest.raises(ValueError, match="expected columns verdict; found"):
+        draw_findings(findings().drop(columns="verdict"))

@@ -1,0 +1,248 @@
+"""Differences between augmentations under attack that the study itself tested: matrix, table and sentences."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from msda_analysis.report import draw
+from msda_analysis.report.section import FigureItem, Section, present
+from msda_analysis.report.select import half_epsilons, has_metric, select_rows, split_parts
+from msda_analysis.report.sentences import (
+    MIXUP,
+    describe_comparisons,
+    describe_difference,
+    is_masking,
+    read_difference,
+    read_tests,
+)
+from msda_analysis.report.style import DOUBLE_COLUMN, label_of, order_augmentations, styled
+from msda_analysis.report.tables import Cell, ResultTable, estimate_of
+from msda_analysis.report.words import MAIN_ATTACKS, Metric, Table, attack_label, define, metric_of, sentence
+
+METRICS = {
+    "accuracy_difference": Metric("Accuracy difference", "accuracy difference",
+        "Accuracy of the first minus that of the second augmentation's classifiers, paired on the same images.",
+    ),
+    "curve_accuracy": Metric("Difference in accuracy", "accuracy",
+        "Accuracy under attack of the first minus that of the second augmentation's classifiers, mean over the "
+        "budgets at which the baseline keeps 10 to 90 % of its correct images.",
+    ),
+    "curve_kept": Metric("Difference in kept share", "share kept",
+        "The same of the share of correctly classified images that stay so, which does not reward a better clean "
+        "accuracy.",
+    ),
+}  # fmt: skip
+define(METRICS, told=tuple(METRICS))
+#: Readings of a curve, one row of panels each.
+READINGS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
+_COMPARISONS = (
+    "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, uncorrected 95 % "
+    "intervals, and Holm's p value over all comparisons made. A single training run decides nothing. Each attack is "
+    "shown at the epsilon where the baseline keeps closest to half of its clean accuracy; results.csv has all."
+)
+_MATRIX = (
+    "Who is more robust than whom: the augmentation at the left minus that below, in percentage points, mean over the "
+    "budgets at which the baseline keeps 10 to 90 % of its correct images. Top: accuracy under attack. Bottom: share of the "
+    "correctly classified images that stay so. Bold: significant at 5 % after Holm's correction over all pairs, attacks and "
+    "readings; grey: undecided, as everything is that rests on a single training run. Other attacks are in the table where "
+    "they decide, and all in results.csv. Orange is less robust, purple more."
+)
+_CURVE_TABLE = (
+    "The numbers of the matrix for pairs with the baseline and for MixUp with each masking family, and all pairs that differ "
+    "significantly under any attack. Uncorrected 95 % intervals (images paired, seeds as the outer level); p values corrected "
+    "by Holm over all pairs, attacks and readings. A single training run decides nothing."
+)
+
+
+def comparisons_section(table: Table, folder: Path) -> Section | None:
+    """Differences between augmentations that the study itself tested: whole curves, or single budgets without those."""
+    del folder
+    table = table[(table["verdict"] != "") | ~table["metric"].isin(list(METRICS))]  # older tables judged no pair
+    if not has_metric(table, *METRICS):
+        return None
+    items, listed, lines = [], [], []
+    for suffix, words, part in split_parts(select_rows(table, [*METRICS, "robust_accuracy"])):
+        if has_metric(part, *READINGS):
+            pairs = select_rows(part, list(READINGS))
+            items.append(matrix_figure(pairs, suffix, words))
+            listed.append(curve_table(pairs, name=f"who_is_more_robust{suffix}", caption=f"{words}. {_CURVE_TABLE}"))
+            lines += [*significant_findings(pairs), *_direct_findings(pairs)]
+        elif has_metric(part, "accuracy_difference"):
+            listed.append(comparison_table(part, name=f"comparisons{suffix}", caption=f"{words}. {_COMPARISONS}"))
+    return Section(
+        "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
+        metrics=tuple(present(table, (*READINGS, "accuracy_difference"))),
+    )  # fmt: skip
+
+
+def matrix_figure(pairs: Table, suffix: str = "", words: str = "") -> FigureItem:
+    """Differences between all pairs of augmentations, both ways round; bold where the study's test decides.
+
+    Args:
+        pairs: rows of READINGS.
+        suffix: of the file's name.
+        words: which part this is, for the caption.
+    """
+    import pandas as pd
+
+    columns = [
+        "metric",
+        "attack",
+        "norm",
+        "augmentation",
+        "reference",
+        "value",
+        "low",
+        "high",
+        "n",
+        "p_value",
+        "verdict",
+    ]
+    there = pairs[columns].assign(decided=is_decided(pairs))
+    back = there.rename(columns={"augmentation": "reference", "reference": "augmentation"})
+    back = back.assign(value=-there["value"], low=-there["high"], high=-there["low"])[list(there)]
+    numbers = pd.concat([there, back], ignore_index=True)
+    caption = sentence(_MATRIX, f"n = {int(pairs['n'].max())} test images ({words}).")
+    return FigureItem(f"who_is_more_robust{suffix}", numbers, draw_matrix, caption, _MATRIX)
+
+
+@styled
+def draw_matrix(numbers: Table) -> Figure:
+    """A heat map an attack and reading, in percentage points: row minus column."""
+    attacks = list(dict.fromkeys(shown_pairs(numbers)["attack"]))
+    metrics = [name for name in READINGS if name in set(numbers["metric"])]
+    names = order_augmentations(numbers["augmentation"])
+    limit = 160 * float(numbers["value"].abs().max()) or 1.0
+    points = 100 * numbers["value"]
+    cells = numbers.assign(points=points, text=[f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in points])
+    figure = Figure(figsize=(DOUBLE_COLUMN, (0.8 + 0.22 * len(names)) * len(metrics) + 0.4), layout="constrained")
+    axes = figure.subplots(len(metrics), len(attacks), squeeze=False)
+    for i, metric in enumerate(metrics):
+        for k, attack in enumerate(attacks):
+            ax, part = axes[i, k], cells[(cells["metric"] == metric) & (cells["attack"] == attack)]
+            draw.heat_map(
+                ax, part, "augmentation", "reference", value="points", text="text", bold="decided", rows=names, columns=names,
+                labels=label_of, fontsize=5.8, cmap="PuOr", vmin=-limit, vmax=limit,
+            )  # fmt: skip
+            ax.set_title(f"{attack_label(attack)}: {metric_of(metric).symbol}")
+            ax.tick_params(labelleft=k == 0, labelbottom=i == len(metrics) - 1)
+            for label in ax.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
+    return figure
+
+
+def is_decided(pairs: Table) -> Table:
+    """bool by row: the verdict names one of the two."""
+    return (pairs["verdict"] == pairs["augmentation"]) | (pairs["verdict"] == pairs["reference"])
+
+
+def shown_pairs(pairs: Table) -> Table:
+    """The pairs under MAIN_ATTACKS, in their order; all where none of these attacks was made."""
+    order = {name: i for i, name in enumerate(MAIN_ATTACKS)}
+    shown = pairs[pairs["attack"].isin(MAIN_ATTACKS)]
+    return shown.sort_values("attack", key=lambda names: names.map(order), kind="stable") if len(shown) else pairs
+
+
+def comparison_table(rows: Table, *, name: str, caption: str) -> ResultTable:
+    """Tested differences in accuracy: pair, attack, epsilon, difference with its interval, Holm's p and the verdict.
+
+    Attacks are shown at `half_epsilons`, where the table has accuracies to choose by; else at all.
+
+    Raises:
+        ValueError: the table has no rows "accuracy_difference".
+    """
+    tested = select_rows(rows, "accuracy_difference")
+    if has_metric(rows, "robust_accuracy"):
+        shown = {(*where, epsilon) for where, epsilon in half_epsilons(rows).items()}
+        tested = tested[
+            [place in shown for place in zip(tested["attack"], tested["norm"], tested["epsilon"], strict=True)]
+        ]
+    cells = [
+        (_pair(row["augmentation"], row["reference"]), attack_label(row["attack"]), f"{row['epsilon']:g}",
+         estimate_of(row), f"{row['p_value']:.2g}", _winner(row))
+        for row in tested.to_dict("records")
+    ]  # fmt: skip
+    headers = ("Pair", "Attack", "epsilon", "Difference", "Holm p", "More robust")
+    return ResultTable(name, caption, headers, tuple(cells), ("", "", "", "fraction", "", ""))
+
+
+def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "baseline") -> ResultTable:
+    """Tested differences between whole curves: pair, attack, and for each reading the difference and Holm's p.
+
+    Under the attacks of the matrix: pairs with the reference, and MixUp with each masking family. Under any attack: pairs
+    that differ significantly.
+
+    Args:
+        pairs: rows of READINGS.
+        name, caption: of the table.
+        reference: augmentation whose pairs are all listed.
+    """
+    main = list(dict.fromkeys(shown_pairs(pairs)["attack"]))
+    rank = {attack: i for i, attack in enumerate([*main, *dict.fromkeys(pairs["attack"])][::-1])}
+    ordered = pairs.sort_values("attack", key=lambda names: -names.map(rank), kind="stable")
+    cells = []
+    for (a, b, attack), group in ordered.groupby(["augmentation", "reference", "attack"], sort=False):
+        is_asked = reference in (a, b) or (MIXUP in (a, b) and is_masking(b if a == MIXUP else a))
+        if (is_asked and attack in main) or is_decided(group).any():
+            cells.append(_curve_cells(a, b, attack, group.set_index("metric").to_dict("index")))
+    headers = ("Pair", "Attack", "Accuracy", "Holm p", "Share kept", "Holm p, kept", "More robust")
+    return ResultTable(name, caption, headers, tuple(cells), ("", "", "fraction", "", "fraction", "", ""))
+
+
+def significant_findings(pairs: Table) -> list[str]:
+    """One sentence on all pairs of whole curves that differ after correction, whatever the attack."""
+    found = pairs[is_decided(pairs)]
+    opening = f"Whole curves after Holm's correction over all {len(pairs)} pairs, attacks and readings"
+    if found.empty:
+        return [f"{opening}: no two augmentations differ."]
+    clauses = []
+    for row in found.to_dict("records"):
+        above, below = (f"{word} {label_of(row['reference'])}" for word in ("above", "below"))
+        size = describe_difference(read_difference({**row, "unit": "fraction"}), above, below, is_decided=True)
+        where = f"{attack_label(row['attack'])}, {metric_of(row['metric']).symbol}"
+        clauses.append(f"{where}: {label_of(row['augmentation'])} {size} (p = {row['p_value']:.2g})")
+    return [f"{opening}, {len(found)} differ. {'; '.join(clauses)}."]
+
+
+def _direct_findings(pairs: Table) -> list[str]:
+    """MixUp against each masking family over whole curves, under the attacks of the matrix."""
+    made = []
+    for attack in dict.fromkeys(shown_pairs(pairs)["attack"]):
+        for metric in READINGS:
+            rows = pairs[(pairs["metric"] == metric) & (pairs["attack"] == attack)]
+            subject = f"{metric_of(metric).label} under {attack_label(attack)}, mean over budgets"
+            made += [
+                one for one in read_tests(rows, subject) if one.augmentation == MIXUP and is_masking(one.reference)
+            ]
+    return describe_comparisons(made)
+
+
+def _curve_cells(a: str, b: str, attack: str, found: dict[str, dict]) -> tuple[Cell, ...]:
+    row: list[Cell] = [_pair(a, b), attack_label(attack)]
+    for metric in READINGS:
+        known = found.get(metric)
+        row += [None, ""] if known is None else [estimate_of({**known, "unit": "fraction"}), f"{known['p_value']:.2g}"]
+    return (*row, _who_wins(found))
+
+
+def _who_wins(found: dict[str, dict]) -> str:
+    """The side that is ahead in each reading that decides; else why none does."""
+    said = {READINGS[metric]: _winner(row) for metric, row in found.items() if _names_a_side(row)}
+    if not said:
+        return next(iter(found.values()))["verdict"]
+    if len(said) == 2 and len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{winner} ({reading})" for reading, winner in said.items())
+
+
+def _winner(row: dict) -> str:
+    """The verdict in words for a table: a name, or why there is none."""
+    return label_of(row["verdict"]) if _names_a_side(row) else row["verdict"]
+
+
+def _names_a_side(row: dict) -> bool:
+    return row["verdict"] in (row["augmentation"], row["reference"])
+
+
+def _pair(a: str, b: str) -> str:
+    return f"{label_of(a)} \N{MINUS SIGN} {label_of(b)}"
