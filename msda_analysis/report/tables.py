@@ -13,6 +13,7 @@ from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.words import Table, metric_of
 
 Cell = str | Estimate | None
+_MOST_COLUMNS = 6  # with more, a table with few rows is turned in print
 _LONG = 32  # letters: longer text is set in lines of a fixed width
 
 
@@ -65,21 +66,25 @@ class ResultTable:
         ])  # fmt: skip
 
     def latex(self, provenance: Provenance | None = None) -> str:
-        """A tabular with booktabs rules, units in a row of their own, everything escaped, its provenance as a comment."""
+        """A tabular with booktabs rules in small print, units in a row of their own, everything escaped.
+
+        A table with many more columns than rows is turned. Provenance and caption stand above as comments.
+        """
         import pandas as pd
 
-        shown = [[_latex_cell(cell) for cell in row] for row in self.rows]
-        heads = [[_latex_text(text) for text in line] for line in (self.headers, self.units) if any(line)]
+        table = self._turned() if self._is_flat else self
+        shown = [[_latex_cell(cell) for cell in row] for row in table.rows]
         # numbered, as two columns may have one name
-        frame = pd.DataFrame(shown, columns=range(len(self.headers)), dtype=str)
-        styler = frame.style.hide(axis="index").hide(axis="columns")
-        body = styler.to_latex(hrules=True, column_format=self._columns())
+        frame = pd.DataFrame(shown, columns=range(len(table.headers)), dtype=str)
+        body = frame.style.hide(axis="index").hide(axis="columns").to_latex(hrules=True, column_format=table._columns())
+        heads = [[_latex_text(text) for text in line] for line in (table.headers, table.units) if any(line)]
         head = "".join(f"{' & '.join(line)} \\\\\n" for line in heads)
         notes = [provenance.line() if provenance else "", self.caption, "needs the package booktabs"]
         comments = "".join(
             f"% {' '.join(text.encode('ascii', 'replace').decode().split())}\n" for text in notes if text
         )
-        return comments + body.replace("\\toprule\n", f"\\toprule\n{head}", 1)
+        body = body.replace("\\toprule\n", f"\\toprule\n{head}", 1)
+        return f"{comments}{{\\footnotesize\\setlength{{\\tabcolsep}}{{3pt}}%\n{body}}}\n"
 
     def write(self, folder: Path, provenance: Provenance) -> None:
         """Write NAME.csv and NAME.tex, each in one step.
@@ -89,6 +94,18 @@ class ResultTable:
         """
         write_csv(self.frame(), folder / f"{self.name}.csv")
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
+
+    @property
+    def _is_flat(self) -> bool:
+        """Whether what stands in rows would better stand in columns: few rows with many numbers each."""
+        return (
+            len(self.headers) > max(_MOST_COLUMNS, len(self.rows) + 1) and sum(self.is_number) >= len(self.headers) - 2
+        )
+
+    def _turned(self) -> "ResultTable":
+        units = self.units or ("",) * len(self.headers)
+        rows = [(self.headers[i], units[i], *(row[i] for row in self.rows)) for i in range(1, len(self.headers))]
+        return ResultTable(self.name, self.caption, ("", "Unit", *(str(row[0]) for row in self.rows)), tuple(rows))
 
     def _columns(self) -> str:
         """LaTeX's column types: numbers at the right, long text in lines that share what is left of the page."""

@@ -89,14 +89,23 @@ def test_latex_is_a_booktabs_tabular_with_its_provenance(information):
     text = information.latex(Provenance(study="s", commit="abc", source="results.csv sha256 12"))
     lines = text.splitlines()
     assert lines[0] == "% study: s; commit: abc; source: results.csv sha256 12"
-    assert lines[3] == r"\begin{tabular}{llrrr}"
+    assert lines[4] == r"\begin{tabular}{llrrr}"
     assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
-    assert lines[5] == r"Augmentation & Seeds & $I(Z_A; X)$ & $I(Z_A; \hat{X})$ & MSE \\"
-    assert lines[6] == r" &  & nats & nats & squared normalized pixels \\", "units in a row of their own"
+    assert lines[6] == r"Augmentation & Seeds & $I(Z_A; X)$ & $I(Z_A; \hat{X})$ & MSE \\"
+    assert lines[7] == r" &  & nats & nats & squared normalized pixels \\", "units in a row of their own"
     body = [line for line in lines if line.startswith("MixUp")]
     assert len(body) == 1
     assert body[0].count("&") == 4
     assert r"\pm" in body[0]
+
+
+def test_a_table_with_few_rows_and_many_numbers_is_turned(full_table):
+    metrics = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "axis_power_ratio")
+    lines = metrics_table(full_table, metrics, name="masks", caption="").latex().splitlines()
+    assert r" & Unit & MixUp & CutMix & FMix (isotropic) & FMix (released) \\" in lines
+    (perimeter,) = [line for line in lines if line.startswith("Perimeter")]
+    assert perimeter.split(" & ")[1] == "pixels" and perimeter.count("&") == 5
+    assert any(line.startswith("Seeds &  & 3 & 3 & 3 & 3") for line in lines)
 
 
 @pytest.mark.parametrize(("text", "escaped"), [

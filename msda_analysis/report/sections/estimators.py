@@ -183,14 +183,15 @@ def summary_table(answers: Table, seconds: Table) -> ResultTable:
             *(_count(part) for part in (far, far[~far["warned"]], mine[mine["warned"]])), Estimate(float(took), "s"),
         ))  # fmt: skip
     headers = (
-        f"Method (all {answers['case'].nunique()} cases)", "Cases below 2 nats", "Share within 0.1 nats or 10 %", "Mean absolute error (nats)",
-        "Largest (nats)", "Off by more than 0.5 nats", "of these without a warning", "Warnings", "Mean time (s)",
+        f"Method (all {answers['case'].nunique()} cases)", "Cases below 2 nats", "Share within 0.1 nats or 10 %",
+        "Mean absolute error", "Largest", "Off by more than 0.5 nats", "of these without a warning", "Warnings", "Mean time",
     )  # fmt: skip
+    units = ("", "", "", "nats", "nats", "", "", "", "s")
     caption = (
         "How far each method can be trusted. Shares with Wilson's 95 % interval; errors are those of the cases below 2 nats; "
         "the three counts are over all cases."
     )
-    return ResultTable("estimators", caption, headers, tuple(rows))
+    return ResultTable("estimators", caption, headers, tuple(rows), units)
 
 
 def split_tables(answers: Table, name: str = "split") -> tuple[ResultTable, ...]:
