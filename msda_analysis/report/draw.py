@@ -134,7 +134,9 @@ def draw_dots(ax: "Axes", part: Table, row: str, looks: Mapping[str, Look], rows
     import seaborn.objects as so
 
     names, rows = list(looks), list(dict.fromkeys(part[row])) if rows is None else list(rows)
-    place = part[row].map(rows.index) + _spread(part["augmentation"].map(names.index), len(names))
+    place = part[row].map(rows.index)
+    if part.groupby(row)["augmentation"].nunique().max() > 1:
+        place += _spread(part["augmentation"].map(names.index), len(names))
     common = {"y": "place", "color": "augmentation", "legend": False, "orient": "y", "data": part.assign(place=place)}
     symbol = so.Dot(pointsize=3.4, edgewidth=0, artist_kws={"zorder": 3})
     plot = so.Plot().add(so.Range(linewidth=1.0, alpha=0.7), xmin="low", xmax="high", **common)
@@ -147,9 +149,7 @@ def draw_lines(ax: "Axes", part: Table, x: str, hue: str, looks: Mapping[str, Lo
     import seaborn.objects as so
 
     layers, common = _by_seeds(part, hue), {"x": x, "color": hue}
-    every = max(
-        1, len(layers["line"]) // max(1, 12 * part[hue].nunique())
-    )  # markers are the second cue: a dozen is enough
+    every = max(1, len(layers["line"]) // (12 * part[hue].nunique()))  # markers are the second cue: a dozen is enough
     line = so.Line(linewidth=1.2, pointsize=3.2, edgecolor="white", edgewidth=0.3, artist_kws={"markevery": every})
     plot = so.Plot().add(
         line, data=layers["line"], y="value", marker=hue, linestyle=hue, orient="x", legend=False, **common
@@ -222,7 +222,7 @@ def _by_seeds(part: Table, hue: str) -> dict[str, Table]:
     n_seeds = part[hue].map(part[is_seed].groupby(hue)["seed"].nunique(dropna=False))
     return {
         "line": part[~is_seed | (n_seeds == 1)],
-        "band": part[~is_seed & (n_seeds >= SEEDS_FOR_BAND)],
+        "band": part[~is_seed & ~(n_seeds < SEEDS_FOR_BAND)],
         "seeds": part[is_seed & (n_seeds > 1) & (n_seeds < SEEDS_FOR_BAND)],
         "bars": part[is_seed & (n_seeds == 1)],
     }

@@ -1,12 +1,12 @@
 """One command from a study folder to figures, tables and a report.html that needs nothing else."""
 
-import base64
 import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tqdm import tqdm
 
@@ -38,6 +38,10 @@ _SEEDS_LIMIT = (
     "Each interval of a difference or mean stands alone; what decides are p values corrected by Holm's method over all "
     "comparisons of a section, and for the paper's claims intervals that hold together."
 )
+_SHORT_TABLE = 9  # rows: longer tables are folded
+_PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d\d)\d+")
+_PROVENANCE = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)  # the files beside the page have it
+_SAFE = " /:;,=+-_.!*()'@$?[]{}|~\n"  # what need not be escaped in an image's address
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
@@ -80,7 +84,8 @@ def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
     figures = [_write_figure(item, study) for item in section.figures]
     for table in section.tables:
         table.write(study.path / "tables", study.provenance)
-    return {"section": section, "figures": figures, "tables": [_show_table(table) for table in section.tables]}
+    tables = [_show_table(table, is_first=i == 0) for i, table in enumerate(section.tables)]
+    return {"section": section, "figures": figures, "tables": tables}
 
 
 def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
@@ -88,17 +93,26 @@ def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
     svg = save_figure(figure, item.numbers, study.path / "figures" / item.name, study.provenance)
     return {
         "name": item.name,
-        "uri": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
+        "uri": "data:image/svg+xml," + quote(_shorten(svg), safe=_SAFE),
         "width": round(figure.get_figwidth() * _PIXELS_PER_INCH),
         "height": round(figure.get_figheight() * _PIXELS_PER_INCH),
         "caption": item.caption,
         "alt": item.alt,
         "has_numbers": item.numbers is not None,
+        "is_folded": item.is_folded,
     }
 
 
-def _show_table(table: ResultTable) -> dict[str, Any]:
+def _shorten(svg: str) -> str:
+    """The picture alone, its paths to hundredths of a point: enough on a screen, and the PDF has all."""
+    svg = _PROVENANCE.sub("", svg[svg.index("<svg") :])
+    return _PATH.sub(lambda path: _COORDINATE.sub(r"\1", path[0]), svg)
+
+
+def _show_table(table: ResultTable, *, is_first: bool = False) -> dict[str, Any]:
+    """What the page shows of a table: the first of a section at once where it is short, others when asked."""
     return {
+        "is_folded": table.is_folded or not is_first or len(table.rows) > _SHORT_TABLE,
         "name": table.name,
         "caption": table.caption,
         "headers": table.titles,
@@ -123,9 +137,10 @@ def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]
     return environment.get_template("report.html.j2").render(
         title=manifest.get("title") or f"Study {study.provenance.study}",
         provenance=study.provenance,
-        # what training and attacks show comes before what the masks are
-        findings=[line for section in sorted(made, key=lambda part: part.key == "masks") for line in section.findings],
+        head=[part for part in shown if part["section"].is_headline and part["section"].findings] or shown,
+        has_head=any(section.is_headline and section.findings for section in made),
         sections=shown,
+        ran=_describe_briefly(table),
         runs=_describe_runs(table, is_published=bool(manifest.get("settings", {}).get("weights"))),
         dataset=flatten(manifest.get("dataset", {})),
         units=describe_units(manifest.get("dataset", {})),
@@ -215,6 +230,20 @@ def find_missing(table: Table) -> list[str]:
             f"{len(not_numbers)} finished rows hold NaN and are not drawn: metrics {', '.join(sorted(set(not_numbers['metric'])))}."
         )
     return missing
+
+
+def _describe_briefly(table: Table) -> list[str]:
+    """What was trained, a line a model: data set, augmentations, seeds."""
+    done = table[
+        (table["status"] == "ok") & (table["reference"] == "") & (table["model"] != "") & (table["augmentation"] != "")
+    ]
+    lines = []
+    for (dataset, model), rows in done.groupby(["dataset", "model"], sort=True):
+        names = ", ".join(map(label_of, order_augmentations(rows["augmentation"])))
+        n_seeds = sorted(set(rows.groupby("augmentation")["seed"].nunique()))
+        count = f"{n_seeds[0]} to {n_seeds[-1]}" if len(n_seeds) > 1 else f"{n_seeds[0]}"
+        lines.append(f"{model} on {dataset}: {names}; {count} training seed{'' if count == '1' else 's'} each.")
+    return lines
 
 
 def _describe_runs(table: Table, *, is_published: bool = False) -> list[tuple[str, str, str, str]]:

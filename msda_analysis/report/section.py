@@ -32,6 +32,7 @@ class FigureItem:
         draw: makes the figure of it.
         caption: how to read it, plain text.
         alt: what it shows in one sentence, for readers who cannot see it.
+        is_folded: whether the page shows it only when asked.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FigureItem:
     draw: "Callable[[Table], Figure]"
     caption: str
     alt: str
+    is_folded: bool = False
 
     def figure(self) -> "Figure":
         """Draw it."""
@@ -57,6 +59,7 @@ class Section:
         figures, tables: in order.
         metrics: names whose definitions the report must give.
         limits: what a reader must know before quoting the numbers.
+        is_headline: whether figures and findings open the page, before all that follows by subject.
     """
 
     key: str
@@ -67,6 +70,7 @@ class Section:
     tables: tuple[ResultTable, ...] = ()
     metrics: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    is_headline: bool = False
 
 
 #: (table, folder) -> Section, or None when its rows are missing
@@ -89,7 +93,7 @@ def picture_grid(folder: Path, name: str, caption: str) -> tuple[FigureItem, ...
 
 
 def dot_figures(
-    table: Table, metrics: Sequence[str], name: str = "dots", samples: str = "samples"
+    table: Table, metrics: Sequence[str], name: str = "dots", samples: str = "samples", *, is_folded: bool = False
 ) -> tuple[FigureItem, ...]:
     """One figure of dots, a panel a metric, for each data set and model.
 
@@ -98,6 +102,7 @@ def dot_figures(
         metrics: which, where the table has them.
         name: of the files.
         samples: what the intervals of single seeds speak of, in the plural.
+        is_folded: whether the page shows it only when asked.
     """
     items = []
     shown = present(table, metrics)
@@ -106,7 +111,8 @@ def dot_figures(
         caption = sentence(f"{listed}{in_brackets(words)}.", explain_dots(samples, part))
         numbers = summarize(part, ("metric", "augmentation"))
         painter = partial(draw.dots, panels=[(metric,) for metric in shown])
-        items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, f"Dot plot by augmentation of {listed}."))
+        alt = f"Dot plot by augmentation of {listed}."
+        items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, alt, is_folded))
     return tuple(items)
 
 

@@ -8,6 +8,8 @@ from msda_analysis.estimate import Estimate, mean_estimate
 from msda_analysis.report.style import order_augmentations
 from msda_analysis.report.words import Table
 
+#: Upper bounds on I(X; Z) that sentences may speak of, tightest first.
+HEADLINE_BOUNDS = ("flow", "fitted")
 #: Warning of a difference whose sides are upper bounds.
 DIFFERENCE_OF_BOUNDS = (
     "difference of two upper bounds: both err upwards, by amounts that may differ, so it bounds nothing"
@@ -155,6 +157,17 @@ def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, 
         if len(positive):
             chosen[str(attack), str(norm)] = float((positive - means.iloc[0] / 2).abs().idxmin())
     return chosen
+
+
+def headline_bound(table: Table) -> str | None:
+    """The tightest of HEADLINE_BOUNDS that was computed for every augmentation and seed; None where there is none."""
+    found = {
+        metric: set(zip(rows["augmentation"], rows["seed"], strict=True))
+        for metric in HEADLINE_BOUNDS
+        if has_metric(table, metric) and len(rows := select_rows(table, metric))
+    }
+    every = set().union(*found.values())
+    return next((metric for metric in HEADLINE_BOUNDS if metric in found and found[metric] == every), None)
 
 
 def setting_of(settings: str, name: str) -> list[Any]:

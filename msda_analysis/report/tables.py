@@ -27,6 +27,7 @@ class ResultTable:
         headers: one per column.
         rows: cells.
         units: one per column, "" for none; () where no column has one.
+        is_folded: whether the page shows it only when asked.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ResultTable:
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     units: tuple[str, ...] = ()
+    is_folded: bool = False
 
     def __post_init__(self):
         for row in (*self.rows, *([self.units] if self.units else [])):
@@ -155,11 +157,11 @@ def by_augmentation(
     return ResultTable(name, caption, ("Augmentation", "Seeds", *headers), tuple(rows), ("", "", *units))
 
 
-def text_table(rows: Table, columns: Sequence[str], *, name: str, caption: str) -> ResultTable:
+def text_table(rows: Table, columns: Sequence[str], *, name: str, caption: str, is_folded: bool = False) -> ResultTable:
     """Rows of the long table as they are: text columns, and value with its interval where "value" is asked for."""
     shown = [column for column in columns if column == "value" or rows[column].astype(str).str.strip().ne("").any()]
     cells = tuple(tuple(_plain(row, column) for column in shown) for row in rows.to_dict("records"))
-    return ResultTable(name, caption, tuple(column.capitalize() for column in shown), cells)
+    return ResultTable(name, caption, tuple(column.capitalize() for column in shown), cells, is_folded=is_folded)
 
 
 def format_cell(cell: Cell) -> str:

@@ -31,6 +31,8 @@ _METRICS: dict[str, Metric] = {}
 _TOLD: list[str] = []
 #: Attacks that sentences, tables and the matrix speak of where they were made: the two of the paper, and all together.
 MAIN_ATTACKS = ("deepfool", "uniform_noise", "worst_case")
+#: A difference of at most this share, of images or of the baseline's level, makes no practical difference.
+MARGIN = 0.02
 _CEILING = "_ceiling"
 _ATTACKS = {
     "fgsm": "FGSM", "bim": "BIM", "pgd": "PGD", "uniform_noise": "Uniform noise", "deepfool": "DeepFool",

@@ -5,6 +5,8 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -25,6 +27,7 @@ from msda_analysis.report.page import (
 )
 from msda_analysis.report.section import Section, dot_figures
 from msda_analysis.report.sections import SECTIONS
+from msda_analysis.report.sections.notes import flags_section
 from msda_analysis.results import read_table, write_table
 
 
@@ -89,7 +92,7 @@ def small_study(full_table, tmp_path):
 def test_report_has_every_figure_in_three_files(report):
     names = {path.stem for path in (report.parent / "figures").iterdir()}
     assert names == {"masks", "mixed", "mask_shapes", "kept_fraction", "radial_power", "axis_power", "information",
-                     "reconstructions", "robustness", "training"}  # fmt: skip
+                     "reconstructions", "robustness", "training", "claims"}  # fmt: skip
     for name in names:
         suffixes = {path.suffix for path in (report.parent / "figures").glob(f"{name}.*")}
         assert suffixes == {".pdf", ".png"} | (set() if name in ("masks", "mixed", "reconstructions") else {".csv"})
@@ -97,24 +100,38 @@ def test_report_has_every_figure_in_three_files(report):
 
 def test_report_has_every_table_in_two_files(report):
     names = sorted(path.name for path in (report.parent / "tables").iterdir())
-    stems = {"accuracy", "flags", "information", "information_comparisons", "masks", "notes", "training_time"}
+    stems = {
+        "accuracy",
+        "claims",
+        "flags",
+        "flags_all",
+        "information",
+        "information_comparisons",
+        "masks",
+        "notes",
+        "training_time",
+    }
     assert names == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "tex"))
 
 
 def test_page_loads_nothing_from_elsewhere(page):
     reader = PageReader(page)
-    assert len(reader.images) == 10
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in reader.images)
+    assert len(reader.images) == 11
+    assert all(image["src"].startswith("data:image/svg+xml,") for image in reader.images)
     assert reader.scripts == 0
-    assert all(link.startswith("#") for link in reader.links)
-    assert "@import" not in page
-    assert "url(" not in page
+    assert all(link.startswith(("#", "figures/", "tables/")) for link in reader.links)
+    around = re.sub(r'src="data:[^"]*"', "", page)
+    assert "@import" not in around and "url(" not in around
+    assert all(set(re.findall(r"url\(.", unquote(image["src"]))) <= {"url(#"} for image in reader.images)
 
 
-def test_every_link_has_its_target_and_every_image_its_text(page):
+def test_every_link_has_its_target_and_every_image_its_text(page, report):
     reader = PageReader(page)
     assert len(reader.links) > 8
-    assert {link[1:] for link in reader.links} <= set(reader.ids)
+    assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
+    assert all((report.parent / link).is_file() for link in reader.links if not link.startswith("#"))
+    drawn = [ElementTree.fromstring(unquote(image["src"].partition(",")[2])) for image in reader.images]
+    assert all(image.tag.endswith("svg") for image in drawn), "what the page shows can be drawn"
     assert len(reader.ids) == len(set(reader.ids))
     assert all(len(image["alt"]) > 20 for image in reader.images)
 
@@ -175,8 +192,8 @@ def test_same_table_same_figure(full_table, tmp_path):
 def test_sections_appear_only_with_their_rows(small_study):
     path = write_report(small_study())
     reader = PageReader(path.read_text())
-    assert len(reader.images) == 1
-    assert "information" in reader.ids
+    assert len(reader.images) == 2
+    assert {"information", "claims"} <= set(reader.ids)
     assert not {"masks", "robustness", "training", "bounds", "flags", "failed", "other"} & set(reader.ids)
     shown = text_of(path.read_text())
     assert (
@@ -364,3 +381,26 @@ def test_damage_is_said_on_the_page(small_study):
         write_report(small_study(), ["cells/a/rows.csv is missing; the cell counts as not done"]).read_text()
     )
     assert "Incomplete. cells/a/rows.csv is missing; the cell counts as not done" in shown
+
+
+def test_the_first_screen_answers_and_the_rest_is_folded(page):
+    head = text_of(page[page.index('class="findings"') : page.index("<nav")])
+    assert (
+        "What was asked, and what came out" in head
+        and "vae on cifar10: Baseline, MixUp, CutMix, FMix (isotropic); 3 training seeds each." in head
+    )
+    assert "Claim (e) MixUp lowers what a VAE encodes of clean images: supported." in head and "figure-claims" in page
+    assert "Clean accuracy, against Baseline" not in head and "Clean accuracy, against Baseline" in text_of(page)
+    for part in ("What each number is", "Environment and settings", "Data, models, augmentations and seeds"):
+        assert f"<details><summary>{part}" in page, part
+    assert "prefers-color-scheme: dark" in page and "max-width: 640px" in page
+
+
+def test_warnings_are_counted_by_kind(full_table, tmp_path):
+    clean = full_table[full_table["metric"] != "flag"]
+    flag = full_table[full_table["metric"] == "flag"]
+    many = [flag.assign(seed=seed, note=f"accuracy rises by 0.0{seed}") for seed in range(3)]
+    flags, every, notes = flags_section(pd.concat([clean, *many]), tmp_path).tables
+    assert flags.rows == (("not monotone", "3 of 12 runs", "DeepFool", "accuracy rises by 0.00"),)
+    assert len(every.rows) == 3 and every.is_folded and not flags.is_folded
+    assert notes.rows == (("3 of 12 runs", "axis_power_ratio", "undefined for all 2000 masks"),)

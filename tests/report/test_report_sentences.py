@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from msda_analysis.estimate import Estimate, holm
-from msda_analysis.report.sections.information import bounds_section, headline_bound, information_section
+from msda_analysis.report.sections.information import bounds_section, information_section
 from msda_analysis.report.sections.masks import compare_axes
+from msda_analysis.report.select import headline_bound
 from msda_analysis.report.sentences import (
     compare_seed_by_seed,
     compare_seeds,

@@ -30,35 +30,41 @@ _FLOOR = (
 )
 
 
+_RELEASED = (
+    "The released code pairs real and imaginary parts along the wrong axis. Its masks therefore hold no frequency "
+    "beyond the first along the last axis. At the default decay the difference is easy to miss; a sweep over "
+    "decays, or masks in one dimension, is another experiment altogether."
+)
+_RELEASED_FIGURE = (
+    "The FMix of the paper, Re(IFFT(f^-delta Z)), above; what the released code samples, below; lambda = 1/2. Left: "
+    "share of the power of 32x32 grey images by frequency bin, without the constant; the released code has only the "
+    "bins 0 and 1 along the width. Middle: a 64x64 mask at decay 3, the paper's default, and at 1.5. Right: regions "
+    "per 64x64 mask, with 95 % intervals of the mean, and runs of ones per one-dimensional mask of 64 cells on a "
+    "circle: the released law always gives one."
+)
+_AUDIT = (
+    "Each implementation mixes probe images from which masks and pairs can be read; what it does is then compared "
+    "with what its label says and with the papers' definitions."
+)
+_AUDIT_FIGURE = (
+    "Each row is an implementation as installed here, each column a check. Green: as the papers define it. Amber: "
+    "another choice, consistent in itself. Red: images and labels, or name and law, contradict each other. Ids are "
+    "those of the known faults listed below."
+)
+
+
 def released_section(table: Table, folder: Path) -> Section | None:
     """One figure that shows the two laws of FMix."""
     del table
     records = _read(folder / RELEASED_FILE)
     if records is None:
         return None
-    caption = (
-        "The FMix of the paper, Re(IFFT(f^-delta Z)), above; what the released code samples, below; lambda = 1/2. Left: "
-        "share of the power of 32x32 grey images by frequency bin, without the constant; the released code has only the "
-        "bins 0 and 1 along the width. Middle: a 64x64 mask at decay 3, the paper's default, and at 1.5. Right: regions "
-        "per 64x64 mask, with 95 % intervals of the mean, and runs of ones per one-dimensional mask of 64 cells on a "
-        "circle: the released law always gives one."
-    )
     regions = records[records["metric"] == "regions"]
+    alt = "Spectra, example masks, regions and runs of the two FMix laws."
     return Section(
-        key="released",
-        title="FMix has two laws",
-        text=(
-            "The released code pairs real and imaginary parts along the wrong axis. Its masks therefore hold no frequency "
-            "beyond the first along the last axis. At the default decay the difference is easy to miss; a sweep over "
-            "decays, or masks in one dimension, is another experiment altogether.",
-        ),
+        "released", "FMix has two laws", (_RELEASED,),
         findings=tuple(_region_sentence(regions, decay) for decay in sorted(regions["decay"].unique())),
-        figures=(
-            FigureItem(
-                "released_versus_paper", records, draw_laws, caption,
-                "Spectra, example masks, regions and runs of the two FMix laws.",
-            ),
-        ),
+        figures=(FigureItem("released_versus_paper", records, draw_laws, _RELEASED_FIGURE, alt),),
     )  # fmt: skip
 
 
@@ -69,32 +75,17 @@ def audit_section(table: Table, folder: Path) -> Section | None:
     if rows is None or rows.empty:
         return None
     rows[["fault", "fault_text", "note"]] = rows[["fault", "fault_text", "note"]].fillna("")
-    faults = rows[rows["verdict"] == "fault"]
-    caption = (
-        "Each row is an implementation as installed here, each column a check. Green: as the papers define it. Amber: "
-        "another choice, consistent in itself. Red: images and labels, or name and law, contradict each other. Ids are "
-        "those of the known faults listed below."
-    )
-    named = rows[rows["fault"] != ""]
-    columns = ("subject", "check", "verdict", "fault", "answer", "note")
+    met = ", ".join(sorted(set(rows["fault"]) - {""}, key=lambda fault: int(fault[1:])))
+    n_faulty = rows[rows["verdict"] == "fault"]["subject"].nunique()
     listed = text_table(
-        rows[rows["verdict"].isin(("fault", "differs"))], columns, name="audit_findings",
-        caption="Every finding that is not as the papers define it.",
+        rows[rows["verdict"].isin(("fault", "differs"))],
+        ("subject", "check", "verdict", "fault", "answer", "note"),
+        name="audit_findings", caption="Every finding that is not as the papers define it.",
     )  # fmt: skip
     return Section(
-        key="audit",
-        title="Who does what",
-        text=(
-            "Each implementation mixes probe images from which masks and pairs can be read; what it does is then compared "
-            "with what its label says and with the papers' definitions.",
-        ),
-        findings=(
-            f"{faults['subject'].nunique()} of {rows['subject'].nunique()} implementations show a fault; known faults met: "
-            f"{', '.join(sorted(set(named['fault']), key=lambda fault: int(fault[1:])))}.",
-        ),
-        figures=(
-            FigureItem("audit_matrix", rows, draw_findings, caption, "Implementations by checks."),
-        ),
+        "audit", "Who does what", (_AUDIT,),
+        (f"{n_faulty} of {rows['subject'].nunique()} implementations show a fault; known faults met: {met}.",),
+        figures=(FigureItem("audit_matrix", rows, draw_findings, _AUDIT_FIGURE, "Implementations by checks."),),
         tables=(listed,),
     )  # fmt: skip
 
@@ -119,26 +110,14 @@ def draw_laws(records: Table) -> Figure:
     decays = sorted(records[records["metric"] == "regions"]["decay"].unique(), reverse=True)
     figure = Figure(figsize=(DOUBLE_COLUMN, 3.9), layout="constrained")
     grid = figure.add_gridspec(2, 2 + len(decays), width_ratios=[1.25, *[1.0] * len(decays), 1.35])
-    for i, (law, name) in enumerate(_LAW_TITLES.items()):
+    for i, law in enumerate(_LAW_TITLES):
         mine = records[records["augmentation"] == law]
-        ax = figure.add_subplot(grid[i, 0])
-        _draw_spectrum(figure, ax, mine[mine["metric"] == "power_share"])
-        ax.set(title="" if i else "Share of power", ylabel=f"{name}\nfrequency bin (height)")
-        ax.set_xlabel("frequency bin (width)" if i else "")
+        _draw_spectrum(figure, figure.add_subplot(grid[i, 0]), mine[mine["metric"] == "power_share"], law, i)
         for k, decay in enumerate(decays):
-            ax = figure.add_subplot(grid[i, 1 + k])
             mask = mine[(mine["metric"] == "example_mask") & (mine["decay"] == decay)]
-            ax.imshow(mask.pivot(index="row", columns="column", values="value"), cmap="gray", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[], title="" if i else f"Mask, $\\delta$ = {decay:g}")
-            ax.grid(visible=False)
-            ax.spines[:].set_visible(True)
-    regions = records[records["metric"] == "regions"].sort_values("decay", ascending=False)
-    regions = regions.assign(side=[f"$\\delta$ = {decay:g}" for decay in regions["decay"]])
-    runs = records[(records["metric"] == "runs_share") & (records["decay"] == min(decays))].sort_values("column")
-    runs = runs.assign(side=[f"{count:g} run{'s' if count != 1 else ''}" for count in runs["column"]])
-    counted = {"regions per mask": regions, f"share of 1-D masks, $\\delta$ = {min(decays):g}": runs}
+            _draw_mask(figure.add_subplot(grid[i, 1 + k]), mask, "" if i else f"Mask, $\\delta$ = {decay:g}")
     looks = looks_for(_LAW_TITLES)
-    for i, (label, part) in enumerate(counted.items()):
+    for i, (label, part) in enumerate(_counted(records, decays).items()):
         ax = figure.add_subplot(grid[i, -1])
         draw.draw_dots(ax, part, "side", looks)
         ax.set(xlabel=label, xlim=(0, None))
@@ -180,13 +159,34 @@ def draw_findings(rows: Table) -> Figure:
     return figure
 
 
-def _draw_spectrum(figure: Figure, ax: "Axes", power: Table) -> None:
+def _counted(records: Table, decays: list[float]) -> dict[str, Table]:
+    """Text of the axis -> counts of regions, and of runs at the weakest decay, by what stands down the side."""
+    regions = records[records["metric"] == "regions"].sort_values("decay", ascending=False)
+    runs = records[(records["metric"] == "runs_share") & (records["decay"] == min(decays))].sort_values("column")
+    return {
+        "regions per mask": regions.assign(side=[f"$\\delta$ = {decay:g}" for decay in regions["decay"]]),
+        f"share of 1-D masks, $\\delta$ = {min(decays):g}": runs.assign(
+            side=[f"{count:g} run{'s' if count != 1 else ''}" for count in runs["column"]]
+        ),
+    }
+
+
+def _draw_mask(ax: "Axes", mask: Table, title: str) -> None:
+    ax.imshow(mask.pivot(index="row", columns="column", values="value"), cmap="gray", vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(True)
+
+
+def _draw_spectrum(figure: Figure, ax: "Axes", power: Table, law: str, i: int) -> None:
     drawn = power.assign(value=power["value"].where(power["value"] > _FLOOR))
     rows, columns = (sorted(set(power[name])) for name in ("row", "column"))
     draw.heat_map(
         ax, drawn, "row", "column", rows=rows, columns=columns, norm=LogNorm(_FLOOR, 1), cmap="viridis", linewidths=0
     )
     ax.invert_yaxis()
+    ax.set(title="" if i else "Share of power", ylabel=f"{_LAW_TITLES[law]}\nfrequency bin (height)")
+    ax.set_xlabel("frequency bin (width)" if i else "")
     ticks = range(0, int(power["column"].max()) + 1, 5)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks([tick + 0.5 for tick in ticks], [f"{tick}" for tick in ticks])

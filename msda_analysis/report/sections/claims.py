@@ -1,21 +1,29 @@
-"""The paper's claims on MixUp and robustness, each held against the rows: supported, refuted or undecided.
+"""The paper's claims, the head of the page: each held against the rows: supported, refuted or undecided.
 
 A difference of up to MARGIN either way makes no practical difference, so that there are three regions: above the margin, within
 it, below it. An advantage is supported when its interval lies above the margin, and refuted when none of it does.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
-from msda_analysis.report.section import Section
-from msda_analysis.report.select import has_metric, select_rows, split_parts
-from msda_analysis.report.sentences import describe_difference
+from msda_analysis.report import draw
+from msda_analysis.report.section import FigureItem, Section
+from msda_analysis.report.select import has_metric, headline_bound, paired_difference, select_rows, split_parts
+from msda_analysis.report.sentences import MIXUP, describe_difference, is_masking
+from msda_analysis.report.style import label_of, looks_for, order_augmentations, styled
 from msda_analysis.report.tables import ResultTable
-from msda_analysis.report.words import Metric, Table, attack_label, define
+from msda_analysis.report.words import MARGIN, Metric, Table, attack_label, define, metric_of, sentence
 
-#: A difference of at most this share of images makes no practical difference.
-MARGIN = 0.02
+if TYPE_CHECKING:
+    pass
+
 #: Perturbations look like MixUp when they cover at least this part of the way from chance to a MixUp step.
 LIKE = 0.5
 
@@ -31,6 +39,21 @@ _ADVANTAGES = {
     "strong_gradient": "(c) MixUp does not help against stronger gradient attacks",
     "mixup_direction": "(implied) MixUp is more robust along MixUp directions",
 }
+_CURVES = ("curve_accuracy", "curve_kept")
+_BASELINE = "baseline"
+#: Attacks of the figure, a panel each.
+_QUESTIONS = {
+    "deepfool": "More robust to DeepFool?",
+    "uniform_noise": "More robust to uniform noise?",
+    "strong_gradient": "More robust to stronger gradient attacks?",
+}
+#: Regions of families without a claim, in a few words.
+_SHORT = {
+    "above the margin": "more robust", "within the margin": "no practical difference", "below the margin": "less robust",
+    "not above the margin": "not more robust",
+}  # fmt: skip
+_MOST = 100  # seeds, or times what was run: beyond that no study decides
+_WIDTH = 5.2  # inches: readable on a phone
 _TEXT = (
     "What the paper says of MixUp, held against this study. Differences are MixUp minus baseline, mean over the budgets at "
     "which the baseline keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
@@ -44,6 +67,16 @@ _TABLE = (
     "the way from chance to a MixUp step lies above half, also with fading left out, and refuted when it lies below half with "
     "fading counted."
 )
+_INFORMATION = (
+    "What a VAE encodes of clean images: augmentation minus baseline, paired over seeds, by the tightest upper bound that all "
+    "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the baseline's level. "
+)
+_FOREST = (
+    "Differences from the baseline with intervals, against the region of no practical difference (grey; 2 points of accuracy, "
+    "2 % of the baseline's information). At the right the verdict on the paper's claim, or where a family without a claim lies, "
+    "and what would decide it at the spread seen, if the value stayed."
+)
+_FEWEST_SEEDS = 3  # two give an interval that is 12.7 standard errors wide on each side
 _DENIALS = ("strong_gradient",)
 _LIKENESS = (("deepfool", "linf"), ("deepfool", "l2"), ("uniform_noise", "linf"))
 
@@ -59,6 +92,10 @@ class Verdict:
         word: "supported", "refuted", "undecided" or "undecided (one run)".
         where: budgets and seeds.
         region: where the interval of a difference lies, in words; "" for a likeness.
+        question: which panel of the figure it belongs to; "" for none.
+        augmentation: whose difference from the baseline the number is.
+        margin: differences of up to this make no practical difference, in the number's unit.
+        needs: what would decide it; "" where it is decided.
     """
 
     claim: str
@@ -67,26 +104,83 @@ class Verdict:
     word: str
     where: str
     region: str = ""
+    question: str = ""
+    augmentation: str = MIXUP
+    margin: float = MARGIN
+    needs: str = ""
 
 
 def claims_section(table: Table, folder: Path) -> Section | None:
-    """What the paper says of MixUp, and what these rows say to it."""
+    """What the paper says, and what these rows say to it: the head of the page."""
     del folder
-    table = table[(table["verdict"] != "") | ~table["metric"].isin(list(READINGS))]  # older tables judged no pair
-    if not has_metric(table, *READINGS):
+    table = table[
+        (table["verdict"] != "") | ~table["metric"].isin([*READINGS, *_CURVES])
+    ]  # older tables judged no pair
+    verdicts: list[Verdict] = []
+    for _, words, part in split_parts(table[table["status"] == "ok"]):
+        found = judge_claims(part)
+        known = {one.claim for one in verdicts} & {one.claim for one in found}  # of another data set or model
+        verdicts += [_named(one, words) for one in found] if known else found
+    if not verdicts:
         return None
-    lines, listed = [], []
-    rows = select_rows(table, [*READINGS, "mixup_likeness", "mixup_likeness_beyond_fading"])
-    for suffix, words, part in split_parts(rows):
-        verdicts = judge_claims(part)
-        lines += claim_findings(verdicts)
-        listed.append(claims_table(verdicts, name=f"claims{suffix}", caption=f"{words}. {_TABLE}"))
-    return Section("claims", "Which of the paper's claims held?", (_TEXT,), tuple(lines), tables=tuple(listed))
+    verdicts.sort(key=lambda one: one.number.unit != "nats")  # the paper's order
+    stated = [one for one in verdicts if one.claim]
+    texts = sentence(
+        *(text for text, has in ((_TEXT, _has(stated, "share")), (_INFORMATION, _has(stated, "nats"))) if has)
+    )
+    numbers = forest_numbers(verdicts)
+    alt = "Differences from the baseline with intervals and verdicts, one panel a question, one row a family."
+    return Section(
+        "claims", "Which of the paper's claims held?", (texts,), tuple(claim_findings(stated)),
+        figures=(FigureItem("claims", numbers, draw_forest, _FOREST, alt),) if len(numbers) else (),
+        tables=(claims_table(stated, name="claims", caption=_TABLE),), is_headline=True,
+    )  # fmt: skip
 
 
 def judge_claims(table: Table) -> list[Verdict]:
-    """Verdicts on all claims that the rows speak of."""
-    return [*_judge_advantages(table), *_judge_likeness(table)]
+    """Verdicts on all claims that the rows of one data set and model speak of, and where families without a claim lie."""
+    return [*_judge_information(table), *_judge_advantages(table), *_judge_others(table), *_judge_likeness(table)]
+
+
+def forest_numbers(verdicts: Sequence[Verdict]) -> Table:
+    """What the figure draws: question, side, augmentation, value, low, high, unit, n, margin, said."""
+    import pandas as pd
+
+    shown = [one for one in verdicts if one.question]
+    order = order_augmentations(one.augmentation for one in shown)
+    questions = list(dict.fromkeys(one.question for one in shown))
+    shown = sorted(shown, key=lambda one: (questions.index(one.question), order.index(one.augmentation)))
+    return pd.DataFrame(
+        {
+            "question": one.question, "side": f"{label_of(one.augmentation)}{', kept share' if 'kept' in one.reading else ''}",
+            "augmentation": one.augmentation, "value": scale * one.number.value,
+            "low": math.nan if one.number.low is None else scale * one.number.low,
+            "high": math.nan if one.number.high is None else scale * one.number.high,
+            "unit": unit, "n": one.number.n, "margin": scale * one.margin, "said": one.word + (f"; {one.needs}" if one.needs else ""),
+        }
+        for one in shown
+        for scale, unit in [(100.0, "points") if one.number.unit == "fraction" else (1.0, one.number.unit)]
+    )  # fmt: skip
+
+
+@styled
+def draw_forest(numbers: Table) -> Figure:
+    """One panel a question, one row a family: interval, region of no practical difference, and verdict."""
+    parts = dict(list(numbers.groupby("question", sort=False)))
+    heights = [0.55 + 0.24 * len(part) for part in parts.values()]
+    figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (question, part) in zip(axes, parts.items(), strict=True):
+        margin = float(part["margin"].iloc[0])
+        ax.axvspan(-margin, margin, color="#e6e6e6", linewidth=0, zorder=0)
+        ax.axvline(0, color="#888888", linewidth=0.8)
+        draw.draw_dots(ax, part, "side", looks_for(part["augmentation"]))
+        for place, said in enumerate(part["said"]):
+            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+        ax.grid(visible=False, axis="y")
+        ax.set_title(str(question), loc="left", fontweight="bold")
+        ax.set_xlabel(f"less Baseline ({part['unit'].iloc[0]})")
+    return figure
 
 
 def claim_findings(verdicts: list[Verdict]) -> list[str]:
@@ -96,7 +190,7 @@ def claim_findings(verdicts: list[Verdict]) -> list[str]:
         parts = [verdict for verdict in verdicts if verdict.claim == claim]
         words = {verdict.word for verdict in parts}
         overall = words.pop() if len(words) == 1 else "undecided, as the readings differ"
-        clauses = "; ".join(map(_clause, parts))
+        clauses = "; ".join(_clause(one, is_judged=bool(words)) for one in parts)  # where they agree, once is enough
         lines.append(f"Claim {claim}: {overall}. {clauses[:1].upper()}{clauses[1:]} ({parts[0].where}).")
     return lines
 
@@ -108,7 +202,7 @@ def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultT
         for verdict in verdicts
     ]
     headers = ("Claim", "Reading", "Number", "Interval lies", "Verdict", "Where")
-    return ResultTable(name, caption, headers, tuple(rows), ("", "", "share", "", "", ""))
+    return ResultTable(name, caption, headers, tuple(rows), ("", "", "share or nats", "", "", ""))
 
 
 def likeness_of(
@@ -134,8 +228,107 @@ def _judge_advantages(table: Table) -> list[Verdict]:
                 number = Estimate(row["value"], "fraction", row["low"], row["high"], int(row["n"]))
                 region, word = _judge_advantage(number, is_denied=attack in _DENIALS)
                 region, word = ("", ONE_RUN) if row["verdict"] == ONE_RUN else (region, word)
-                verdicts.append(Verdict(claim, reading, number, word, row["note"], region))
+                needs = _what_decides(number, (MARGIN,)) if word == "undecided" else ""
+                question = _QUESTIONS.get(attack, "")
+                verdicts.append(Verdict(claim, reading, number, word, row["note"], region, question, needs=needs))
     return verdicts
+
+
+def _judge_others(table: Table) -> list[Verdict]:
+    """Where families that the paper claims nothing of lie under the same attacks: rows of the figure without a claim."""
+    is_asked = (table["metric"] == "curve_accuracy") & table["attack"].isin(list(_QUESTIONS))
+    verdicts = []
+    for row in table[is_asked].to_dict("records"):
+        if _BASELINE not in (row["augmentation"], row["reference"]):
+            continue
+        sign = 1 if row["reference"] == _BASELINE else -1
+        name = row["augmentation"] if sign == 1 else row["reference"]
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        number = Estimate(sign * row["value"], "fraction", low, high, int(row["n"]))
+        region, _ = _judge_advantage(number, is_denied=False)
+        word = row["verdict"] if row["verdict"] == ONE_RUN else _SHORT.get(region.partition(":")[0], "undecided")
+        if name != MIXUP:
+            question = _QUESTIONS[row["attack"]]
+            verdicts.append(Verdict("", "accuracy", number, word, row["note"], region, question, name))
+    return verdicts
+
+
+def _judge_information(table: Table) -> list[Verdict]:
+    """MixUp lowers what a VAE encodes, masking does not; by the tightest upper bound that every VAE has, else the rate."""
+    metric = headline_bound(table) or ("rate" if has_metric(table, "rate") else None)
+    if metric is None or not (table["augmentation"] == _BASELINE).any():
+        return []
+    rows = select_rows(table, metric)
+    names = [name for name in order_augmentations(rows["augmentation"]) if name == MIXUP or is_masking(name)]
+    margin = MARGIN * abs(float(rows[rows["augmentation"] == _BASELINE]["value"].mean()))
+    question = f"Less information about clean images? ({metric_of(metric).label})"
+    verdicts = []
+    for name in names:
+        number = paired_difference(rows, name, _BASELINE)
+        if number is None:
+            continue
+        number = _widen(number, len(names))
+        claim = f"({'e' if name == MIXUP else 'f'}) {label_of(name)} {'lowers' if name == MIXUP else 'does not lower'} what a VAE encodes of clean images"
+        region, word, needs = _judge_level(number, margin, is_lowering=name == MIXUP)
+        where = f"{number.n} seed{'s' if number.n > 1 else ''}, {metric_of(metric).label}"
+        verdicts.append(Verdict(claim, "information", number, word, where, region, question, name, margin, needs))
+    return verdicts
+
+
+def _judge_level(number: Estimate, margin: float, *, is_lowering: bool) -> tuple[str, str, str]:
+    """Region, verdict, and what would decide it, of a level that a claim says is lowered, or is not."""
+    if number.low is None or number.high is None or number.n < _FEWEST_SEEDS:
+        return (
+            "",
+            ONE_RUN if number.n < 2 else f"undecided ({number.n} seeds)",
+            f"at least {_FEWEST_SEEDS} seeds are needed",
+        )
+    if number.high < -margin:
+        return "below the margin: lowered", "supported" if is_lowering else "refuted", ""
+    if number.low > -margin:
+        above = "above the margin: raised" if number.low > margin else "not below the margin: not lowered in practice"
+        return above, "refuted" if is_lowering else "supported", ""
+    return "on both sides of the margin's lower end", "undecided", _what_decides(number, (-margin,), by_seeds=True)
+
+
+def _what_decides(number: Estimate, edges: Sequence[float], *, by_seeds: bool = False) -> str:
+    """How many seeds, or how many times the seeds and images, would take an interval of this spread off the edge."""
+    from scipy.stats import t
+
+    assert number.low is not None and number.high is not None
+    half, distance = (number.high - number.low) / 2, min(abs(number.value - edge) for edge in edges)
+    if not by_seeds:
+        times = (half / distance) ** 2 if distance else math.inf
+        return (
+            f"about {math.ceil(times)} times the seeds and images"
+            if times <= _MOST
+            else "no study of such size decides"
+        )
+    scale = half * math.sqrt(number.n) / float(t.ppf(0.975, number.n - 1))
+    counts = (n for n in range(number.n + 1, _MOST + 1) if scale * float(t.ppf(0.975, n - 1)) / math.sqrt(n) < distance)
+    found = next(counts, None)
+    return f"about {found} seeds" if found else f"more than {_MOST} seeds"
+
+
+def _widen(number: Estimate, count: int) -> Estimate:
+    """Student's 95 % interval made to hold for this many numbers at once (Bonferroni)."""
+    from scipy.stats import t
+
+    if number.low is None or number.high is None or number.n < 2:
+        return number
+    wider = float(t.ppf(1 - 0.025 / count, number.n - 1) / t.ppf(0.975, number.n - 1))
+    half = wider * (number.high - number.low) / 2
+    return replace(number, low=number.value - half, high=number.value + half)
+
+
+def _named(verdict: Verdict, words: str) -> Verdict:
+    """The same, saying of which data set and model it speaks."""
+    claim, question = (f"{text} ({words})" if text else "" for text in (verdict.claim, verdict.question))
+    return replace(verdict, claim=claim, question=question)
+
+
+def _has(verdicts: Sequence[Verdict], unit: str) -> bool:
+    return any((one.number.unit == "nats") == (unit == "nats") for one in verdicts)
 
 
 def _judge_advantage(number: Estimate, *, is_denied: bool) -> tuple[str, str]:
@@ -178,10 +371,11 @@ def _judge_share(number: Estimate, beyond: Estimate | None) -> str:
     return "supported" if number.low > LIKE and is_more else "undecided"
 
 
-def _clause(verdict: Verdict) -> str:
+def _clause(verdict: Verdict, *, is_judged: bool) -> str:
     number = verdict.number
-    if number.unit == "fraction":
+    if number.unit in ("fraction", "nats"):
         size = describe_difference(number, "more", "less")
-        return ", ".join(text for text in (f"{verdict.reading} {size}", verdict.region, verdict.word) if text)
+        judged = (verdict.region, verdict.word) if is_judged else ()
+        return ", ".join(text for text in (f"{verdict.reading} {size}", *judged) if text)
     interval = "" if number.low is None else f" [{100 * number.low:.1f}, {100 * (number.high or 0):.1f}]"
     return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step in energy{interval}"

@@ -1,11 +1,12 @@
 """Differences between augmentations under attack that the study itself tested: matrix, table and sentences."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from msda_analysis.report import draw
-from msda_analysis.report.section import FigureItem, Section, present
+from msda_analysis.report import draw, panels
+from msda_analysis.report.section import FigureItem, Section, attack_title, present
 from msda_analysis.report.select import half_epsilons, has_metric, select_rows, split_parts
 from msda_analysis.report.sentences import (
     MIXUP,
@@ -17,7 +18,20 @@ from msda_analysis.report.sentences import (
 )
 from msda_analysis.report.style import DOUBLE_COLUMN, label_of, order_augmentations, styled
 from msda_analysis.report.tables import Cell, ResultTable, estimate_of
-from msda_analysis.report.words import MAIN_ATTACKS, Metric, Table, attack_label, define, metric_of, sentence
+from msda_analysis.report.words import (
+    MAIN_ATTACKS,
+    MARGIN,
+    Metric,
+    Table,
+    attack_label,
+    define,
+    in_brackets,
+    metric_of,
+    sentence,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 METRICS = {
     "accuracy_difference": Metric("Accuracy difference", "accuracy difference",
@@ -47,6 +61,11 @@ _MATRIX = (
     "readings; grey: undecided, as everything is that rests on a single training run. Other attacks are in the table where "
     "they decide, and all in results.csv. Orange is less robust, purple more."
 )
+_DIFFERENCE = (
+    "Accuracy less that of the baseline against epsilon, in percentage points, paired over the same images, with training "
+    "seeds as the outer level; bands are uncorrected 95 % intervals of single budgets. Grey: up to 2 points either way, which "
+    "make no practical difference. Epsilon is linear up to its smallest positive value and logarithmic above."
+)
 _CURVE_TABLE = (
     "The numbers of the matrix for pairs with the baseline and for MixUp with each masking family, and all pairs that differ "
     "significantly under any attack. Uncorrected 95 % intervals (images paired, seeds as the outer level); p values corrected "
@@ -62,6 +81,8 @@ def comparisons_section(table: Table, folder: Path) -> Section | None:
         return None
     items, listed, lines = [], [], []
     for suffix, words, part in split_parts(select_rows(table, [*METRICS, "robust_accuracy"])):
+        if has_metric(part, "accuracy_difference"):
+            items += difference_figures(part, suffix, words)
         if has_metric(part, *READINGS):
             pairs = select_rows(part, list(READINGS))
             items.append(matrix_figure(pairs, suffix, words))
@@ -73,6 +94,73 @@ def comparisons_section(table: Table, folder: Path) -> Section | None:
         "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
         metrics=tuple(present(table, (*READINGS, "accuracy_difference"))),
     )  # fmt: skip
+
+
+def difference_figures(
+    table: Table, suffix: str = "", words: str = "", reference: str = "baseline"
+) -> list[FigureItem]:
+    """Accuracy less that of the reference against epsilon, as the study tested it; attacks beside the main ones are folded.
+
+    Args:
+        table: the long table, or one data set's and model's part of it.
+        suffix: of the files' names.
+        words: which part this is, for the caption.
+        reference: augmentation to compare with.
+    """
+    rows = select_rows(table, "accuracy_difference")
+    rows = rows[(rows["augmentation"] == reference) | (rows["reference"] == reference)]
+    if rows.empty:
+        return []
+    numbers = _against(rows, reference)
+    main = set(numbers["attack"]) & set(MAIN_ATTACKS) or set(numbers["attack"])
+    is_main = numbers["attack"].isin(main)
+    items = []
+    for name, part in (("difference", numbers[is_main]), ("difference_others", numbers[~is_main])):
+        if len(part):
+            caption = sentence(_DIFFERENCE, f"n = {int(part['n'].max())} test images{in_brackets(words)}.")
+            items.append(
+                FigureItem(f"{name}{suffix}", part, _draw_differences, caption, _DIFFERENCE, name != "difference")
+            )
+    return items
+
+
+def _against(rows: Table, reference: str) -> Table:
+    """Differences turned round where the reference stands first, in percentage points."""
+    columns = [
+        "metric",
+        "attack",
+        "norm",
+        "epsilon",
+        "augmentation",
+        "reference",
+        "value",
+        "low",
+        "high",
+        "n",
+        "p_value",
+        "verdict",
+    ]
+    turned = rows[columns].rename(columns={"augmentation": "reference", "reference": "augmentation"})[columns]
+    turned = turned.assign(value=-rows["value"], low=-rows["high"], high=-rows["low"])
+    kept = turned.where(rows["augmentation"] == reference, rows[columns])
+    points = {name: 100 * kept[name] for name in ("value", "low", "high")}
+    return kept.assign(**points, unit="points", level="mean", seed=None).reset_index(drop=True)
+
+
+def _draw_differences(numbers: Table) -> Figure:
+    order = list(dict.fromkeys(zip(numbers["attack"], numbers["norm"], strict=True)))
+    return draw.curves(
+        numbers, "epsilon", panel=("attack", "norm"), panels=order, title=attack_title, x_label="$\\epsilon$ (pixels in [0, 1])",
+        finish=_finish_differences,
+    )  # fmt: skip
+
+
+def _finish_differences(ax: "Axes", part: Table) -> None:
+    panels.scale_epsilon(ax, sorted(set(part["epsilon"])))
+    ax.axhspan(-100 * MARGIN, 100 * MARGIN, color="#eeeeee", zorder=0)
+    ax.axhline(0, color=panels.GREY, linewidth=0.8)
+    if ax.get_ylabel():
+        ax.set_ylabel("less Baseline (points)")
 
 
 def matrix_figure(pairs: Table, suffix: str = "", words: str = "") -> FigureItem:

@@ -18,8 +18,28 @@ _LINEAR = 0.1  # nats: below it the scale of errors is linear
 _TICKS = (0, 1, 2, 5, 10, 20, 40, 80)
 
 
+_ENCODER = (
+    "A linear encoder z = W x + noise with 64 latents, shown {n} images of a standard normal source, holds exactly "
+    "ln det(I + W W') / 2. The rate is what the paper reports; the fitted ones replace the prior by a density fitted "
+    "to other images; the last two need no fit and have the ceiling ln K. The code of a linear encoder is normal, as "
+    "the fitted Gaussian is. Those of encoders of uniform and Laplace sources, of curves (rings) and of clusters are "
+    "not; their information is an integral."
+)
+_ENCODER_FIGURE = (
+    "Above: bounds against the exact information; below: their distance from it, on a scale that is linear "
+    "within 0.1 nats; the band is 0.3 nats or 2 %. Equal: all latents carry alike; unequal: signal-to-noise ratios "
+    "of the latents differ by a factor of 55; not normal: other sources, rings, clusters. Bars, mostly narrower than the "
+    "symbols: 95 % intervals over images."
+)
+_BETWEEN = (
+    "Two linear encoders of the same source share an amount of information that is a determinant. Upper and lower "
+    "bounds must lie on their side of it; the estimate should follow it."
+)
+_BETWEEN_FIGURE = "As above, for two encoders of 6 and of 64 latents each; the band is 0.1 nats or 10 %."
+
+
 def encoder_section(table: Table, folder: Path) -> Section | None:
-    """Bounds of one linear encoder."""
+    """Bounds of one encoder."""
     del folder
     if not has_metric(table, "known_encoder"):
         return None
@@ -27,32 +47,12 @@ def encoder_section(table: Table, folder: Path) -> Section | None:
     tolerance = (0.02 * answers["truth"]).clip(lower=0.3)
     shaped = answers["case"].str.startswith("shaped")
     answers = answers.assign(tolerance=tolerance, good=answers["error"].abs() <= tolerance, shaped=shaped)
-    methods = tuple(dict.fromkeys(answers["method"]))
-    n = int(answers["n"].max())
+    alt = "Bounds against exact information for two encoders."
+    caption = "Bounds in nats with 95 % intervals over images; results.csv has the warnings in words."
     return Section(
-        key="encoder",
-        title="Bounds of one Gaussian encoder",
-        text=(
-            f"A linear encoder z = W x + noise with 64 latents, shown {n} images of a standard normal source, holds exactly "
-            "ln det(I + W W') / 2. The rate is what the paper reports; the fitted ones replace the prior by a density fitted "
-            "to other images; the last two need no fit and have the ceiling ln K. The code of a linear encoder is normal, as "
-            "the fitted Gaussian is. Those of encoders of uniform and Laplace sources, of curves (rings) and of clusters are "
-            "not; their information is an integral.",
-        ),
-        findings=encoder_findings(answers),
-        figures=(
-            FigureItem(
-                "encoder_bounds", answers, draw_bounds,
-                "Above: bounds against the exact information; below: their distance from it, on a scale that is linear "
-                "within 0.1 nats; the band is 0.3 nats or 2 %. Equal: all latents carry alike; unequal: signal-to-noise ratios "
-                "of the latents differ by a factor of 55; not normal: other sources, rings, clusters. Bars, mostly narrower than the symbols: 95 % intervals over images.",
-                "Bounds against exact information for two encoders.",
-            ),
-        ),
-        tables=(
-            wide_table(answers, "encoder_bounds", "Bounds in nats with 95 % intervals over images; results.csv has the warnings in words."),
-        ),
-        metrics=methods,
+        "encoder", "Bounds of one Gaussian encoder", (_ENCODER.format(n=int(answers["n"].max())),), encoder_findings(answers),
+        figures=(FigureItem("encoder_bounds", answers, draw_bounds, _ENCODER_FIGURE, alt),),
+        tables=(wide_table(answers, "encoder_bounds", caption),), metrics=tuple(dict.fromkeys(answers["method"])),
     )  # fmt: skip
 
 
@@ -63,26 +63,12 @@ def known_between_section(table: Table, folder: Path) -> Section | None:
         return None
     rows = read_answers(table, "between")
     answers = _grouped(rows.assign(method="between_" + rows["method"]))
-    methods = tuple(dict.fromkeys(answers["method"]))
+    alt = "Bounds between two encoders against exact information."
+    caption = "Bounds and estimate in nats with 95 % intervals over images."
     return Section(
-        key="between",
-        title="Information between two encoders",
-        text=(
-            "Two linear encoders of the same source share an amount of information that is a determinant. Upper and lower "
-            "bounds must lie on their side of it; the estimate should follow it.",
-        ),
-        findings=between_findings(answers),
-        figures=(
-            FigureItem(
-                "between_bounds", answers, draw_bounds,
-                "As above, for two encoders of 6 and of 64 latents each; the band is 0.1 nats or 10 %.",
-                "Bounds between two encoders against exact information.",
-            ),
-        ),
-        tables=(
-            wide_table(answers, "between_bounds", "Bounds and estimate in nats with 95 % intervals over images."),
-        ),
-        metrics=methods,
+        "between", "Information between two encoders", (_BETWEEN,), between_findings(answers),
+        figures=(FigureItem("between_bounds", answers, draw_bounds, _BETWEEN_FIGURE, alt),),
+        tables=(wide_table(answers, "between_bounds", caption),), metrics=tuple(dict.fromkeys(answers["method"])),
     )  # fmt: skip
 
 

@@ -54,51 +54,46 @@ _CONSISTENCY = (
 )
 
 
+_SAMPLES = (
+    "Pairs of samples are drawn from distributions whose mutual information is known exactly: normal variables, dense "
+    "and sparse, and images of them under maps that can be undone; uniform noise; Student's t; independent variables. "
+    "All methods see the same samples, with the same settings for all cases."
+)
+_SAMPLES_LIMITS = (
+    "Other distributions can be harder than all of these: an estimator that does well here is not proved elsewhere.",
+    "One draw of samples per case: intervals speak of the samples, a share of cases with its interval speaks of cases "
+    "like these.",
+    "No lower bound from samples alone can exceed about ln K for K samples; above that line a critic cannot be right.",
+    "Seconds are wall time on one thread of a machine that did other work; they are no benchmark.",
+)
+_MAP = (
+    "Estimate minus truth in nats, {n} samples per case, cases in order of their exact information (number beside the "
+    "name). Blue is too high, red too low; bold: within 0.1 nats or 10 %, whichever is larger; an exclamation mark: the "
+    "estimate carries a warning; a dash: the method refused. Lines: 2 nats, and ln K, the ceiling of critics."
+)
+_ALL = "Every estimate in nats with its 95 % interval over samples"
+_SCORED = (
+    "The thresholds of the default were chosen on the cases above. These were not looked at for that: heavy tails, "
+    "sparse and irrelevant variables, clusters, curves, rotations of them, 2 to 50 dimensions."
+)
+_SCORED_LIMIT = "An interval is that of the chosen method's sampling error; the method's bias is not in it."
+
+
 def samples_section(table: Table, folder: Path) -> Section | None:
     """All estimators on all samples."""
     del folder
     if not has_metric(table, "known_samples"):
         return None
     answers = read_answers(table, "samples")
-    n = int(answers["n"].max())
-    caption = (
-        f"Estimate minus truth in nats, {n} samples per case, cases in order of their exact information (number beside the "
-        "name). Blue is too high, red too low; bold: within 0.1 nats or 10 %, whichever is larger; an exclamation mark: the "
-        "estimate carries a warning; a dash: the method refused. Lines: 2 nats, and ln K, the ceiling of critics."
-    )
+    seconds = select_rows(table, "estimator_seconds")
+    tables = (
+        summary_table(answers, seconds), *split_tables(answers), *misses_tables(answers), *consistency_tables(answers),
+        wide_table(answers, "estimates", f"{_ALL}; results.csv has the warnings in words."),
+    )  # fmt: skip
     return Section(
-        key="samples",
-        title="Estimators from samples",
-        text=(
-            "Pairs of samples are drawn from distributions whose mutual information is known exactly: normal variables, dense "
-            "and sparse, and images of them under maps that can be undone; uniform noise; Student's t; independent variables. "
-            "All methods see the same samples, with the same settings for all cases.",
-        ),
-        findings=sample_findings(answers),
-        figures=(
-            FigureItem(
-                "estimator_errors", answers, draw_error_map, caption,
-                "Matrix of errors, cases by methods.",
-            ),
-        ),
-        tables=(
-            summary_table(answers, select_rows(table, "estimator_seconds")),
-            *split_tables(answers),
-            *misses_tables(answers),
-            *consistency_tables(answers),
-            wide_table(
-                answers, "estimates",
-                "Every estimate in nats with its 95 % interval over samples; results.csv has the warnings in words.",
-            ),
-        ),
-        metrics=tuple(dict.fromkeys(answers["method"])),
-        limits=(
-            "Other distributions can be harder than all of these: an estimator that does well here is not proved elsewhere.",
-            "One draw of samples per case: intervals speak of the samples, a share of cases with its interval speaks of cases "
-            "like these.",
-            "No lower bound from samples alone can exceed about ln K for K samples; above that line a critic cannot be right.",
-            "Seconds are wall time on one thread of a machine that did other work; they are no benchmark.",
-        ),
+        "samples", "Estimators from samples", (_SAMPLES,), sample_findings(answers),
+        figures=(_error_map("estimator_errors", answers, _MAP.format(n=int(answers["n"].max()))),),
+        tables=tables, metrics=tuple(dict.fromkeys(answers["method"])), limits=_SAMPLES_LIMITS,
     )  # fmt: skip
 
 
@@ -108,27 +103,19 @@ def scored_section(table: Table, folder: Path) -> Section | None:
     if not has_metric(table, "known_scored"):
         return None
     answers = read_answers(table, "scored")
-    return Section(
-        key="scored",
-        title="The default estimator, scored on other cases",
-        text=(
-            "The thresholds of the default were chosen on the cases above. These were not looked at for that: heavy tails, "
-            "sparse and irrelevant variables, clusters, curves, rotations of them, 2 to 50 dimensions.",
-        ),
-        findings=scored_findings(answers),
-        figures=(
-            FigureItem(
-                "scored_errors", answers, draw_error_map,
-                "As above, on the scoring list.", "Matrix of errors, cases by methods.",
-            ),
-        ),
-        tables=(
-            *split_tables(answers, "scored_split"), *misses_tables(answers, "scored_misses"),
-            wide_table(answers, "scored", "Every estimate in nats with its 95 % interval over samples."),
-        ),
-        metrics=tuple(dict.fromkeys(answers["method"])),
-        limits=("An interval is that of the chosen method's sampling error; the method's bias is not in it.",),
+    tables = (
+        *split_tables(answers, "scored_split"), *misses_tables(answers, "scored_misses"),
+        wide_table(answers, "scored", f"{_ALL}."),
     )  # fmt: skip
+    return Section(
+        "scored", "The default estimator, scored on other cases", (_SCORED,), scored_findings(answers),
+        figures=(_error_map("scored_errors", answers, "As above, on the scoring list."),),
+        tables=tables, metrics=tuple(dict.fromkeys(answers["method"])), limits=(_SCORED_LIMIT,),
+    )  # fmt: skip
+
+
+def _error_map(name: str, answers: Table, caption: str) -> FigureItem:
+    return FigureItem(name, answers, draw_error_map, caption, "Matrix of errors, cases by methods.")
 
 
 @styled
@@ -261,37 +248,17 @@ def sample_findings(answers: Table) -> tuple[str, ...]:
     small = default[default["truth"] < SMALL]
     if small.empty:
         return ()
-    good, n = int(small["good"].sum()), len(small)
-    met = "met" if good >= _GOAL * n else "missed"
-    low, high = wilson_interval(good, n)
+    good, share, met = _describe_goal(small)
     far = default[default["error"].abs() > SILENT]
     silent = list(far[~far["warned"]]["case"])
-    beyond = (
-        f"each time with a warning: {', '.join(far['case'])}"
-        if not silent
-        else f"without a warning on {', '.join(silent)}"
+    warned = f", each time with a warning: {', '.join(far['case'])}"
+    beyond = f", without a warning on {', '.join(silent)}" if silent else warned if len(far) else ""
+    return (
+        f"The default estimator is within 0.1 nats or 10 % of the truth on {good} cases below 2 nats "
+        f"({share}) from {int(small['n'].max())} samples; {met}.{_describe_kinds(small)}",
+        f"The default is off by more than 0.5 nats on {len(far)} of {len(default)} cases{beyond}.",
+        *_best_method(answers[answers["truth"] < SMALL], len(small)),
     )
-    others = answers[(answers["truth"] < SMALL) & (answers["method"] != "auto")].groupby("method", sort=False)["good"]
-    shares = others.mean()[others.size() == n]  # methods that were measured on all of them
-    lines = [
-        f"The default estimator is within 0.1 nats or 10 % of the truth on {good} of {n} cases below 2 nats "
-        f"({good / n:.0%}, 95 % interval {low:.0%} to {high:.0%}) from {int(small['n'].max())} samples; the goal of 80 % is {met}.",
-        f"The default is off by more than 0.5 nats on {len(far)} of {len(default)} cases{', ' + beyond if len(far) else ''}.",
-    ]
-    gaussian = small[small["gaussian"]]
-    if 0 < len(gaussian) < n:
-        other = small[~small["gaussian"]]
-        lines[0] += (
-            f" Of the {len(gaussian)} with a Gaussian copula by construction it is on {int(gaussian['good'].sum())}, of the "
-            f"{len(other)} others on {int(other['good'].sum())}; its 95 % interval holds the truth on "
-            f"{int(other['covered'].sum())} of those."
-        )
-    if len(shares):
-        best = shares.idxmax()
-        lines.append(
-            f"The best single method by this measure, {label_of_method(str(best))}, is within it on {shares[best]:.0%}."
-        )
-    return tuple(lines)
 
 
 def scored_findings(answers: Table) -> tuple[str, ...]:
@@ -299,17 +266,45 @@ def scored_findings(answers: Table) -> tuple[str, ...]:
     default = answers[answers["method"] == "auto"]
     if default.empty:
         return ()
-    good, n = int(default["good"].sum()), len(default)
-    low, high = wilson_interval(good, n)
-    met = "met" if good >= _GOAL * n else "missed"
+    good, share, met = _describe_goal(default)
     silent = default[(default["error"].abs() > NEAR_MISS) & ~default["warned"]]
     listed = f": {', '.join(silent['case'])}" if len(silent) else ""
     return (
-        f"On the scoring list the default is within 0.1 nats or 10 % of the truth on {good} of {n} cases ({good / n:.0%}, 95 % "
-        f"interval {low:.0%} to {high:.0%}); the goal of 80 % is {met}. Its 95 % interval holds the truth on "
-        f"{int(default['covered'].sum())} of {n}.",
+        f"On the scoring list the default is within 0.1 nats or 10 % of the truth on {good} cases ({share}); {met}. "
+        f"Its 95 % interval holds the truth on {int(default['covered'].sum())} of {len(default)}.",
         f"It is off by more than 0.2 nats without a warning on {len(silent)} cases{listed}.",
     )
+
+
+def _describe_goal(rows: Table) -> tuple[str, str, str]:
+    """How many cases are good, their share with its interval, and whether the goal is met."""
+    good, n = int(rows["good"].sum()), len(rows)
+    low, high = wilson_interval(good, n)
+    share = f"{good / n:.0%}, 95 % interval {low:.0%} to {high:.0%}"
+    return f"{good} of {n}", share, f"the goal of 80 % is {'met' if good >= _GOAL * n else 'missed'}"
+
+
+def _describe_kinds(small: Table) -> str:
+    gaussian, other = small[small["gaussian"]], small[~small["gaussian"]]
+    if gaussian.empty or other.empty:
+        return ""
+    return (
+        f" Of the {len(gaussian)} with a Gaussian copula by construction it is on {int(gaussian['good'].sum())}, of the "
+        f"{len(other)} others on {int(other['good'].sum())}; its 95 % interval holds the truth on "
+        f"{int(other['covered'].sum())} of those."
+    )
+
+
+def _best_method(small: Table, n: int) -> list[str]:
+    """The best single method among those that were measured on all cases."""
+    others = small[small["method"] != "auto"].groupby("method", sort=False)["good"]
+    shares = others.mean()[others.size() == n]
+    if shares.empty:
+        return []
+    best = shares.idxmax()
+    return [
+        f"The best single method by this measure, {label_of_method(str(best))}, is within it on {shares[best]:.0%}."
+    ]
 
 
 def _error_text(row: dict) -> str:

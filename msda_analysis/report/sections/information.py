@@ -11,7 +11,7 @@ from msda_analysis.report.section import (
     picture_grid,
     present,
 )
-from msda_analysis.report.select import has_metric, select_rows, split_parts
+from msda_analysis.report.select import HEADLINE_BOUNDS, has_metric, headline_bound, select_rows, split_parts
 from msda_analysis.report.sentences import BOUNDS_LIMIT, compare_section
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.words import Metric, Table, define, metric_of
@@ -68,8 +68,6 @@ define(METRICS)
 _INFORMATION = ("rate", "rate_reconstructed", "mse")
 _BOUNDS = ("fitted_diagonal", "fitted_full", "fitted_mixture", "fitted", "flow", "leave_one_out", "info_nce")
 _BESIDE = ("flow_gap", "info_nce_ceiling")  # listed in the table, in no figure
-#: Upper bounds on I(X; Z) that sentences may speak of, tightest first.
-HEADLINE_BOUNDS = ("flow", "fitted")
 _TEXT = (
     "A VAE is trained on images that an augmentation has mixed, and then shown clean test images. How much it encodes "
     "about them, in nats, says how the augmentation changes what is learned; the paper's claim is that MixUp lowers it "
@@ -127,17 +125,6 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
         metrics=tuple(listed),
         limits=(BOUNDS_LIMIT, *((CEILING_LIMIT,) if "info_nce" in shown else ())),
     )
-
-
-def headline_bound(table: Table) -> str | None:
-    """The tightest of HEADLINE_BOUNDS that was computed for every augmentation and seed; None where there is none."""
-    found = {
-        metric: set(zip(rows["augmentation"], rows["seed"], strict=True))
-        for metric in HEADLINE_BOUNDS
-        if has_metric(table, metric) and len(rows := select_rows(table, metric))
-    }
-    every = set().union(*found.values())
-    return next((metric for metric in HEADLINE_BOUNDS if metric in found and found[metric] == every), None)
 
 
 def bound_levels(table: Table, headline: str) -> list[str]:

@@ -95,7 +95,7 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
         numbers = _by_attack(part, shown)
         painter = partial(draw.dots, panels=[(metric,) for metric in shown], row="perturbation")
         caption = sentence(_DETAILS, in_brackets(words).strip())
-        items.append(FigureItem(f"likeness_details{suffix}", numbers, painter, caption, _DETAILS))
+        items.append(FigureItem(f"likeness_details{suffix}", numbers, painter, caption, _DETAILS, is_folded=True))
     spectra = (spectrum_figure(table),) if has_metric(table, "perturbation_power") else ()
     return Section(
         "likeness", "Do perturbations look like MixUp?", (_TEXT,), figures=(*items, *spectra), metrics=tuple(shown)

@@ -133,7 +133,7 @@ def masks_section(table: Table, folder: Path) -> Section | None:
         findings=_direction_findings(table),
         figures=(
             *grids, *dot_figures(table, shapes, "mask_shapes", "masks"), *kept_figures(table), *spectrum_figures(table),
-            *dot_figures(table, details, "mask_details", "masks"),
+            *dot_figures(table, details, "mask_details", "masks", is_folded=True),
         ),
         tables=(
             *metric_tables(table, shapes, "masks", _TABLE, over_samples=True),

@@ -1,33 +1,55 @@
 """Warnings of the study's own checks and of single numbers, and metrics that no section shows."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from msda_analysis.report.section import Section
-from msda_analysis.report.tables import text_table
-from msda_analysis.report.words import Table, define, is_known, is_told
+from msda_analysis.report.tables import ResultTable, text_table
+from msda_analysis.report.words import Table, attack_label, define, is_known, is_told
 
 _FLAG = "flag"
+_RUN = ["model", "augmentation", "seed"]
+_NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
+_SHOWN = 4  # attacks or metrics that are named
 _MOST = 200  # rows that the page lists of metrics it does not know
 define({}, told=(_FLAG,))
 
 
 def flags_section(table: Table, folder: Path) -> Section | None:
-    """What the study's own checks found suspicious, and the warnings that came with single numbers."""
+    """What the study's own checks found suspicious, and the warnings that came with single numbers, counted by kind."""
     del folder
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == _FLAG]
-    is_note = done["note"].str.strip().ne("") & ~done["metric"].map(is_told).astype(bool)
-    notes = _merge_notes(done[is_note])
+    notes = done[done["note"].str.strip().ne("") & ~done["metric"].map(is_told).astype(bool)]
     listed = []
     if len(flags):
-        caption = "Checks that a reader should know of before trusting a number."
+        kinds = _count_kinds(flags.assign(kind=flags["label"]), done, "Check")
+        listed.append(ResultTable("flags", "Checks that a reader should know of before trusting a number.", *kinds))
         columns = ("model", "augmentation", "seed", "attack", "check", "note")
-        listed.append(text_table(flags.rename(columns={"label": "check"}), columns, name="flags", caption=caption))
+        flags = flags.rename(columns={"label": "check"})
+        listed.append(text_table(flags, columns, name="flags_all", caption="Every such finding.", is_folded=True))
     if len(notes):
-        caption = "Warnings that came with single numbers, each kind once per model, augmentation and attack."
-        columns = ("model", "augmentation", "attack", "note", "metric")
-        listed.append(text_table(notes, columns, name="notes", caption=caption))
+        kind = notes["note"].str.replace(_NUMBER, "#", regex=True)
+        caption = "Warnings that came with single numbers, by kind; results.csv has all, beside their numbers."
+        listed.append(ResultTable("notes", caption, *_count_kinds(notes.assign(kind=kind), done, "")))
     return Section("flags", "Warnings", tables=tuple(listed)) if listed else None
+
+
+def _count_kinds(rows: Table, done: Table, head: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Headers and rows of a table: a kind, in how many runs it was met, where, and one example in words."""
+    lines = []
+    for kind, part in rows.groupby("kind", sort=False):
+        runs = part.drop_duplicates(_RUN)
+        every = done[done["model"].isin(set(part["model"])) & (done["reference"] == "")].drop_duplicates(_RUN)
+        where = _listed(attack_label(name) for name in part["attack"] if name) or _listed(part["metric"])
+        line = (f"{len(runs)} of {max(len(runs), len(every))} runs", where, str(part["note"].iloc[0]))
+        lines.append((str(kind), *line) if head else line)
+    return ((head,) if head else ()) + ("Met in", "Where", "Example"), tuple(lines)
+
+
+def _listed(names: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    return ", ".join(unique[:_SHOWN]) + (f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else "")
 
 
 def other_section(table: Table, folder: Path) -> Section | None:
@@ -43,10 +65,3 @@ def other_section(table: Table, folder: Path) -> Section | None:
         "value", "unit", "verdict",
     )  # fmt: skip
     return Section("other", "Other measurements", tables=(text_table(shown, columns, name="other", caption=caption),))
-
-
-def _merge_notes(rows: Table) -> Table:
-    """One row per model, augmentation, attack and note, with all metrics that carry it."""
-    keys = ["model", "augmentation", "attack", "note"]
-    metrics = rows.groupby(keys)["metric"].agg(lambda names: ", ".join(dict.fromkeys(names)))
-    return metrics.reset_index()

@@ -1,6 +1,7 @@
 """Accuracy without attack and under attack."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +108,16 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
     )  # fmt: skip
 
 
+def accuracy_figures(table: Table, suffix: str = "", words: str = "") -> list[FigureItem]:
+    """Accuracy against epsilon under the main attacks, and folded under the others; all where no worst case was measured."""
+    rows = select_rows(table, "robust_accuracy")
+    is_main = rows["attack"].isin(MAIN_ATTACKS)
+    if not (rows["attack"] == "worst_case").any() or is_main.all():
+        return [accuracy_figure(rows, suffix=suffix, words=words)]
+    others = accuracy_figure(rows[~is_main], suffix=f"_others{suffix}", words=words)
+    return [accuracy_figure(rows[is_main], suffix=suffix, words=words), replace(others, is_folded=True)]
+
+
 def accuracy_figure(table: Table, metric: str = "robust_accuracy", suffix: str = "", words: str = "") -> FigureItem:
     """Accuracy against epsilon, or survival of the minimum norm, one panel per attack and norm.
 
@@ -166,11 +177,11 @@ def accuracy_table(
 def _figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
     items = []
     if has_metric(part, "robust_accuracy"):
-        items.append(accuracy_figure(part, suffix=suffix, words=words))
+        items += accuracy_figures(part, suffix, words)
     else:
         items += dot_figures(part, ("accuracy",), f"accuracy{suffix}", "test images")
     if has_metric(part, "survival"):
-        items.append(accuracy_figure(part, "survival", suffix, words))
+        items.append(replace(accuracy_figure(part, "survival", suffix, words), is_folded=True))
     if has_metric(part, "minimum_norm_median"):
         rows = select_rows(part, "minimum_norm_median")
         numbers = summarize(rows, ("metric", "attack", "norm", "augmentation"))
@@ -178,7 +189,7 @@ def _figures(part: Table, suffix: str, words: str) -> list[FigureItem]:
         opening = f"Median smallest perturbation that changes the prediction ({words}); further right is more robust."
         caption = sentence(opening, explain_dots("test images", part))
         alt = "Dot plots of the median minimum norm, one panel per attack."
-        items.append(FigureItem(f"minimum_norm{suffix}", numbers, painter, caption, alt))
+        items.append(FigureItem(f"minimum_norm{suffix}", numbers, painter, caption, alt, is_folded=True))
     return items
 
 

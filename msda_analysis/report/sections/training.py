@@ -56,7 +56,9 @@ def training_figure(table: Table) -> FigureItem:
         title=lambda dataset, model, _: ", ".join(word for word in (dataset, model) if word),
     )  # fmt: skip
     caption = sentence(_FIGURE, explain_curves(rows))
-    return FigureItem("training", numbers, painter, caption, "Training losses by epoch, one panel per model and part.")
+    return FigureItem(
+        "training", numbers, painter, caption, "Training losses by epoch, one panel per model and part.", True
+    )
 
 
 def _mean_over_x(table: Table, metric: str) -> Table:
