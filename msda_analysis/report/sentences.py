@@ -175,20 +175,6 @@ def compare_section(
     return lines, (comparisons_table(made, name=f"{name}_comparisons", caption=caption),) if made else ()
 
 
-def compare_with_baseline(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
-    """Each augmentation against the reference, and MixUp against each masking family, paired over seeds.
-
-    "Above" and "below" are said only where Holm's p value over these comparisons decides; one seed decides nothing.
-
-    Args:
-        rows: rows of one metric (and attack, norm, epsilon), one per augmentation and seed.
-        subject: what was measured, to open the sentences with.
-        reference: augmentation to compare with.
-    """
-    missing = why_not_compared(rows, subject, reference)
-    return [*missing, *describe_comparisons(correct(compare_seeds(rows, subject, reference)), reference)]
-
-
 def why_not_compared(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
     """One sentence where the reference or all others are missing, else none."""
     if not (rows["augmentation"] == reference).any():

@@ -11,12 +11,17 @@ from msda_analysis.report.select import headline_bound
 from msda_analysis.report.sentences import (
     compare_seed_by_seed,
     compare_seeds,
-    compare_with_baseline,
     correct,
+    describe_comparisons,
     describe_difference,
     is_masking,
     pairs_of,
+    why_not_compared,
 )
+
+
+def compare_with_baseline(table: pd.DataFrame, subject: str) -> list[str]:
+    return [*why_not_compared(table, subject), *describe_comparisons(correct(compare_seeds(table, subject)))]
 
 
 def rows(values: dict[str, list[float]], unit: str = "nats") -> pd.DataFrame:

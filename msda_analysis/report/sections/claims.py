@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
-from msda_analysis.report import draw
+from msda_analysis.report.forest import draw_forest
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import has_metric, headline_bound, paired_difference, select_rows, split_parts
 from msda_analysis.report.sentences import MIXUP, describe_difference, is_masking
-from msda_analysis.report.style import label_of, looks_for, order_augmentations, styled
+from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import ResultTable
 from msda_analysis.report.words import MARGIN, Metric, Table, attack_label, define, metric_of, sentence
 
@@ -53,7 +51,6 @@ _SHORT = {
     "not above the margin": "not more robust",
 }  # fmt: skip
 _MOST = 100  # seeds, or times what was run: beyond that no study decides
-_WIDTH = 5.2  # inches: readable on a phone
 _TEXT = (
     "What the paper says of MixUp, held against this study. Differences are MixUp minus baseline, mean over the budgets at "
     "which the baseline keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
@@ -161,26 +158,6 @@ def forest_numbers(verdicts: Sequence[Verdict]) -> Table:
         for one in shown
         for scale, unit in [(100.0, "points") if one.number.unit == "fraction" else (1.0, one.number.unit)]
     )  # fmt: skip
-
-
-@styled
-def draw_forest(numbers: Table) -> Figure:
-    """One panel a question, one row a family: interval, region of no practical difference, and verdict."""
-    parts = dict(list(numbers.groupby("question", sort=False)))
-    heights = [0.55 + 0.24 * len(part) for part in parts.values()]
-    figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
-    axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for ax, (question, part) in zip(axes, parts.items(), strict=True):
-        margin = float(part["margin"].iloc[0])
-        ax.axvspan(-margin, margin, color="#e6e6e6", linewidth=0, zorder=0)
-        ax.axvline(0, color="#888888", linewidth=0.8)
-        draw.draw_dots(ax, part, "side", looks_for(part["augmentation"]))
-        for place, said in enumerate(part["said"]):
-            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
-        ax.grid(visible=False, axis="y")
-        ax.set_title(str(question), loc="left", fontweight="bold")
-        ax.set_xlabel(f"less Baseline ({part['unit'].iloc[0]})")
-    return figure
 
 
 def claim_findings(verdicts: list[Verdict]) -> list[str]:

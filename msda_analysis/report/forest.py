@@ -1,0 +1,35 @@
+"""The forest plot: differences from a reference with intervals, against the region of no practical difference."""
+
+from matplotlib.figure import Figure
+
+from msda_analysis.report import draw
+from msda_analysis.report.panels import GREY
+from msda_analysis.report.style import looks_for, styled
+from msda_analysis.report.words import Table
+
+_WIDTH = 5.2  # inches: readable on a phone
+
+
+@styled
+def draw_forest(numbers: Table) -> Figure:
+    """One panel a question, one row a family: interval, region of no practical difference, and verdict.
+
+    Args:
+        numbers: columns question, side (text of the row), augmentation, value, low, high, unit, margin (differences of up to
+            this make no practical difference) and said (text at the right).
+    """
+    parts = dict(list(numbers.groupby("question", sort=False)))
+    heights = [0.55 + 0.24 * len(part) for part in parts.values()]
+    figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (question, part) in zip(axes, parts.items(), strict=True):
+        margin = float(part["margin"].iloc[0])
+        ax.axvspan(-margin, margin, color="#e6e6e6", linewidth=0, zorder=0)
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        draw.draw_dots(ax, part, "side", looks_for(part["augmentation"]))
+        for place, said in enumerate(part["said"]):
+            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+        ax.grid(visible=False, axis="y")
+        ax.set_title(str(question), loc="left", fontweight="bold")
+        ax.set_xlabel(f"less Baseline ({part['unit'].iloc[0]})")
+    return figure

@@ -1,0 +1,36 @@
+"""Pages in a real browser, where one is installed: every picture is drawn, and nothing is wider than the window."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from msda_analysis.report import write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+LOOK = """<script>addEventListener("load", async () => {
+for (const one of document.querySelectorAll("details")) one.open = true;
+await Promise.all([...document.images].map(image => image.decode()));
+document.title = JSON.stringify({
+  pictures: document.images.length, drawn: [...document.images].filter(image => image.naturalWidth > 0).length,
+  wider: document.documentElement.scrollWidth - innerWidth, width: innerWidth, requests: performance.getEntriesByType("resource")
+    .filter(one => !one.name.startsWith("data:")).length,
+}); });</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [1200, 500])
+def test_every_picture_is_drawn_and_nothing_is_wider_than_the_window(write_study, tmp_path, width):
+    page = write_report(write_study(tmp_path, "vae", "masks"))
+    page.write_text(page.read_text().replace("</body>", LOOK))
+    size = (f"--window-size={width},900", "--virtual-time-budget=20000", "--dump-dom", page.as_uri())
+    seen = subprocess.run(
+        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}", *size],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    (title,) = re.findall(r"<title>(.*?)</title>", seen.stdout)
+    found = json.loads(title.replace("&gt;", ">"))
+    assert found["drawn"] == found["pictures"] > 5 and found["requests"] == 0
+    assert found["wider"] <= 0, found
