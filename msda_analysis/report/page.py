@@ -39,7 +39,7 @@ _SEEDS_LIMIT = (
     "comparisons of a section, and for the paper's claims intervals that hold together."
 )
 _SHORT_TABLE = 9  # rows: longer tables are folded
-_PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d\d)\d+")
+_PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d)\d+")
 _PROVENANCE = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)  # the files beside the page have it
 _SAFE = " /:;,=+-_.!*()'@$?[]{}|~\n"  # what need not be escaped in an image's address
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
@@ -84,7 +84,10 @@ def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
     figures = [_write_figure(item, study) for item in section.figures]
     for table in section.tables:
         table.write(study.path / "tables", study.provenance)
-    tables = [_show_table(table, is_first=i == 0) for i, table in enumerate(section.tables)]
+    shown = [figure for figure in figures if not figure["is_folded"]]
+    for figure in shown[1:]:  # a section opens with one figure, or one short table; the rest comes when asked
+        figure["is_folded"] = True
+    tables = [_show_table(table, is_first=i == 0 and not shown) for i, table in enumerate(section.tables)]
     return {"section": section, "figures": figures, "tables": tables}
 
 
@@ -104,13 +107,14 @@ def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
 
 
 def _shorten(svg: str) -> str:
-    """The picture alone, its paths to hundredths of a point: enough on a screen, and the PDF has all."""
+    """The picture alone, its paths to tenths of a point: enough on a screen, and the PDF has all."""
     svg = _PROVENANCE.sub("", svg[svg.index("<svg") :])
-    return _PATH.sub(lambda path: _COORDINATE.sub(r"\1", path[0]), svg)
+    svg = _PATH.sub(lambda path: _COORDINATE.sub(r"\1", path[0]), svg)
+    return svg if "'" in svg else svg.replace('"', "'")  # which need no escape in an address
 
 
 def _show_table(table: ResultTable, *, is_first: bool = False) -> dict[str, Any]:
-    """What the page shows of a table: the first of a section at once where it is short, others when asked."""
+    """What the page shows of a table: at once where it is the first and short, else when asked."""
     return {
         "is_folded": table.is_folded or not is_first or len(table.rows) > _SHORT_TABLE,
         "name": table.name,

@@ -393,6 +393,9 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
     assert "Clean accuracy, against Baseline" not in head and "Clean accuracy, against Baseline" in text_of(page)
     for part in ("What each number is", "Environment and settings", "Data, models, augmentations and seeds"):
         assert f"<details><summary>{part}" in page, part
+    subject = page[page.index('<section id="masks">') : page.index('<section id="information">')]
+    opened = re.sub(r"<details>.*?</details>", "", subject, flags=re.DOTALL)
+    assert opened.count("<figure") == 1 and opened.count("<table") == 0 and subject.count("<figure") == 6
     assert "prefers-color-scheme: dark" in page and "max-width: 640px" in page
 
 

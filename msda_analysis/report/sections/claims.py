@@ -16,7 +16,7 @@ from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import has_metric, headline_bound, paired_difference, select_rows, split_parts
 from msda_analysis.report.sentences import MIXUP, describe_difference, is_masking
 from msda_analysis.report.style import label_of, order_augmentations
-from msda_analysis.report.tables import ResultTable
+from msda_analysis.report.tables import ResultTable, interval_digits
 from msda_analysis.report.words import MARGIN, Metric, Table, attack_label, define, metric_of, sentence
 
 if TYPE_CHECKING:
@@ -354,5 +354,10 @@ def _clause(verdict: Verdict, *, is_judged: bool) -> str:
         size = describe_difference(number, "more", "less")
         judged = (verdict.region, verdict.word) if is_judged else ()
         return ", ".join(text for text in (f"{verdict.reading} {size}", *judged) if text)
-    interval = "" if number.low is None else f" [{100 * number.low:.1f}, {100 * (number.high or 0):.1f}]"
-    return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step in energy{interval}"
+    if number.low is None or number.high is None:
+        return f"they cover {100 * number.value:.1f} % of the way from chance to a MixUp step in energy"
+    digits = interval_digits(100 * number.value, 50 * (number.high - number.low))
+    value, low, high = (
+        f"{100 * part:.{digits}f}".replace("-", "\N{MINUS SIGN}") for part in (number.value, number.low, number.high)
+    )
+    return f"they cover {value} % [{low}, {high}] of the way from chance to a MixUp step in energy"

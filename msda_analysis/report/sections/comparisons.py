@@ -117,7 +117,8 @@ def difference_figures(
     items = []
     for name, part in (("difference", numbers[is_main]), ("difference_others", numbers[~is_main])):
         if len(part):
-            caption = sentence(_DIFFERENCE, f"n = {int(part['n'].max())} test images{in_brackets(words)}.")
+            opening = "" if name == "difference" else "Other attacks."
+            caption = sentence(opening, _DIFFERENCE, f"n = {int(part['n'].max())} test images{in_brackets(words)}.")
             items.append(
                 FigureItem(f"{name}{suffix}", part, _draw_differences, caption, _DIFFERENCE, name != "difference")
             )

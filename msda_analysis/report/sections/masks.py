@@ -175,7 +175,9 @@ def spectrum_figures(table: Table) -> tuple[FigureItem, ...]:
             )  # fmt: skip
             caption = sentence(words, _explain_absence(part, drawn), explain_curves(part))
             numbers = summarize(drawn, ("metric", "augmentation", "x"))
-            items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, words))
+            items.append(
+                FigureItem(f"{name}{suffix}", numbers, painter, caption, words, is_folded=name == "radial_power")
+            )
     return tuple(items)
 
 

@@ -138,7 +138,7 @@ def accuracy_figure(table: Table, metric: str = "robust_accuracy", suffix: str =
         draw.curves, x="epsilon", panel=("attack", "norm"), panels=order, title=attack_title, finish=_finish_accuracy
     )
     what = (
-        "Accuracy under attack"
+        f"Accuracy under {'other attacks' if 'others' in suffix else 'attack'}"
         if is_accuracy
         else "Share of images whose smallest perturbation found is longer than epsilon"
     )
