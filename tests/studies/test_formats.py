@@ -31,7 +31,7 @@ def test_the_record_is_of_today():
 def test_what_decides_a_steps_numbers_is_found(step, modules):
     found = {name.removeprefix("msda_analysis.") for name in formats.drawn_on(step)}
     assert modules | {f"studies.steps.{step}"} <= found
-    assert not {name for name in found if name.startswith(("results", "figures", "cli"))}
+    assert not {name for name in found if name.startswith(("results", "report", "cli"))}
 
 
 def test_a_change_is_seen_until_the_number_is_raised(monkeypatch):
