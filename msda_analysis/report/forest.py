@@ -31,5 +31,5 @@ def draw_forest(numbers: Table) -> Figure:
             ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
         ax.grid(visible=False, axis="y")
         ax.set_title(str(question), loc="left", fontweight="bold")
-        ax.set_xlabel(f"less Baseline ({part['unit'].iloc[0]})")
+        ax.set_xlabel(f"minus Baseline ({part['unit'].iloc[0]})")
     return figure

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Caption of a table of means.
-MEANS = "Mean over seeds with Student's 95 % interval; a single seed has none."
+MEANS = "Mean over seeds with 95 % interval, Student's over seeds, for accuracies over images and seeds; a single seed has none."
 #: Limit of lower bounds from samples.
 CEILING_LIMIT = (
     "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
@@ -143,7 +143,7 @@ def explain_dots(samples: str, rows: Table) -> str:
         return f"Each symbol is a single seed; thin bars are 95 % intervals over its {samples}. Nothing here speaks of seeds."
     return (
         f"Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often "
-        "narrower than the symbol). The large symbol is the mean over seeds and the thick bar Student's 95 % interval of "
+        "narrower than the symbol). The large symbol is the mean over seeds and the thick bar the 95 % interval of "
         "that mean, which speaks of the seeds."
     )
 
@@ -152,17 +152,15 @@ def explain_curves(rows: Table) -> str:
     """What lines, bands and bars of a curve figure are, for the number of seeds in these rows."""
     n_seeds = rows.groupby("augmentation")["seed"].nunique(dropna=False)
     if n_seeds.min() >= draw.SEEDS_FOR_BAND:
-        return (
-            "Lines are means over seeds, bands Student's 95 % interval over seeds (cut off where it leaves the panel)."
-        )
+        return "Lines are means over seeds, bands their 95 % interval (cut off where it leaves the panel)."
     if n_seeds.max() == 1:
         return (
             "Lines are single seeds; thin bars, where given, are 95 % intervals over images or masks. Nothing here speaks "
             "of seeds."
         )
     return (
-        "Thick lines are means over seeds. From three seeds on they have a band, Student's 95 % interval; with two, that "
-        "interval is 12.7 standard errors wide on each side, so the seeds are drawn as thin lines instead."
+        "Thick lines are means over seeds. From three seeds on they have a band, the mean's 95 % interval; two say too "
+        "little of how runs differ, so the seeds are drawn as thin lines instead."
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from msda_analysis.estimate import Estimate, mean_estimate
+from msda_analysis.estimate import Estimate, mean_estimate, share_over_seeds
 from msda_analysis.report.style import order_augmentations
 from msda_analysis.report.words import Table
 
@@ -54,7 +54,10 @@ def has_metric(table: Table, *metrics: str) -> bool:
 
 
 def summarize(rows: Table, by: Sequence[str]) -> Table:
-    """One line per seed and, where there is more than one seed, one for their mean with Student's 95 % interval.
+    """One line per seed and, where there is more than one seed, one for their mean with a 95 % interval.
+
+    It is Student's over seeds, but for accuracies, which are shares of images that all seeds share: that of
+    estimate.share_over_seeds, which is never outside [0, 1] nor of no width where seeds agree.
 
     Args:
         rows: selected rows of the long table, one per seed within each group.
@@ -62,7 +65,7 @@ def summarize(rows: Table, by: Sequence[str]) -> Table:
 
     Returns:
         Columns `by`, level ("seed" or "mean"), seed, value, low, high, n, interval_over, unit. For level "seed" the
-        interval and n speak of images (or masks), for level "mean" of seeds.
+        interval and n speak of images (or masks), for level "mean" n counts seeds.
 
     Raises:
         ValueError: a group has two rows for one seed, so that a mean over seeds would mix different things.
@@ -80,7 +83,7 @@ def summarize(rows: Table, by: Sequence[str]) -> Table:
             measured = {name: row[name] for name in ("seed", "value", "low", "high", "n")}
             lines.append({**shared, "level": "seed", "interval_over": "samples", **measured})
         if len(group) > 1:
-            lines.append({**shared, "level": "mean", "interval_over": "seeds", "seed": None, **_over_seeds(group)})
+            lines.append({**shared, "level": "mean", "seed": None, **_over_seeds(group)})
     columns = [*by, "level", "seed", "value", "low", "high", "n", "interval_over", "unit"]
     summary = pd.DataFrame(lines, columns=columns)
     rank = {name: i for i, name in enumerate(order_augmentations(rows["augmentation"]))}
@@ -184,8 +187,12 @@ def _find(node: Any, name: str) -> Iterator[Any]:
 
 
 def _over_seeds(group: list[dict[str, Any]]) -> dict[str, Any]:
-    mean = mean_estimate([float(row["value"]) for row in group], "")
-    return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n}
+    values, images = [float(row["value"]) for row in group], min(row["n"] for row in group)
+    if group[0]["unit"] == "accuracy" and images > 1:
+        mean, over = share_over_seeds(values, int(images)), "images and seeds"
+    else:
+        mean, over = mean_estimate(values, ""), "seeds"
+    return {"value": mean.value, "low": mean.low, "high": mean.high, "n": len(values), "interval_over": over}
 
 
 def _check_one_per_seed(rows: Table, by: Sequence[str]) -> None:

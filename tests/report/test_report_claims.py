@@ -317,7 +317,7 @@ def test_differences_against_epsilon_are_turned_to_the_reference(as_table):
     }
     assert list(main.numbers["low"]) == pytest.approx([-2.0, -12.0, -22.0])
     ax = main.figure().axes[0]
-    assert ax.get_title() == "DeepFool" and ax.get_ylabel() == "less Baseline (points)"
+    assert ax.get_title() == "DeepFool" and ax.get_ylabel() == "minus Baseline (points)"
 
 
 def test_claims_of_two_models_are_told_apart(as_table):

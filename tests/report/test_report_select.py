@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.estimate import Estimate, Measured, share_over_seeds
 from msda_analysis.report.select import (
     half_epsilons,
     mean_rows,
@@ -74,6 +74,16 @@ def test_summary_agrees_with_students_interval(tmp_path):
     assert (mean["n"], mean["interval_over"], mean["unit"]) == (3, "seeds", "nats")
     first = summary.iloc[0]
     assert (first["value"], first["low"], first["high"], first["n"], first["interval_over"]) == (3, 2, 5, 50, "samples")
+
+
+def test_the_mean_of_accuracies_speaks_of_images_and_seeds(tmp_path):
+    values = {("mixup", seed): 1.0 for seed in range(3)} | {("cutmix", seed): 0.5 + 0.2 * seed for seed in range(3)}
+    table = make_table(tmp_path, values, metric="accuracy", unit="accuracy")
+    means = summarize(table, ("metric", "augmentation")).query("level == 'mean'").set_index("augmentation")
+    assert set(means["interval_over"]) == {"images and seeds"} and set(means["n"]) == {3}
+    expected = {name: share_over_seeds([v for (of, _), v in values.items() if of == name], 50) for name in means.index}
+    assert dict(means["low"]) == pytest.approx({name: each.low for name, each in expected.items()})
+    assert means.loc["mixup", "high"] == 1 > means.loc["mixup", "low"] and means["high"].max() <= 1
 
 
 def test_one_seed_gets_no_mean_and_no_interval_over_seeds(tmp_path):

@@ -69,7 +69,7 @@ _INFORMATION = (
     "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the baseline's level. "
 )
 _FOREST = (
-    "Differences from the baseline with intervals, against the region of no practical difference (grey; 2 points of accuracy, "
+    "Differences from the baseline with 95 % intervals (MixUp's for all claims and readings at once, the others' one by one), against the region of no practical difference (grey; 2 points of accuracy, "
     "2 % of the baseline's information). At the right the verdict on the paper's claim, or where a family without a claim lies, "
     "and what would decide it at the spread seen, if the value stayed."
 )

@@ -161,7 +161,7 @@ def _finish_differences(ax: "Axes", part: Table) -> None:
     ax.axhspan(-100 * MARGIN, 100 * MARGIN, color="#eeeeee", zorder=0)
     ax.axhline(0, color=panels.GREY, linewidth=0.8)
     if ax.get_ylabel():
-        ax.set_ylabel("less Baseline (points)")
+        ax.set_ylabel("minus Baseline (points)")
 
 
 def matrix_figure(pairs: Table, suffix: str = "", words: str = "") -> FigureItem:

@@ -78,7 +78,7 @@ _SURVIVAL = (
     "DKW) are in the CSV, by seed."
 )
 _TABLE = (
-    "Mean over seeds with Student's 95 % interval. Each attack is shown at the epsilon of the study's list where the "
+    "Mean over seeds with 95 % interval over images and seeds. Each attack is shown at the epsilon of the study's list where the "
     "baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
 )
 
