@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msda_analysis.endings import run_guarded, show_interrupt
@@ -53,6 +53,7 @@ DOORS: Mapping[str, tuple[Door, str]] = {
     ),
 }  # fmt: skip
 _REPORT = "Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."
+_STATUS = "How far a study's folder is: cells done, running, failed, damaged, missing, and the time that is left."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,13 +65,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in DOORS.items():
         commands.add_parser(name, help=summary, add_help=False)
-    report = commands.add_parser("report", help=_REPORT, description=_REPORT)
-    report.add_argument("folder", type=Path, help="an output folder")
+    for name, (_, summary) in FOLDER_COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("folder", type=Path, help="an output folder")
     if words and words[0] in DOORS:
         door, summary = DOORS[words[0]]
         return run_door(door, words[1:], prog=f"msda-analysis {words[0]}", description=summary)
-    folder = parser.parse_args(words).folder
-    return run_guarded(lambda: _draw_again(folder), 0)
+    asked = parser.parse_args(words)
+    act, _ = FOLDER_COMMANDS[asked.command]
+    return run_guarded(lambda: act(asked.folder), 0)
 
 
 def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -> int:
@@ -97,10 +100,13 @@ def _program() -> str:
 
 
 def _carry_out(plan: Plan, running: Running) -> int:
+    if running.dry_run:
+        return _list_cells(plan, running)
     from msda_analysis.studies import run_study
     from msda_analysis.studies.runner import describe_missing
 
-    summary = run_study(plan, running.out, shard=_parse_shard(running.shard), command=command_line())
+    shard, command = _parse_shard(running.shard), command_line()
+    summary = run_study(plan, running.out, shard=shard, workers=running.workers, command=command)
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     for line in describe_missing(summary.missing):
         print(f"  missing: {line}")
@@ -121,11 +127,36 @@ def _draw_again(folder: Path) -> int:
     return 0
 
 
+def _list_cells(plan: Plan, running: Running) -> int:
+    from msda_analysis.studies import Store, cells_of
+    from msda_analysis.studies.run import on_usable_device
+    from msda_analysis.studies.status import describe_dry_run, survey
+
+    store, (i, n) = Store(running.out, on_usable_device(plan)), _parse_shard(running.shard)
+    print("\n".join(describe_dry_run(survey(store, cells_of(store.plan)[i - 1 :: n]), running.workers)))
+    return 0
+
+
+def _show_status(folder: Path) -> int:
+    from msda_analysis.studies.status import describe_status, survey_folder
+
+    status = survey_folder(folder)
+    print("\n".join(describe_status(status)))
+    return 1 if status.count("failed") or status.count("damaged") else 0
+
+
 def _parse_shard(text: str) -> tuple[int, int]:
     parts = text.split("/")
     if len(parts) != 2 or not all(part.isdigit() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
         raise ValueError(f"shard: expected i/n with 1 <= i <= n, such as 1/4; got {text!r}")
     return int(parts[0]), int(parts[1])
+
+
+#: Commands about a folder that is there.
+FOLDER_COMMANDS: Mapping[str, tuple[Callable[[Path], int], str]] = {
+    "report": (_draw_again, _REPORT),
+    "status": (_show_status, _STATUS),
+}
 
 
 if __name__ == "__main__":
