@@ -57,7 +57,7 @@ _STATUS = "How far a study's folder is: cells done, running, failed, damaged, mi
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. Exit code: 0 all went well, 1 some cells failed or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
+    """Entry point. Exit code: 0 all went well, 1 some cells failed or are not done or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         "msda-analysis", description=_SUMMARY, epilog="Each command has a --help of its own."
@@ -112,7 +112,9 @@ def _carry_out(plan: Plan, running: Running) -> int:
         print(f"  missing: {line}")
     if summary.report is not None:
         print(f"report: {summary.report}")
-    return 1 if summary.n_failed else 0
+    else:
+        print("no report yet: run it once without --shard when all shards have ended")
+    return 1 if any(why != "shard" for why in summary.missing.values()) else 0
 
 
 def _draw_again(folder: Path) -> int:

@@ -76,13 +76,27 @@ def load_folder(
             raise ValueError(f"{folder / split}: expected the classes of train, got also {', '.join(unknown)}")
     paths, labels = _find_files(folder / split, classes)
     key = _fingerprint(folder, paths, progress, size)
-    cached = cache / "folders" / f"{key}.safetensors"
+    cached = cache / "folders" / f"{_place(folder / split, size)}-{key}.safetensors"
     images = _read_cache(cached, len(paths))
     if images is None:
         images = _decode_all(paths, progress, size)
         if _fingerprint(folder, paths, progress, size) == key:  # nothing was changed meanwhile
             _write_cache(cached, images)
+            _remove_older(cached)
     return images, labels, classes
+
+
+def _place(folder: Path, size: tuple[int, int] | None) -> str:
+    """What the caches of one folder and size have in common, whatever is in it."""
+    return hashlib.blake2b(f"{folder.resolve()}\n{size}".encode(), digest_size=6).hexdigest()
+
+
+def _remove_older(cached: Path) -> None:
+    """Remove caches of what the same folder held before."""
+    for path in cached.parent.glob(f"{cached.name.partition('-')[0]}-*.safetensors"):
+        if path != cached:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _class_names(folder: Path, split: str) -> tuple[str, ...]:

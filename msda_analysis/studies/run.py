@@ -166,6 +166,7 @@ def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, comma
 
     store = context.store
     with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
+        store.clean()
         store.collect(cells)
         done = [cell for cell in cells if store.is_done(cell)]
         for kind, own in _by_kind(done).items():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.files import is_leftover, remove_leftovers, replace_file
 from msda_analysis.results import read_rows, write_table
 from msda_analysis.studies.growth import grow
 from msda_analysis.studies.plan import Plan
@@ -64,6 +64,7 @@ class Store:
             ValueError: another study came first.
         """
         with self.hold("study", wait=True):
+            remove_leftovers(self.folder, _PLAN)
             self.plan, self.asked = self._add(self._wanted)  # another process may have been here since
             wanted = self._wanted.identity()
             if wanted not in [asked["plan"] for asked in self.asked]:
@@ -153,6 +154,13 @@ class Store:
     def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str, run_name: str = "") -> None:
         """Note why a cell failed; it will be tried again by the next run, which has another name."""
         self._write_json(self.cell_folder(cell) / _FAILURE, {"run": run_name, "row": dict(row), "traceback": trace})
+
+    def clean(self) -> None:
+        """Remove what killed processes left of half-written tables, figures and pages, while "outputs" is held."""
+        for name in ("results.csv", "settings.json", "manifest.json", "report.html"):
+            remove_leftovers(self.folder, name)
+        for folder in ("figures", "tables", "pictures"):
+            remove_leftovers(self.folder / folder)
 
     def collect(self, cells: Sequence[NamedCell]) -> Path:
         """Write results.csv from the rows of all done cells and the notes of failed ones."""

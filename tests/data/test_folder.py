@@ -501,3 +501,13 @@ def test_pictures_of_several_sizes_are_resized_as_they_are_read(tmp_path):
 def test_bad_sizes(name, resize, words):
     with pytest.raises(ValueError, match=words):
         load_dataset(name, resize=resize)
+
+
+def test_caches_of_what_a_folder_held_before_are_removed(image_folder):
+    """Those of its other split, of other sizes and of other folders stay."""
+    caches = image_folder.parent / "cache" / "folders"
+    load(image_folder), load(image_folder, "test"), load(image_folder, resize=8)
+    before = set(caches.iterdir())
+    (image_folder / "train" / "class_0" / "000.png").unlink()
+    load(image_folder)
+    assert len(before) == 3 and len(set(caches.iterdir())) == 3 and len(before & set(caches.iterdir())) == 2
