@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,7 @@ UNREAD_SUFFIXES = (
     ".psd", ".qoi", ".raw", ".rw2", ".sgi", ".svg", ".svgz", ".tga", ".xbm", ".xcf", ".xpm",
 )  # fmt: skip
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # PIL's names of what SUFFIXES stand for
+_KEPT_UNUSED_S = 60 * 86_400  # 60 days
 
 
 #: Side of a square, or (height, width), in pixels.
@@ -52,7 +54,8 @@ def load_folder(
     """Images, labels and class names of FOLDER/SPLIT/CLASS/*.
 
     The decoded tensor is kept under CACHE/folders, keyed by names and contents of all files, so that a changed folder
-    is decoded again, whatever its dates say; a digest of the pixels beside them tells a damaged cache.
+    is decoded again, whatever its dates say; a digest of the pixels beside them tells a damaged cache. A new one
+    removes those that were not read for 60 days.
 
     Args:
         resize: pictures are scaled until they cover this size, keeping their proportions, and cut around their centers;
@@ -76,26 +79,21 @@ def load_folder(
             raise ValueError(f"{folder / split}: expected the classes of train, got also {', '.join(unknown)}")
     paths, labels = _find_files(folder / split, classes)
     key = _fingerprint(folder, paths, progress, size)
-    cached = cache / "folders" / f"{_place(folder / split, size)}-{key}.safetensors"
+    cached = cache / "folders" / f"{key}.safetensors"
     images = _read_cache(cached, len(paths))
     if images is None:
         images = _decode_all(paths, progress, size)
         if _fingerprint(folder, paths, progress, size) == key:  # nothing was changed meanwhile
             _write_cache(cached, images)
-            _remove_older(cached)
+            _remove_unused(cached.parent)
     return images, labels, classes
 
 
-def _place(folder: Path, size: tuple[int, int] | None) -> str:
-    """What the caches of one folder and size have in common, whatever is in it."""
-    return hashlib.blake2b(f"{folder.resolve()}\n{size}".encode(), digest_size=6).hexdigest()
-
-
-def _remove_older(cached: Path) -> None:
-    """Remove caches of what the same folder held before."""
-    for path in cached.parent.glob(f"{cached.name.partition('-')[0]}-*.safetensors"):
-        if path != cached:
-            with suppress(OSError):
+def _remove_unused(caches: Path) -> None:
+    """Remove caches that nothing has read for long: of folders that have changed since, or are gone."""
+    for path in caches.glob("*.safetensors"):
+        with suppress(OSError):  # as another process may remove it, too
+            if time.time() - path.stat().st_mtime > _KEPT_UNUSED_S:
                 path.unlink()
 
 
@@ -241,6 +239,9 @@ def _read_cache(path: Path, n: int) -> Tensor | None:
     except (SafetensorError, OSError):
         return None  # cut short or damaged: decode again
     is_whole = images.dtype == torch.uint8 and len(images) == n and torch.equal(digest, _digest(images))
+    if is_whole:
+        with suppress(OSError):
+            os.utime(path)  # read now; see _remove_unused
     return images if is_whole else None
 
 

@@ -503,11 +503,17 @@ def test_bad_sizes(name, resize, words):
         load_dataset(name, resize=resize)
 
 
-def test_caches_of_what_a_folder_held_before_are_removed(image_folder):
-    """Those of its other split, of other sizes and of other folders stay."""
+def test_caches_that_nobody_reads_are_removed(image_folder):
+    """By the next one that is written, whether their folder has changed or is gone."""
     caches = image_folder.parent / "cache" / "folders"
-    load(image_folder), load(image_folder, "test"), load(image_folder, resize=8)
-    before = set(caches.iterdir())
-    (image_folder / "train" / "class_0" / "000.png").unlink()
+    load(image_folder, resize=8)
+    (unused,) = caches.iterdir()
     load(image_folder)
-    assert len(before) == 3 and len(set(caches.iterdir())) == 3 and len(before & set(caches.iterdir())) == 2
+    (read,) = set(caches.iterdir()) - {unused}
+    for path in (unused, read):
+        os.utime(path, (1, 1))
+    load(image_folder)
+    assert unused.exists(), "nothing was written"
+    assert read.stat().st_mtime > 1e9
+    load(image_folder, "test")
+    assert read.exists() and not unused.exists()
