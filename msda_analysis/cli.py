@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msda_analysis.endings import run_guarded, show_interrupt
@@ -53,10 +53,16 @@ DOORS: Mapping[str, tuple[Door, str]] = {
     ),
 }  # fmt: skip
 _REPORT = "Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."
+_VERIFY = (
+    "Which study, settings, commit and cells made a figure, a table or a folder, and whether all of it still agrees."
+)
+_CITE = "BibTeX of the methods that a study's table holds numbers of."
+_COMPARE = "Which settings of two studies differ, and which numbers moved by more than their intervals."
+_STATUS = "How far a study's folder is: cells done, running, failed, damaged, missing, and the time that is left."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. Exit code: 0 all went well, 1 some cells failed or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
+    """Entry point. Exit code: 0 all went well, 1 some cells failed or are not done, what was compared differs, or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         "msda-analysis", description=_SUMMARY, epilog="Each command has a --help of its own."
@@ -64,13 +70,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in DOORS.items():
         commands.add_parser(name, help=summary, add_help=False)
-    report = commands.add_parser("report", help=_REPORT, description=_REPORT)
-    report.add_argument("folder", type=Path, help="an output folder")
+    for name, (_, summary, paths) in FOLDER_COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        for path, what in paths.items():
+            command.add_argument(path, type=Path, help=what)
     if words and words[0] in DOORS:
         door, summary = DOORS[words[0]]
         return run_door(door, words[1:], prog=f"msda-analysis {words[0]}", description=summary)
-    folder = parser.parse_args(words).folder
-    return run_guarded(lambda: _draw_again(folder), 0)
+    asked = parser.parse_args(words)
+    act, _, paths = FOLDER_COMMANDS[asked.command]
+    return run_guarded(lambda: act(*(getattr(asked, path) for path in paths)), 0)
 
 
 def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -> int:
@@ -97,16 +106,21 @@ def _program() -> str:
 
 
 def _carry_out(plan: Plan, running: Running) -> int:
+    if running.dry_run:
+        return _list_cells(plan, running)
     from msda_analysis.studies import run_study
     from msda_analysis.studies.runner import describe_missing
 
-    summary = run_study(plan, running.out, shard=_parse_shard(running.shard), command=command_line())
+    shard, command = _parse_shard(running.shard), command_line()
+    summary = run_study(plan, running.out, shard=shard, workers=running.workers, command=command)
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     for line in describe_missing(summary.missing):
         print(f"  missing: {line}")
     if summary.report is not None:
         print(f"report: {summary.report}")
-    return 1 if summary.n_failed else 0
+    else:
+        print("no report yet: run it once without --shard when all shards have ended")
+    return 1 if any(why != "shard" for why in summary.missing.values()) else 0
 
 
 def _draw_again(folder: Path) -> int:
@@ -121,11 +135,66 @@ def _draw_again(folder: Path) -> int:
     return 0
 
 
+def _list_cells(plan: Plan, running: Running) -> int:
+    from msda_analysis.studies import Store, cells_of
+    from msda_analysis.studies.run import on_usable_device
+    from msda_analysis.studies.status import describe_dry_run, survey
+
+    store, (i, n) = Store(running.out, on_usable_device(plan)), _parse_shard(running.shard)
+    print("\n".join(describe_dry_run(survey(store, cells_of(store.plan)[i - 1 :: n]), running.workers)))
+    return 0
+
+
+def _show_status(folder: Path) -> int:
+    from msda_analysis.studies.status import describe_status, survey_folder
+
+    status = survey_folder(folder)
+    print("\n".join(describe_status(status)))
+    return 1 if status.count("failed") or status.count("damaged") else 0
+
+
+def _verify(path: Path) -> int:
+    from msda_analysis.studies.verify import describe_trace, verify
+
+    trace = verify(path)
+    print("\n".join(describe_trace(trace)))
+    return 1 if trace.differs else 0
+
+
+def _compare(first: Path, second: Path) -> int:
+    from msda_analysis.studies.differences import compare_studies, describe_differences
+
+    found = compare_studies(first, second)
+    print("\n".join(describe_differences(found)))
+    return 1 if len(found.moved) else 0
+
+
+def _cite(folder: Path) -> int:
+    from msda_analysis.studies.cite import cite
+
+    entries, unknown = cite(folder)
+    print("\n\n".join(entries))
+    if unknown:
+        print(f"msda-analysis: no reference is known here for {', '.join(unknown)}", file=sys.stderr)
+    return 0
+
+
 def _parse_shard(text: str) -> tuple[int, int]:
     parts = text.split("/")
     if len(parts) != 2 or not all(part.isdigit() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
         raise ValueError(f"shard: expected i/n with 1 <= i <= n, such as 1/4; got {text!r}")
     return int(parts[0]), int(parts[1])
+
+
+_FOLDER = {"folder": "an output folder"}
+#: Commands about what is there: what they do, in words, and the paths that they take.
+FOLDER_COMMANDS: Mapping[str, tuple[Callable[..., int], str, Mapping[str, str]]] = {
+    "report": (_draw_again, _REPORT, _FOLDER),
+    "status": (_show_status, _STATUS, _FOLDER),
+    "verify": (_verify, _VERIFY, {"path": "a figure (pdf, png, svg), a table (csv, tex), or an output folder"}),
+    "compare": (_compare, _COMPARE, {"first": "an output folder", "second": "another one"}),
+    "cite": (_cite, _CITE, _FOLDER),
+}
 
 
 if __name__ == "__main__":

@@ -52,6 +52,18 @@ def replace_file(path: str | os.PathLike[str], *, binary: bool = False) -> Itera
         os.fsync(file.fileno())  # the content is on the disk before the name points to it
 
 
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove what killed calls of replace_path left in a folder, not those below it.
+
+    Args:
+        folder: in which no other process writes now.
+        name: of the only file whose leftovers are meant; "" for all.
+    """
+    for path in folder.glob(f".{name or '*'}.*.part") if folder.is_dir() else ():
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
 def is_leftover(path: Path) -> bool:
     """Whether a file is nobody's content: what a killed replace_path left, or what a file browser puts everywhere."""
     return _LEFT_OVER.fullmatch(path.name) is not None

@@ -126,6 +126,22 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return [{**row, "settings": texts.get(row["settings"], row["settings"])} for row in csv.DictReader(file)]
 
 
+def find_unknown_settings(path: Path) -> list[str] | None:
+    """Digests that rows of a results.csv name and settings.json lacks, or holds with settings of another digest.
+
+    None where there is no settings.json, as beside tables of older versions.
+
+    Raises:
+        ValueError: settings.json is damaged.
+    """
+    if not path.with_name(SETTINGS_FILE).is_file():
+        return None
+    known = {digest for digest, settings in _read_settings(path).items() if _digest(_settings_text(settings)) == digest}
+    with open(path, encoding="utf-8", newline="") as file:
+        named = {row["settings"] for row in csv.DictReader(file) if row["settings"]}
+    return sorted(named - known)
+
+
 def _to_row(source: Source, measured: Measured) -> dict[str, Any]:
     estimate = measured.estimate
     return {

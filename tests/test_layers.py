@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
 _LINE = set(ALLOWED)
 ALLOWED |= {
     "endings": set(),
-    "studies": _LINE,
+    "studies": {*_LINE, "endings"},
     "commands": {"settings", "studies"},
     "cli": {*_LINE, "studies", "commands", "endings"},
     "__init__": _LINE,  # its names are for everybody

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,7 @@ UNREAD_SUFFIXES = (
     ".psd", ".qoi", ".raw", ".rw2", ".sgi", ".svg", ".svgz", ".tga", ".xbm", ".xcf", ".xpm",
 )  # fmt: skip
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # PIL's names of what SUFFIXES stand for
+_KEPT_UNUSED_S = 60 * 86_400  # 60 days
 
 
 #: Side of a square, or (height, width), in pixels.
@@ -52,7 +54,8 @@ def load_folder(
     """Images, labels and class names of FOLDER/SPLIT/CLASS/*.
 
     The decoded tensor is kept under CACHE/folders, keyed by names and contents of all files, so that a changed folder
-    is decoded again, whatever its dates say; a digest of the pixels beside them tells a damaged cache.
+    is decoded again, whatever its dates say; a digest of the pixels beside them tells a damaged cache. A new one
+    removes those that were not read for 60 days.
 
     Args:
         resize: pictures are scaled until they cover this size, keeping their proportions, and cut around their centers;
@@ -82,7 +85,16 @@ def load_folder(
         images = _decode_all(paths, progress, size)
         if _fingerprint(folder, paths, progress, size) == key:  # nothing was changed meanwhile
             _write_cache(cached, images)
+            _remove_unused(cached.parent)
     return images, labels, classes
+
+
+def _remove_unused(caches: Path) -> None:
+    """Remove caches that nothing has read for long: of folders that have changed since, or are gone."""
+    for path in caches.glob("*.safetensors"):
+        with suppress(OSError):  # as another process may remove it, too
+            if time.time() - path.stat().st_mtime > _KEPT_UNUSED_S:
+                path.unlink()
 
 
 def _class_names(folder: Path, split: str) -> tuple[str, ...]:
@@ -227,6 +239,9 @@ def _read_cache(path: Path, n: int) -> Tensor | None:
     except (SafetensorError, OSError):
         return None  # cut short or damaged: decode again
     is_whole = images.dtype == torch.uint8 and len(images) == n and torch.equal(digest, _digest(images))
+    if is_whole:
+        with suppress(OSError):
+            os.utime(path)  # read now; see _remove_unused
     return images if is_whole else None
 
 

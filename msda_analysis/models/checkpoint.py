@@ -47,7 +47,7 @@ def save_checkpoint(model: nn.Module, path: str | os.PathLike[str], metadata: Ma
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path: expected a file in an existing folder, but {path.parent} is missing")
     with replace_file(path, binary=True) as file:
-        file.write(to_safetensors(tensors, header))
+        file.write(_in_order(to_safetensors(tensors, header)))
 
 
 def load_checkpoint(
@@ -77,7 +77,7 @@ def load_checkpoint(
             f"{path}: expected a file written by save_checkpoint, but its header does not say so; "
             "for bare weights create() the model and use load_state(model, path)"
         )
-    model, metadata = _rebuild(path, header, network)
+    model, metadata = _rebuild(path, header, network, len(tensors))
     check_fit(model, tensors, path)
     model.load_state_dict(tensors, assign=True)
     return model.to(device).eval(), metadata
@@ -95,6 +95,16 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     except SafetensorError:
         return None
     return json.loads(header["metadata"]) if header.get("format") == _FORMAT else None
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with the names of its header in order: safetensors writes them in another one every time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _build_header(model: nn.Module, metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -129,12 +139,15 @@ def _normalization(model: nn.Module) -> tuple[Sequence[float] | None, Sequence[f
     return getattr(model, "normalization", None) or (None, None)
 
 
-def _rebuild(path: Path, header: Mapping[str, str], wanted: str | None) -> tuple[nn.Module, dict[str, Any]]:
+def _rebuild(
+    path: Path, header: Mapping[str, str], wanted: str | None, n_tensors: int
+) -> tuple[nn.Module, dict[str, Any]]:
     try:
         values = {name: json.loads(text) for name, text in header.items() if name != "format"}
         if values["version"] > _VERSION:
             raise ValueError(f"it has format version {values['version']}, this library reads up to {_VERSION}")
         _check_code(values["model"], wanted)
+        _check_depth(values["options"], n_tensors)
         options: dict[str, Any] = {name: _as_tuple(value) for name, value in values["options"].items()}
         is_ours = not parse_network(values["model"]).module
         # ours without memory for the weights: they come from the file, and only after their shapes were compared
@@ -147,6 +160,14 @@ def _rebuild(path: Path, header: Mapping[str, str], wanted: str | None) -> tuple
         return _with_normalization(network, values["mean"], values["std"]), values["metadata"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path}: the model cannot be rebuilt from the file's header: {error}") from error
+
+
+def _check_depth(options: Mapping[str, Any], n_tensors: int) -> None:
+    """Raise ValueError where a network is asked for that has more layers than the file has tensors: building it has no end."""
+    for name, value in options.items():
+        asked = sum(value) if isinstance(value, list) and all(isinstance(each, int) for each in value) else value
+        if ("depth" in name or "layers" in name) and isinstance(asked, int) and asked > n_tensors:
+            raise ValueError(f"it asks for {name}={value}, but holds {n_tensors} tensors")
 
 
 def _check_code(name: str, wanted: str | None) -> None:

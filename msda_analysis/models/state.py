@@ -94,7 +94,20 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path}: not a safetensors file, or cut short ({error})") from error
 
 
+def _check_size(path: Path) -> None:
+    """Raise ValueError for an archive that unpacks to more than its own size: torch.save compresses nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > path.stat().st_size:
+        raise ValueError(
+            f"{path}: refused, as {path.stat().st_size:,} bytes would unpack to {unpacked:,}, which no file of torch.save does"
+        )
+
+
 def _read_torch(path: Path) -> dict[str, Tensor]:
+    _check_size(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols, of files that are refused anyway

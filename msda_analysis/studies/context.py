@@ -47,6 +47,11 @@ class Context:
         for split in self.plan.splits if hasattr(self.plan, "data") else ():
             getattr(self, split)
 
+    def data_bytes(self) -> int:
+        """Memory that the plan's splits take on the CPU."""
+        splits = [getattr(self, split) for split in (self.plan.splits if hasattr(self.plan, "data") else ())]
+        return sum(split.images.nbytes for split in splits if split.images.device.type == "cpu")
+
     def describe_data(self) -> dict[str, Any]:
         """What the manifest says of the data set; nothing where the plan has none."""
         if not hasattr(self.plan, "data"):

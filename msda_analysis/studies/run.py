@@ -1,24 +1,27 @@
 """Run a plan: every cell that is not done yet, then the table and the report."""
 
 import math
-import sys
+import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from msda_analysis.checks import check_in_range
+from msda_analysis.checks import check_count, check_in_range
 from msda_analysis.environment import describe_environment, usable_device
 from msda_analysis.results import read_table
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context
 from msda_analysis.studies.plan import Plan
+from msda_analysis.studies.progress import Progress
 from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.steps import STEPS, cells_of
 from msda_analysis.studies.store import Store, find_damaged_cells
+from msda_analysis.studies.workers import Tell, share, visible_devices, warn_of_memory
+
+_DEATHS = 2  # workers that may die at one cell before the others leave it
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,13 @@ class Summary:
 
 
 def run_study(
-    plan: Plan, folder: Path, *, shard: tuple[int, int] = (1, 1), progress: bool = True, command: str = ""
+    plan: Plan,
+    folder: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    workers: int = 1,
+    progress: bool = True,
+    command: str = "",
 ) -> Summary:
     """Run all cells that are not done, then write results.csv, manifest.json, figures, tables and report.html.
 
@@ -53,6 +62,8 @@ def run_study(
         folder: new, empty, or holding a plan that this one can be added to, as with more seeds; only what is new runs.
         shard: (i, n) trains only every n-th cell starting with the i-th, for n machines on one shared folder. Cells
             whose needs are missing wait; one last run without a shard finishes them.
+        workers: processes of this machine that share the cells, torch's threads and the GPUs; each holds the data. A cell
+            at which one dies is done by another, or fails where a second one or all die.
         command: the command line, for the manifest.
 
     Raises:
@@ -61,27 +72,79 @@ def run_study(
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
-    if "device" in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
-        plan = replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
-    store = Store(folder, plan)
+    check_count("workers", workers)
+    store = Store(folder, on_usable_device(plan))
     context = Context(store.plan, store, progress)
     _check(context, cells_of(store.plan))  # what is wrong shows before the folder is taken
     store.claim(command)
     context.plan = store.plan
     cells = cells_of(store.plan)
-    for line in find_damaged_cells(folder, [cell.name for cell in cells]):
-        tqdm.write(line, file=sys.stderr)
-    is_shard = shard[1] > 1
-    runner = Runner[Cell](
-        store, lambda cell, where: STEPS[cell.kind].run(context, cell, where),
-        lambda cell: STEPS[cell.kind].source(context, cell), waits=not is_shard, label=context.plan.name, progress=progress,
-    )  # fmt: skip
-    known = runner.run(cells[shard[0] - 1 :: shard[1]])
+    is_shard, mine = shard[1] > 1, cells[shard[0] - 1 :: shard[1]]
+    with Progress(len(mine), context.plan.name, shown=progress) as tell:
+        for line in find_damaged_cells(folder, [cell.name for cell in cells]):
+            tell.say(line)
+        runner = make_runner(context, waits=not is_shard, tell=tell, run_name=secrets.token_hex(8))
+        if workers > 1:
+            _share(workers, context, runner, mine)
+        known = runner.run(mine)  # alone, or what is left when workers died
     otherwise = "shard" if is_shard else "damaged"
     missing = {cell.name: known.get(cell.name, otherwise) for cell in cells if not store.is_done(cell)}
     n_failed = sum(why == "failed" for why in missing.values())
     report = None if is_shard and missing else _write_outputs(context, cells, n_failed, command)
     return Summary(len(cells), len(cells) - len(missing), n_failed, report, missing)
+
+
+def on_usable_device(plan: Plan) -> Plan:
+    """The plan with the device of this machine that "auto" stands for.
+
+    Raises:
+        ValueError: the device cannot be used.
+    """
+    if "device" not in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
+        return plan
+    return replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
+
+
+def make_runner(context: Context, *, waits: bool, tell: Tell, run_name: str) -> Runner[Cell]:
+    """What does the cells of a context's plan by their steps."""
+    return Runner[Cell](
+        context.store, lambda cell, where: STEPS[cell.kind].run(context, cell, where),
+        lambda cell: STEPS[cell.kind].source(context, cell), waits=waits, tell=tell, run_name=run_name,
+    )  # fmt: skip
+
+
+def _share(n: int, context: Context, runner: Runner[Cell], cells: Sequence[Cell]) -> None:
+    """Have other processes do the cells, all that they can."""
+    import torch
+
+    by_name, deaths = {cell.name: cell for cell in cells}, Counter[str]()
+
+    def give_up(name: str) -> None:
+        if not context.store.is_done(by_name[name]):
+            runner.give_up(by_name[name], RuntimeError(f"{deaths[name]} of {n} workers died while they ran it"))
+
+    def count(name: str) -> None:
+        deaths[name] += 1
+        if deaths[name] == _DEATHS:
+            give_up(name)
+
+    threads = max(1, torch.get_num_threads() // n)
+    warn_of_memory(n, context.data_bytes(), runner.tell)
+    arguments = context.plan, context.store.folder, tuple(by_name), runner.waits, runner.run_name
+    share(
+        n, work_beside, arguments, threads=threads, devices=visible_devices(context.plan.device), tell=runner.tell,
+        died=count,
+    )  # fmt: skip
+    for name in deaths:  # no worker is left for it, and this process is not risked
+        give_up(name)
+
+
+def work_beside(plan: Plan, folder: Path, names: Sequence[str], waits: bool, run_name: str, tell: Tell) -> None:
+    """What one of several workers does: the cells of these names that no other one does."""
+    context = Context(plan, Store(folder, plan), progress=False)
+    chosen = set(names)
+    runner = make_runner(context, waits=waits, tell=tell, run_name=run_name)
+    runner.run([cell for cell in cells_of(plan) if cell.name in chosen])
 
 
 def _check(context: Context, cells: Sequence[Cell]) -> None:
@@ -102,6 +165,7 @@ def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, comma
 
     store = context.store
     with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
+        store.clean()
         store.collect(cells)
         done = [cell for cell in cells if store.is_done(cell)]
         for kind, own in _by_kind(done).items():

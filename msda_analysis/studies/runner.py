@@ -1,14 +1,11 @@
 """Run the cells of a folder, alone or beside other processes that run the same ones."""
 
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-from tqdm import tqdm
 
 from msda_analysis.results import Source, make_failure_row
 from msda_analysis.studies.store import NamedCell, Store, shorten
@@ -35,8 +32,8 @@ class Runner(Generic[_Cell]):
         source: columns of the row of a cell that failed.
         noted: errors that are noted while the other cells go on; an OSError never is, since it would hit them all.
         waits: at the end, wait for cells that other processes run instead of leaving them.
-        label: of the bar.
-        progress: show a bar, or one line per cell where the output is not a terminal.
+        tell: takes what happens: event, name of a cell, words; see progress.Progress.
+        run_name: what the processes that one command started share: a cell that failed in one is not tried in another.
         missing: name -> key of REASONS of each cell that is not done, after run().
     """
 
@@ -45,10 +42,9 @@ class Runner(Generic[_Cell]):
     source: Callable[[_Cell], Source]
     noted: type[Exception] = Exception
     waits: bool = True
-    label: str = "study"
-    progress: bool = True
+    tell: Callable[[str, str, str], None] = lambda event, cell, words: None
+    run_name: str = ""
     missing: dict[str, str] = field(default_factory=dict)
-    _n_settled: int = 0
     _has_waited: bool = False
 
     def run(self, cells: Sequence[_Cell]) -> dict[str, str]:
@@ -61,20 +57,18 @@ class Runner(Generic[_Cell]):
             OSError: the folder cannot be written; finished cells stay.
         """
         rest = list(cells)
-        with tqdm(total=len(cells), desc=self.label, unit="cell", disable=None if self.progress else True) as bar:
-            while rest:
-                left = [cell for cell in rest if not self._settle(cell, bar)]
-                if len(left) == len(rest) and not self._wait(left):
-                    break
-                rest = left
+        while rest:
+            left = [cell for cell in rest if not self._settle(cell)]
+            if len(left) == len(rest) and not self._wait(left):
+                break
+            rest = left
         return self.missing
 
-    def _settle(self, cell: _Cell, bar: tqdm) -> bool:
+    def _settle(self, cell: _Cell) -> bool:
         """Whether nothing is left to do for a cell; runs it where it is free."""
-        is_settled = self._is_done(cell) or self._try(cell, bar)
+        is_settled = self._is_done(cell) or self._try(cell)
         if is_settled:
-            self._n_settled += 1
-            bar.update()
+            self.tell("settled", cell.name, "")
         return is_settled
 
     def _is_done(self, cell: _Cell) -> bool:
@@ -83,7 +77,7 @@ class Runner(Generic[_Cell]):
         self.missing.pop(cell.name, None)
         return True
 
-    def _try(self, cell: _Cell, bar: tqdm) -> bool:
+    def _try(self, cell: _Cell) -> bool:
         failed = [need.name for need in cell.needs if self.missing.get(need.name) == "failed"]
         if not failed and not all(self.store.is_done(need) for need in cell.needs):
             self.missing[cell.name] = "needs"
@@ -95,14 +89,14 @@ class Runner(Generic[_Cell]):
             if self._is_done(cell):  # by another process, before this one held it
                 return True
             was_elsewhere = self.missing.pop(cell.name, "") == "elsewhere"
-            if was_elsewhere and self.store.has_failed(cell):  # and would fail here too
+            if self.store.has_failed(cell, None if was_elsewhere else self.run_name):  # and would fail here too
                 self.missing[cell.name] = "failed"
                 return True
-            bar.set_postfix_str(cell.name)
-            self._run(cell, failed, bar)
+            self.tell("started", cell.name, "")
+            self._run(cell, failed)
         return True
 
-    def _run(self, cell: _Cell, failed_needs: Sequence[str], bar: tqdm) -> None:
+    def _run(self, cell: _Cell, failed_needs: Sequence[str]) -> None:
         folder, start = self.store.start(cell), time.perf_counter()
         try:
             if failed_needs:
@@ -112,21 +106,23 @@ class Runner(Generic[_Cell]):
         except OSError:
             raise  # a full disk or a lost folder: going on would fail everywhere
         except self.noted as error:  # one cell's fault must not take the others down; it is stored and counted
-            self.store.fail(cell, make_failure_row(self.source(cell), error), traceback.format_exc())
-            self.missing[cell.name] = "failed"
-            tqdm.write(f"{cell.name} failed: {error}", file=sys.stderr)
+            self.give_up(cell, error, traceback.format_exc())
             return
-        if self.progress and bar.disable:
-            seconds, place = time.perf_counter() - start, f"{self._n_settled + 1} of {bar.total}"
-            print(f"{cell.name} finished in {seconds:.1f} s ({place})", file=sys.stderr, flush=True)
+        self.tell("finished", cell.name, f"{time.perf_counter() - start:.1f}")
+
+    def give_up(self, cell: _Cell, error: BaseException, trace: str = "") -> None:
+        """Note that a cell failed, and why."""
+        self.store.fail(cell, make_failure_row(self.source(cell), error), trace, self.run_name)
+        self.missing[cell.name] = "failed"
+        self.tell("failed", cell.name, str(error))
 
     def _wait(self, left: Sequence[_Cell]) -> bool:
         """Wait a moment for another process; False where there is none to wait for."""
         busy = [cell.name for cell in left if self.missing[cell.name] == "elsewhere"]
         if not (self.waits and busy):
             return False
-        if self.progress and not self._has_waited:
-            tqdm.write(f"waiting for {len(busy)} cells that run in another process: {shorten(busy)}", file=sys.stderr)
+        if not self._has_waited:
+            self.tell("waiting", "", f"waiting for {len(busy)} cells that run in another process: {shorten(busy)}")
         self._has_waited = True
         time.sleep(_POLL_S)
         return True

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.files import is_leftover, remove_leftovers, replace_file
 from msda_analysis.results import read_rows, write_table
 from msda_analysis.studies.growth import grow
 from msda_analysis.studies.plan import Plan
@@ -63,6 +64,7 @@ class Store:
             ValueError: another study came first.
         """
         with self.hold("study", wait=True):
+            remove_leftovers(self.folder, _PLAN)
             self.plan, self.asked = self._add(self._wanted)  # another process may have been here since
             wanted = self._wanted.identity()
             if wanted not in [asked["plan"] for asked in self.asked]:
@@ -78,7 +80,7 @@ class Store:
             name: of the cell or the part.
             wait: until whoever holds it is done; else the block runs with False where it is held.
         """
-        path = self.folder / _LOCKS / f"{name}.lock"  # not in the cell's folder, which start() empties
+        path = self._lock(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
@@ -93,6 +95,9 @@ class Store:
             if is_held:
                 lock.release()
 
+    def _lock(self, name: str) -> Path:
+        return self.folder / _LOCKS / f"{name}.lock"  # not in the cell's folder, which start() empties
+
     def cell_folder(self, cell: NamedCell) -> Path:
         """Folder of a cell's files."""
         return self.folder / _CELLS / cell.name
@@ -105,9 +110,14 @@ class Store:
         """Whether a cell is finished and its files are as they were then."""
         return is_sealed(self.cell_folder(cell))
 
-    def has_failed(self, cell: NamedCell) -> bool:
-        """Whether a cell's last run failed, here or in another process."""
-        return (self.cell_folder(cell) / _FAILURE).is_file()
+    def has_failed(self, cell: NamedCell, run_name: str | None = None) -> bool:
+        """Whether a cell's last run failed, here or in another process.
+
+        Args:
+            run_name: count only what failed in this run; see fail().
+        """
+        path = self.cell_folder(cell) / _FAILURE
+        return path.is_file() and (run_name is None or (run_name != "" and _read_json(path).get("run") == run_name))
 
     def checksum(self, cell: NamedCell, name: str) -> str:
         """Of a finished cell's file."""
@@ -129,9 +139,28 @@ class Store:
         write_table(rows, folder / ROWS)
         seal(folder, len(rows))
 
-    def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str) -> None:
-        """Note why a cell failed; it will be tried again by the next run."""
-        self._write_json(self.cell_folder(cell) / _FAILURE, {"row": dict(row), "traceback": trace})
+    def failure(self, cell: NamedCell) -> str:
+        """Why a cell failed, where it did."""
+        return str(_read_json(self.cell_folder(cell) / _FAILURE)["row"]["note"])
+
+    def is_held(self, cell: NamedCell) -> bool:
+        """Whether a process runs a cell now. Asked only of begun ones, and of locks that are there: nothing is written."""
+        path = self._lock(cell.name)
+        if not self.cell_folder(cell).is_dir() or not path.is_file() or not os.access(path, os.W_OK):
+            return False
+        with self.hold(cell.name, wait=False) as is_free:
+            return not is_free
+
+    def fail(self, cell: NamedCell, row: Mapping[str, Any], trace: str, run_name: str = "") -> None:
+        """Note why a cell failed; it will be tried again by the next run, which has another name."""
+        self._write_json(self.cell_folder(cell) / _FAILURE, {"run": run_name, "row": dict(row), "traceback": trace})
+
+    def clean(self) -> None:
+        """Remove what killed processes left of half-written tables, figures and pages, while "outputs" is held."""
+        for name in ("results.csv", "settings.json", "manifest.json", "report.html"):
+            remove_leftovers(self.folder, name)
+        for folder in ("figures", "tables", "pictures"):
+            remove_leftovers(self.folder / folder)
 
     def collect(self, cells: Sequence[NamedCell]) -> Path:
         """Write results.csv from the rows of all done cells and the notes of failed ones."""
@@ -158,9 +187,7 @@ class Store:
         known = self._known()
         if known is None:
             return plan, []
-        asked: list[dict[str, Any]] = []
-        if isinstance(known, dict) and "asked" in known:  # an older version wrote the plan alone
-            known, asked = known["plan"], known["asked"]
+        known, asked = _split(known)
         try:
             return grow(known, plan), asked
         except ValueError as error:
@@ -190,6 +217,19 @@ class Store:
     def _write_json(path: Path, content: Any) -> None:
         with replace_file(path) as file:
             json.dump(content, file, indent=1, default=str)
+
+
+def read_study(folder: Path) -> Any:
+    """Identity of the plan that a folder holds.
+
+    Raises:
+        FileNotFoundError: it holds none.
+        ValueError: it is damaged.
+    """
+    path = folder / _PLAN
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: expected the folder of a study, with {_PLAN} in it")
+    return _split(_read_json(path))[0]
 
 
 def find_damaged_cells(folder: Path, names: Sequence[str] | None = None) -> list[str]:
@@ -224,6 +264,13 @@ def shorten(names: Sequence[str], shown: int = 3) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+def _split(known: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """The plan in study.json, and what was asked for; an older version wrote the plan alone."""
+    if isinstance(known, dict) and "asked" in known:
+        return known["plan"], known["asked"]
+    return known, []
 
 
 def _read_json(path: Path) -> Any:

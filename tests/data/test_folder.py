@@ -501,3 +501,19 @@ def test_pictures_of_several_sizes_are_resized_as_they_are_read(tmp_path):
 def test_bad_sizes(name, resize, words):
     with pytest.raises(ValueError, match=words):
         load_dataset(name, resize=resize)
+
+
+def test_caches_that_nobody_reads_are_removed(image_folder):
+    """By the next one that is written, whether their folder has changed or is gone."""
+    caches = image_folder.parent / "cache" / "folders"
+    load(image_folder, resize=8)
+    (unused,) = caches.iterdir()
+    load(image_folder)
+    (read,) = set(caches.iterdir()) - {unused}
+    for path in (unused, read):
+        os.utime(path, (1, 1))
+    load(image_folder)
+    assert unused.exists(), "nothing was written"
+    assert read.stat().st_mtime > 1e9
+    load(image_folder, "test")
+    assert read.exists() and not unused.exists()

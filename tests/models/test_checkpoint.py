@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -333,3 +334,38 @@ def test_a_vae_whose_header_divides_by_zero_is_refused(tmp_path):
     rewrite_header(tmp_path / "vae.safetensors", mean="[0.5]", std="[0.0]")
     with pytest.raises(ValueError, match=r"header: std: expected a finite number > 0, got 0\.0"):
         load_checkpoint(tmp_path / "vae.safetensors")
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    """safetensors writes the names of a header in another order every time."""
+    model, written = Normalized(make_model(), [0.3], [0.2]), set()
+    for i in range(6):
+        save_checkpoint(model, tmp_path / f"{i}.safetensors", {"name": "ä"})
+        written.add((tmp_path / f"{i}.safetensors").read_bytes())
+    assert len(written) == 1
+    with safe_open(tmp_path / "0.safetensors", framework="pt") as file:
+        assert list(file.metadata()) and json.loads(file.metadata()["metadata"]) == {"name": "ä"}
+
+
+@pytest.mark.parametrize("options", [{"depth": 1_000_000_000}, {"layers": [1, 10**9]}], ids=str)
+def test_a_header_that_asks_for_endless_layers_is_refused(tmp_path, options):
+    path = tmp_path / "deep.safetensors"
+    save_checkpoint(models.create("densenet190", seed=0, depth=10, growth=2), path)
+    load_checkpoint(path)
+    rewrite_header(path, options=json.dumps(options))
+    with pytest.raises(ValueError, match=r"asks for (depth|layers)=.*, but holds \d+ tensors"):
+        load_checkpoint(path)
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_refused_unread(tmp_path):
+    path = tmp_path / "bomb.pt"
+    state = {name: torch.zeros_like(tensor) for name, tensor in make_model().state_dict().items()}
+    torch.save(state, path)
+    load_state(make_model(), path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=r"bomb\.pt: refused, as [\d,]+ bytes would unpack to [\d,]+"):
+        load_state(make_model(), path)

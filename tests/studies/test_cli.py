@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from replaced import replace_work
 
-from msda_analysis.cli import DOORS, main, run_door
+from msda_analysis.cli import DOORS, FOLDER_COMMANDS, main, run_door
 from msda_analysis.commands import Door, read
 from msda_analysis.report.sections.information import information_section
 from msda_analysis.report.sections.robustness import robustness_section
@@ -23,7 +23,7 @@ from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, run
 from msda_analysis.studies.steps import STEPS
 from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
-COMMANDS = [*DOORS, "report"]
+COMMANDS = [*DOORS, *FOLDER_COMMANDS]
 
 
 def study_arguments(folder: Path, out: Path, *more: str) -> list[str]:
@@ -225,7 +225,18 @@ def test_what_cannot_be_parsed_exits_with_2(words, capsys):
 
 
 def test_the_commands_are_there():
-    assert {"quickstart", "study", "masks", "information", "robustness", "report", "bench"} <= set(COMMANDS)
+    assert {
+        "quickstart",
+        "study",
+        "masks",
+        "information",
+        "robustness",
+        "report",
+        "bench",
+        "status",
+        "verify",
+        "compare",
+    } <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -234,7 +245,7 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     text = capsys.readouterr().out
     assert end.value.code == 0
-    promised = {"report": []}.get(command, ["--out", "--seed", "--device"])
+    promised = ["--out", "--seed", "--device", "--workers", "--dry-run"] if command in DOORS else ["folder"]
     assert all(option in text for option in promised)
 
 

@@ -132,8 +132,19 @@ def test_piped_output_has_one_line_per_cell(tmp_path, ran, capsys):
 
 def test_a_shard_that_ends_says_what_is_missing(tmp_path, ran, capsys, monkeypatch):
     monkeypatch.setattr("msda_analysis.cli.command_line", lambda: "")
-    assert run_door(DOOR, ["--out", str(tmp_path), "--shard", "2/3"], prog="", description="") == 0
+    assert run_door(DOOR, ["--out", str(tmp_path), "--shard", "2/3"], prog="", description="") == 1
     out = capsys.readouterr().out
     others = [name for i, name in enumerate(NAMES) if i % 3 != 1]
     assert f"missing: {len(others)} are of other shards: {', '.join(others[:3])} and {len(others) - 3} more" in out
     assert re.search(r"missing: \d+ need cells that are not done: measure_classifier-", out) and "report:" not in out
+    assert "no report yet: run it once without --shard when all shards have ended" in out
+
+
+def test_a_shard_that_did_all_of_its_cells_ends_well(tmp_path, ran, monkeypatch):
+    """Whatever others have still to do; one whose cells wait for those of others does not."""
+    monkeypatch.setattr("msda_analysis.cli.command_line", lambda: "")
+    codes = [
+        run_door(DOOR, ["--out", str(tmp_path), "--shard", shard], prog="", description="")
+        for shard in ("1/2", "2/3", "1/3", "3/3", "2/3")
+    ]
+    assert codes == [0, 1, 1, 0, 0]
