@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.cli import run_door
 from msda_analysis.commands import Door
 from msda_analysis.results import read_table
-from msda_analysis.studies import Store, cells_of, run_study
+from msda_analysis.studies import Store, cells_of, run, run_study
 from msda_analysis.studies.context import MODEL_FILE
 from msda_analysis.studies.store import RESUME
 from msda_analysis.training import classifier, vae
@@ -106,3 +108,23 @@ def test_what_a_cell_goes_on_from_is_there_until_it_is_done(tmp_path):
     assert store.is_done(cell)
     store.collect([cell])
     assert not (folder / RESUME).exists()
+
+
+@pytest.mark.parametrize("code, job, said", [
+    (99, {"SLURM_JOB_ID": "7"}, "study --seeds 2 --shard 1/1 --threads 0 --device auto\nrequeue 7\n"),
+    (99, {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4"},
+     "study --seeds 2 --shard 3/4 --threads 0 --device auto\nrequeue 7_3\n"),
+    (0, {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "8"}, "study --seeds 2 --shard 1/1 --threads 8 --device auto\n"),
+], ids=["alone", "of an array", "done"])  # fmt: skip
+def test_the_slurm_script_requeues_what_saved_itself(tmp_path, code, job, said):
+    for name, text in {"srun": f'shift; echo "$@"; exit {code}', "scontrol": 'echo "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    script = Path(run.__file__).parents[2] / "experiments" / "slurm.sh"
+    end = subprocess.run(
+        ["bash", script, "--seeds", "2"],
+        env={**job, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (end.returncode, end.stdout) == (code, said)
