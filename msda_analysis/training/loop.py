@@ -24,7 +24,7 @@ from msda_analysis.models.dimensions import LAYERS
 from msda_analysis.rng import derive_key, stream
 from msda_analysis.settings import to_settings
 from msda_analysis.training.settings import LoopSettings
-from msda_analysis.training.state import FORMAT, Keeper, State
+from msda_analysis.training.state import STATE_FORMAT, Keeper, State
 
 #: (model, images [n, channel, *size] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
 LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
@@ -40,10 +40,12 @@ class History:
 
     Attributes:
         epochs: mean of the loss and of its parts (nats), and seconds, by epoch.
+        threads: torch's on the CPU, on which the last digits of sums depend, and so the weights that a CPU finds.
         seconds: wall time of all epochs.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
+    threads: int = field(default_factory=torch.get_num_threads)
 
     @property
     def seconds(self) -> float:
@@ -86,7 +88,7 @@ def train(
         check_family(family, mixer=True)
     check_finite("dataset.images", dataset.images)
     model.train()
-    history, n_steps = History(), max(1, len(dataset) // settings.batch_size)
+    n_steps = max(1, len(dataset) // settings.batch_size)
     bar = tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True)
     with (
         bar,
@@ -94,7 +96,7 @@ def train(
         _kept(resume, model, optimizer, dataset, family, settings, seed, rank) as keeper,
     ):
         state = keeper.load()
-        history.epochs += state.history
+        history = History(state.history, torch.get_num_threads())
         bar.update(state.epoch * n_steps + state.step)
         if progress and (state.epoch or state.step):
             tqdm.write(f"{label} goes on after {_place(state, settings, n_steps)}, from {resume}", file=sys.stderr)
@@ -128,7 +130,7 @@ def _kept(folder, model, optimizer, dataset, family, settings, seed, rank) -> It
         **to_settings(settings), "seed": seed, "rank": rank,
         "family": family_settings(family), "images": dataset.digest,
     }  # fmt: skip
-    placed = {"format": FORMAT, "device": device.type, "torch": torch.__version__}
+    placed = {"format": STATE_FORMAT, "device": device.type, "torch": torch.__version__}
     threads = torch.get_num_threads()
     with answered_in_steps() as request:
         try:

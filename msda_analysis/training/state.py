@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from msda_analysis.endings import Request
 from msda_analysis.files import is_leftover, replace_file
 
-FORMAT = 1  # raised when a change of the loop makes older states wrong
+STATE_FORMAT = 1  # raised when a change of the loop makes older states wrong
 #: Within an epoch that takes longer, seconds between two saves.
 EVERY_S = 300.0
 _MAGIC = b"msda_analysis training state "

@@ -13,6 +13,7 @@ from test_sharing import PLAN
 from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.cli import run_door
 from msda_analysis.commands import Door
+from msda_analysis.models.checkpoint import read_metadata
 from msda_analysis.results import read_table
 from msda_analysis.studies import Store, cells_of, run, run_study
 from msda_analysis.studies.context import MODEL_FILE
@@ -78,6 +79,8 @@ def test_a_cell_killed_at_90_percent_repeats_one_epoch_at_most(trained, tmp_path
     kept = [table[table["metric"] != "epoch_seconds"].drop(columns="commit") for table in tables]
     assert kept[0].equals(kept[1]) and len(kept[0]) >= 5
     assert not (store.cell_folder(cell) / RESUME).exists()
+    known = read_metadata(store.cell_folder(cell) / MODEL_FILE)
+    assert known is not None and (known["cell"], known["threads"]) == (cell.name, torch.get_num_threads())
 
 
 def test_sigusr1_ends_a_study_with_99_and_it_goes_on(trained, tmp_path, monkeypatch, capsys):

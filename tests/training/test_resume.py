@@ -334,6 +334,12 @@ def test_it_goes_on_with_as_many_threads_as_it_began_with(tiny_dataset, tmp_path
         watch(monkeypatch, "classifier", lambda _: seen.append(torch.get_num_threads()))
         fit("classifier", tiny_dataset, tmp_path)
         assert set(seen) == {2} and torch.get_num_threads() == 1
+        stop_at(monkeypatch, "vae", tiny_dataset, tmp_path / "vae", 5)
+        torch.set_num_threads(2)
+        histories = [
+            fit_vae(tiny_dataset, MixUp(), VAE_FIT, seed=3, resume=each)[1] for each in (tmp_path / "vae", None)
+        ]
+        assert [history.threads for history in histories] == [1, 2]
     finally:
         torch.set_num_threads(1)
 

@@ -49,7 +49,7 @@ def train(context: Context, cell: Cell, folder: Path) -> Rows:
         seed=cell.seed, device=study.device, progress=context.progress,
         resume=folder / RESUME,
     )  # fmt: skip
-    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe() | {"threads": history.threads})
     return history_rows(context.source(cell, study.classifier.model), history)
 
 

@@ -31,7 +31,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
         seed=cell.seed, device=study.device, progress=context.progress,
         resume=folder / RESUME,
     )  # fmt: skip
-    save_checkpoint(vae, folder / MODEL_FILE, cell.describe())
+    save_checkpoint(vae, folder / MODEL_FILE, cell.describe() | {"threads": history.threads})
     return history_rows(context.source(cell, "vae"), history)
 
 
