@@ -52,6 +52,11 @@ DOORS: Mapping[str, tuple[Door, str]] = {
         "Speed, as ratios to a plain version in the same run; parity is checked first.",
     ),
 }  # fmt: skip
+_ENDINGS = (
+    "Each command has a --help of its own. Exit codes: 0 all is well, 1 some cells failed or the disk is full, 2 bad arguments, 130 "
+    "Ctrl-C; 143 after SIGTERM and 99 after SIGUSR1, when a training has saved itself: the same command goes on from there, so a "
+    "scheduler may requeue on them."
+)
 _REPORT = "Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."
 _VERIFY = (
     "Which study, settings, commit and cells made a figure, a table or a folder, and whether all of it still agrees."
@@ -62,11 +67,11 @@ _STATUS = "How far a study's folder is: cells done, running, failed, damaged, mi
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point. Exit code: 0 all went well, 1 some cells failed or are not done, what was compared differs, or the disk is full, 2 bad arguments, 130 Ctrl-C, 143 SIGTERM."""
+    """Entry point. Exit code: 0 all went well, 1 some cells failed or are not done, what was compared differs, or the disk is
+    full, 2 bad arguments, 99 SIGUSR1, 130 Ctrl-C, 143 SIGTERM.
+    """
     words = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
-        "msda-analysis", description=_SUMMARY, epilog="Each command has a --help of its own."
-    )
+    parser = argparse.ArgumentParser("msda-analysis", description=_SUMMARY, epilog=_ENDINGS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in DOORS.items():
         commands.add_parser(name, help=summary, add_help=False)

@@ -21,12 +21,13 @@ ALLOWED: dict[str, set[str]] = {
     "estimate": set(),
     "files": set(),
     "environment": set(),
+    "endings": set(),
     "data": {"checks", "files", "rng", "source", "texts"},
     "masks": {"checks", "rng", "source", "texts"},
     "mixing": {"masks", "checks", "rng", "source", "texts"},
     "models": {"checks", "files", "rng", "source", "texts"},
     "settings": set(),
-    "training": {"data", "masks", "mixing", "models", "checks", "rng", "settings"},
+    "training": {"data", "masks", "mixing", "models", "checks", "rng", "settings", "files", "endings"},
     "information": {*_MEASURED, "models"},
     "attacks": {"checks", "rng", "models"},
     "robustness": {*_MEASURED, "data", "models", "attacks", "results", "report"},
@@ -38,8 +39,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 _LINE = set(ALLOWED)
 ALLOWED |= {
-    "endings": set(),
-    "studies": {*_LINE, "endings"},
+    "studies": _LINE,
     "commands": {"settings", "studies"},
     "cli": {*_LINE, "studies", "commands", "endings"},
     "__init__": _LINE,  # its names are for everybody

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from msda_analysis.studies.plan import Plan
 from msda_analysis.studies.seal import ROWS, TIMING, find_damage, is_sealed, is_unsealed, read_seal, seal
 
 _PLAN, _FAILURE, _CELLS, _LOCKS, _KEPT = "study.json", "failure.json", "cells", "locks", "kept"
+#: Folder inside a cell's, of what a cell that was stopped goes on from; it is there until the cell is done.
+RESUME = "resume"
 
 
 class NamedCell(Protocol):
@@ -124,7 +127,7 @@ class Store:
         return read_seal(self.cell_folder(cell))["files"][name]["blake2b"]
 
     def start(self, cell: NamedCell) -> Path:
-        """A clean folder for a cell that is about to run."""
+        """A folder for a cell that is about to run, clean but for what it goes on from."""
         folder = self.cell_folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
         for entry in folder.iterdir():  # left by an interrupted or failed run
@@ -138,6 +141,7 @@ class Store:
         self._write_json(folder / TIMING, {"seconds": seconds})
         write_table(rows, folder / ROWS)
         seal(folder, len(rows))
+        self._drop_resume(cell)
 
     def failure(self, cell: NamedCell) -> str:
         """Why a cell failed, where it did."""
@@ -168,6 +172,7 @@ class Store:
         for cell in cells:
             if self.is_done(cell):
                 rows += read_rows(self.cell_folder(cell) / ROWS)
+                self._drop_resume(cell)  # left by a kill right after the cell was done
             elif self.has_failed(cell):
                 rows.append(_read_json(self.cell_folder(cell) / _FAILURE)["row"])
         path = self.folder / "results.csv"
@@ -181,6 +186,9 @@ class Store:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write manifest.json: what ran, where, with which versions."""
         self._write_json(self.folder / "manifest.json", manifest)
+
+    def _drop_resume(self, cell: NamedCell) -> None:
+        shutil.rmtree(self.cell_folder(cell) / RESUME, ignore_errors=True)
 
     def _add(self, plan: Plan) -> tuple[Plan, list[dict[str, Any]]]:
         """What the folder holds with this plan added, and what was asked for before."""

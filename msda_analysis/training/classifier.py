@@ -1,5 +1,7 @@
 """Train a classifier with or without a mask family."""
 
+import os
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +23,7 @@ def fit_classifier(
     device: str | torch.device = "cpu",
     progress: bool = True,
     network: nn.Module | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> tuple[Normalized, History]:
     """Train a classifier with the mixed loss lam * CE(a) + (1 - lam) * CE(b), or plain cross-entropy without a family.
 
@@ -31,6 +34,9 @@ def fit_classifier(
         seed: of weights, order, augmentation and mixing.
         network: a module of yours, images normalized by the dataset's mean and std -> logits [n, class], to be trained in
             place of settings.model, in place, from the weights that it has.
+        resume: a folder of this training's own, in one process at a time, where it saves itself after every epoch and every
+            five minutes. After a kill the same call goes on from there, on a CPU to the same weights bit for bit. The end is saved
+            as well: remove the folder when you have saved the model.
 
     Returns:
         The classifier in evaluation mode on `device`; it takes images in [0, 1] and normalizes inside, as attacks
@@ -38,7 +44,9 @@ def fit_classifier(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
-        ValueError: images that are no pictures and a model for pictures only, labels that do not index dataset.classes, or fewer than two images.
+        ValueError: images that are no pictures and a model for pictures only, labels that do not index dataset.classes, or fewer than two images;
+            or `resume` holds the state of another training.
+        OSError: `resume` cannot be written.
 
     Source: Harris et al. 2020 (arXiv 2002.12047).
     """
@@ -59,7 +67,7 @@ def fit_classifier(
     )  # fmt: skip
     history = train(
         network, optimizer, dataset.to(device), family,
-        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network),
+        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network), resume=resume,
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
 

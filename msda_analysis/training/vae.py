@@ -1,5 +1,7 @@
 """Train the paper's VAE on clean or on mixed images."""
 
+import os
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ def fit_vae(
     device: str | torch.device = "cpu",
     progress: bool = True,
     network: nn.Module | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> tuple[VAE, History]:
     """Train a VAE to reconstruct the images it is given, which are mixed when a family is given.
 
@@ -31,6 +34,7 @@ def fit_vae(
         seed: of weights, order, augmentation, mixing and latent noise.
         network: a module of yours to be trained in place, from the weights that it has: encode(images) -> the pair (mean,
             log-variance), or .loc and .log_std, each [n, latent]; decode(z) -> mean image; both in normalized units.
+        resume: a folder in which the training saves itself, see fit_classifier.
 
     Returns:
         The VAE in evaluation mode on `device` (it takes dataset.normalize(images), and keeps that normalization as
@@ -38,7 +42,8 @@ def fit_vae(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
-        ValueError: images below 16 pixels a side, or fewer than two.
+        ValueError: images below 16 pixels a side, or fewer than two; or `resume` holds the state of another training.
+        OSError: `resume` cannot be written.
 
     Source: Harris et al. 2020 (arXiv 2002.12047); released analysis code.
     """
@@ -50,7 +55,7 @@ def fit_vae(
     optimizer = torch.optim.Adam(vae.parameters(), lr=settings.lr, fused=True)
     history = train(
         vae, optimizer, dataset.to(device), family,
-        settings=settings, compute_loss=negative_elbo, seed=seed, progress=progress, label="VAE",
+        settings=settings, compute_loss=negative_elbo, seed=seed, progress=progress, label="VAE", resume=resume,
     )  # fmt: skip
     return vae, history
 

@@ -25,7 +25,7 @@ STEPS = sorted(
     if "\nSTEPS = " in path.read_text(encoding="utf-8")
 )
 #: Carry numbers or words, and decide none.
-_CARRIERS = ("studies", "results", "files", "environment", "checks", "settings", "report")
+_CARRIERS = ("studies", "results", "files", "environment", "checks", "settings", "report", "endings")
 
 
 @cache

@@ -69,7 +69,7 @@ def test_changed_code_is_another_cell(own):
 
 
 def test_mixers_are_described_and_pictured(own, tmp_path, monkeypatch):
-    monkeypatch.setattr("msda_analysis.figures.report.write_report", lambda folder, *_: folder / "report.html")
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     summary = run_study(plan_of(), tmp_path / "out", progress=False)
     assert summary.n_failed == 0
     table = read_table(tmp_path / "out" / "results.csv")

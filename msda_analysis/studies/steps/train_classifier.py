@@ -10,6 +10,7 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import published
 from msda_analysis.studies.steps.common import data_settings, family_cell, history_rows
+from msda_analysis.studies.store import RESUME
 from msda_analysis.training import fit_classifier
 
 FORMAT = 1
@@ -46,8 +47,9 @@ def train(context: Context, cell: Cell, folder: Path) -> Rows:
     classifier, history = fit_classifier(
         context.train, study.family_of(cell.augmentation), study.classifier,
         seed=cell.seed, device=study.device, progress=context.progress,
+        resume=folder / RESUME,
     )  # fmt: skip
-    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe())
+    save_checkpoint(classifier, folder / MODEL_FILE, cell.describe() | {"threads": history.threads})
     return history_rows(context.source(cell, study.classifier.model), history)
 
 

@@ -9,6 +9,7 @@ from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps.common import data_settings, family_cell, history_rows
+from msda_analysis.studies.store import RESUME
 from msda_analysis.training import fit_vae
 
 FORMAT = 1
@@ -28,8 +29,9 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     vae, history = fit_vae(
         context.train, study.family_of(cell.augmentation), study.vae,
         seed=cell.seed, device=study.device, progress=context.progress,
+        resume=folder / RESUME,
     )  # fmt: skip
-    save_checkpoint(vae, folder / MODEL_FILE, cell.describe())
+    save_checkpoint(vae, folder / MODEL_FILE, cell.describe() | {"threads": history.threads})
     return history_rows(context.source(cell, "vae"), history)
 
 
