@@ -29,7 +29,7 @@ def test_bad_settings_raise(make, message):
 def test_something_else_than_a_family_raises():
     with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, or Alternate\(...\); got 'fmix'"):
         check_family("fmix")
-    with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, a MaskFamily of yours; got Alternate"):
+    with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, a MaskFamily of yours, a mixer .*; got Alternate"):
         Alternate(FMix(), Alternate(FMix(), MixUp()))
 
 
@@ -48,7 +48,7 @@ def test_alternate_starts_with_the_first_and_counts_or_takes_a_step():
 
 
 def test_names():
-    assert list(FAMILIES) == ["mixup", "cutmix", "cutmix_inside", "cutmix_nominal", "fmix", "fmix_released"]
+    assert list(FAMILIES) == ["mixup", "cutmix", "cutmix_inside", "cutmix_nominal", "fmix", "fmix_released", "gridmix"]
     assert [FAMILIES[name] for name in ("mixup", "cutmix", "fmix")] == [MixUp(), CutMix(), FMix()]
     assert FAMILIES["fmix_released"] == FMix(spectrum="released")
     assert FAMILIES["cutmix_inside"] == CutMix(geometry="inside")
