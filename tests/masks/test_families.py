@@ -29,7 +29,9 @@ def test_bad_settings_raise(make, message):
 def test_something_else_than_a_family_raises():
     with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, or Alternate\(...\); got 'fmix'"):
         check_family("fmix")
-    with pytest.raises(TypeError, match=r"family: expected one of MixUp\(\), .*, a MaskFamily of yours, a mixer .*; got Alternate"):
+    with pytest.raises(
+        TypeError, match=r"family: expected one of MixUp\(\), .*, a MaskFamily of yours, a mixer .*; got Alternate"
+    ):
         Alternate(FMix(), Alternate(FMix(), MixUp()))
 
 

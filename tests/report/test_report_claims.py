@@ -254,14 +254,22 @@ def information_rows(mixup=(24.9, 25.1, 25.0, 25.0), cutmix=(27.1, 26.9, 27.0, 2
 
 def test_information_is_judged_against_two_percent_of_the_baseline(as_table):
     mixup, cutmix = claims.judge_claims(as_table(information_rows()))
-    assert mixup.claim == "(e) MixUp lowers what a VAE encodes of clean images" and mixup.word == "supported"
-    assert cutmix.claim == "(f) CutMix does not lower what a VAE encodes of clean images" and cutmix.word == "supported"
+    assert (
+        mixup.claim == "(e) MixUp lowers what a VAE encodes of clean images, by an upper bound"
+        and mixup.word == "supported"
+    )
+    assert (
+        cutmix.claim == "(f) CutMix does not lower what a VAE encodes of clean images, by an upper bound"
+        and cutmix.word == "supported"
+    )
     assert mixup.margin == pytest.approx(0.02 * 27.0) and mixup.number.value == pytest.approx(-2.0)
     differences = [-2.3, -1.7, -2.1, -1.9]
     half = stats.t.ppf(1 - 0.025 / 2, 3) * stats.sem(differences)
     assert mixup.number.low == pytest.approx(-2.0 - half), "two families at once: Bonferroni"
     (opened, _) = claims.claim_findings([mixup, cutmix])
-    assert opened.startswith("Claim (e) MixUp lowers what a VAE encodes of clean images: supported. Information 2.0")
+    assert opened.startswith(
+        "Claim (e) MixUp lowers what a VAE encodes of clean images, by an upper bound: supported. Information 2.0"
+    )
     same = claims.judge_claims(as_table(information_rows(mixup=(27.0, 27.1, 26.9, 27.0))))
     assert same[0].word == "refuted" and same[0].region == "not below the margin: not lowered in practice"
     lost = claims.judge_claims(as_table(information_rows(cutmix=(25.0, 25.1, 24.9, 25.0))))

@@ -389,7 +389,10 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
         "What was asked, and what came out" in head
         and "vae on cifar10: Baseline, MixUp, CutMix, FMix (isotropic); 3 training seeds each." in head
     )
-    assert "Claim (e) MixUp lowers what a VAE encodes of clean images: supported." in head and "figure-claims" in page
+    assert (
+        "Claim (e) MixUp lowers what a VAE encodes of clean images, by an upper bound: supported." in head
+        and "figure-claims" in page
+    )
     assert "Clean accuracy, against Baseline" not in head and "Clean accuracy, against Baseline" in text_of(page)
     for part in ("What each number is", "Environment and settings", "Data, models, augmentations and seeds"):
         assert f"<details><summary>{part}" in page, part

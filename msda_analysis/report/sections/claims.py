@@ -69,7 +69,7 @@ _INFORMATION = (
     "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the baseline's level. "
 )
 _FOREST = (
-    "Differences from the baseline with 95 % intervals (MixUp's for all claims and readings at once, the others' one by one), against the region of no practical difference (grey; 2 points of accuracy, "
+    "Differences from the baseline with 95 % intervals (those of rows with a claim hold for all of them at once, the others one by one; a difference of upper bounds bounds no difference), against the region of no practical difference (grey; 2 points of accuracy, "
     "2 % of the baseline's information). At the right the verdict on the paper's claim, or where a family without a claim lies, "
     "and what would decide it at the spread seen, if the value stayed."
 )
@@ -238,14 +238,14 @@ def _judge_information(table: Table) -> list[Verdict]:
     rows = select_rows(table, metric)
     names = [name for name in order_augmentations(rows["augmentation"]) if name == MIXUP or is_masking(name)]
     margin = MARGIN * abs(float(rows[rows["augmentation"] == _BASELINE]["value"].mean()))
-    question = f"Less information about clean images? ({metric_of(metric).label})"
+    question = f"Less information, by its upper bound? ({metric_of(metric).label})"
     verdicts = []
     for name in names:
         number = paired_difference(rows, name, _BASELINE)
         if number is None:
             continue
         number = _widen(number, len(names))
-        claim = f"({'e' if name == MIXUP else 'f'}) {label_of(name)} {'lowers' if name == MIXUP else 'does not lower'} what a VAE encodes of clean images"
+        claim = f"({'e' if name == MIXUP else 'f'}) {label_of(name)} {'lowers' if name == MIXUP else 'does not lower'} what a VAE encodes of clean images, by an upper bound"
         region, word, needs = _judge_level(number, margin, is_lowering=name == MIXUP)
         where = f"{number.n} seed{'s' if number.n > 1 else ''}, {metric_of(metric).label}"
         verdicts.append(Verdict(claim, "information", number, word, where, region, question, name, margin, needs))
