@@ -14,6 +14,7 @@ from replaced import replace_work
 
 from msda_analysis.cli import DOORS, FOLDER_COMMANDS, main, run_door
 from msda_analysis.commands import Door, read
+from msda_analysis.data import load_dataset
 from msda_analysis.report.sections.information import information_section
 from msda_analysis.report.sections.robustness import robustness_section
 from msda_analysis.results import COLUMNS, read_rows, read_table, write_table
@@ -78,6 +79,16 @@ def test_the_manifest_says_what_ran(finished):
     assert manifest["cells"]["failed"] == 0 and manifest["cells"]["done"] == manifest["cells"]["total"]
     assert manifest["dataset"]["image_shape"] == [3, 32, 32] and manifest["dataset"]["n_train"] == 16
     assert manifest["environment"]["torch"] and manifest["environment"]["device"] == "cpu"
+
+
+def test_the_pictures_are_of_the_studys_own_test_images(finished):
+    pictures, out = finished
+    test = load_dataset(f"folder:{pictures}", "test", out.parent / "cache").unit_images().numpy()
+    with np.load(out / "pictures" / "mixed.npz", allow_pickle=False) as mixed:
+        shown = np.concatenate([mixed["image_a"], mixed["image_b"]])
+        assert mixed["fmix"].shape == mixed["image_a"].shape == (8, *test.shape[1:])
+    places = [np.flatnonzero((test == image).all((1, 2, 3))) for image in shown]
+    assert all(len(found) for found in places) and len({int(found[0]) for found in places}) == 16
 
 
 def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch):

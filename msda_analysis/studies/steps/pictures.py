@@ -1,7 +1,10 @@
-"""Masks and mixed images of every family, on sample pictures that foolbox ships; no numbers."""
+"""Masks and mixed images of every family, on the study's own test images; no numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from msda_analysis.data import sample_images
 from msda_analysis.files import replace_file
@@ -12,9 +15,9 @@ from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows, save_arrays
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
-from msda_analysis.studies.steps.common import describable
+from msda_analysis.studies.steps.common import data_settings, describable
 
-FORMAT = 1
+FORMAT = 2
 _FILES = ("masks.npz", "mixed.npz")
 _N_PICTURES = 8
 
@@ -22,25 +25,43 @@ _N_PICTURES = 8
 def plan(study: StudyPlan) -> list[Cell]:
     names = (name for name in (*study.augmentations, *study.more_masks) if name != "baseline")
     families = {name: augmentation_settings(describable(name)) for name in names}
-    return [Cell("pictures", "all", study.first_seed, {"families": families} | versioned(FORMAT))]
+    return [
+        Cell(
+            "pictures",
+            "all",
+            study.first_seed,
+            {"data": data_settings(study.data), "families": families} | versioned(FORMAT),
+        )
+    ]
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
-    del context
-    images, _ = sample_images("cifar10", 2 * _N_PICTURES)
-    first, second = images[:_N_PICTURES].float() / 255, images[_N_PICTURES:].float() / 255
+    first, second = _pairs(context, cell.seed).chunk(2)
     masks, mixed = {}, {"image_a": first.numpy(), "image_b": second.numpy()}
     for name in cell.settings["families"]:
         family = describable(name)
         if family is None or isinstance(family, Alternate):
             continue  # batches of an Alternate look like those of its parts
         if isinstance(family, MaskFamily):
-            sampled = sample_masks(family, _N_PICTURES, (32, 32), generator=stream(cell.seed, "pictures")).masks
+            sampled = sample_masks(
+                family, len(first), tuple(first.shape[2:]), generator=stream(cell.seed, "pictures")
+            ).masks
             masks[name] = sampled[:, 0].numpy()
         mixed[name] = mix_pairs(first, second, family, seed=cell.seed).numpy()
     save_arrays(folder / _FILES[0], masks)
     save_arrays(folder / _FILES[1], mixed)
     return []
+
+
+def _pairs(context: Context, seed: int) -> Tensor:
+    """[2 n, channel, height, width] in [0, 1] of as many classes as there are; of signals and volumes, which no grid shows,
+    photographs that foolbox ships instead.
+    """
+    test = context.test
+    if len(test.image_size) != 2 or test.in_channels not in (1, 3) or len(test) < 2:
+        return sample_images("cifar10", 2 * _N_PICTURES)[0].float() / 255
+    part = test.take(2 * min(_N_PICTURES, len(test) // 2), name="test_size")
+    return part.unit_images().cpu()[torch.randperm(len(part), generator=stream(seed, "picture pairs"))]
 
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:
