@@ -14,7 +14,7 @@ from msda_analysis.studies.plan import Plan
 SHORT = {
     "--seeds": "--n-seeds", "--seed": "--first-seed", "--family": "--families",
     "--dataset": "--data.name", "--root": "--data.root", "--train-size": "--data.train-size",
-    "--test-size": "--data.test-size",
+    "--test-size": "--data.test-size", "--resize": "--data.resize",
     "--vae-epochs": "--vae.epochs", "--vae-batch-size": "--vae.batch-size", "--vae-precision": "--vae.precision",
     "--classifier": "--classifier.model", "--classifier-epochs": "--classifier.epochs",
     "--classifier-augment": "--classifier.augment",

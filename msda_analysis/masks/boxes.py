@@ -86,8 +86,8 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: Key) -> t
 
     Source: Yun et al. 2019, section 3.1. Differs: box sides may be odd; theirs lose a pixel to two rounded halves.
     """
-    lengths = torch.stack([torch.full((), length, dtype=torch.float64, device=lam.device) for length in size])
-    sides = torch.round(lengths * _root(1 - lam, len(size))[:, None])
+    lengths = _lengths(size, lam.device)
+    sides = box_sides(lam, size)
     if lam.device.type == "cpu":
         place = torch.from_numpy(numpy_from_key(int(key)).random((len(lam), len(size))))
     else:
@@ -97,6 +97,15 @@ def draw_boxes(lam: Tensor, size: tuple[int, ...], geometry: str, key: Key) -> t
     else:
         starts = torch.floor(place * (lengths - sides + 1))
     return starts.to(torch.int64), sides.to(torch.int64)
+
+
+def box_sides(lam: Tensor, size: tuple[int, ...]) -> Tensor:
+    """[n, axis] float64 sides round(length * (1 - lam)^(1/d)) of boxes that cut about 1 - lam of an image, before clipping."""
+    return torch.round(_lengths(size, lam.device) * _root(1 - lam, len(size))[:, None])
+
+
+def _lengths(size: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.stack([torch.full((), length, dtype=torch.float64, device=device) for length in size])
 
 
 def _root(share: Tensor, degree: int) -> Tensor:

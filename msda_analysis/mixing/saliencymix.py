@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from msda_analysis.checks import check_positive
-from msda_analysis.masks.boxes import box_masks, kept_shares
+from msda_analysis.masks.boxes import box_masks, box_sides, kept_shares
 from msda_analysis.masks.lam import draw_beta
 from msda_analysis.mixing.blend import blend
 from msda_analysis.mixing.mixed import Mixed
@@ -40,8 +40,7 @@ class SaliencyMix:
         permutation = torch.randperm(n, generator=generator_from_key(derive_key(key, "pairs"))).to(device)
         lam = draw_beta(self.alpha, self.alpha, n, derive_key(key, "lam"), torch.device("cpu")).to(device)
         peaks = salient_places(images)[permutation]
-        lengths = torch.tensor(size, dtype=torch.float64, device=device)
-        sides = torch.round(lengths * ((1 - lam) ** (1 / len(size)))[:, None])
+        sides = box_sides(lam, size)
         starts = torch.floor(peaks + 0.5 - sides / 2 + 0.5).long()
         masks = box_masks(starts, sides.long(), size)
         kept = kept_shares(starts, sides.long(), size)

@@ -25,5 +25,12 @@ LAYERS = {
     2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, "bilinear", torch.channels_last),
     3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, "trilinear", torch.channels_last_3d),
 }
+
+
+def memory_format(axes: int) -> torch.memory_format:
+    """The layout of images with so many spatial axes in which networks are quickest."""
+    return LAYERS[axes].memory_format
+
+
 #: Every class of convolution among them.
 CONVOLUTIONS = tuple(layers.convolution for layers in LAYERS.values())

@@ -13,6 +13,7 @@ from msda_analysis.data import Dataset, load_dataset
 from msda_analysis.environment import device_name
 from msda_analysis.files import replace_file
 from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
+from msda_analysis.models.dimensions import memory_format
 from msda_analysis.results import Source
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.store import Store
@@ -32,13 +33,15 @@ class Context:
     @cached_property
     def train(self) -> Dataset:
         spec = self.plan.data
-        dataset = load_dataset(spec.name, "train", spec.root, train_size=spec.train_size, progress=self.progress)
+        dataset = load_dataset(
+            spec.name, "train", spec.root, train_size=spec.train_size, progress=self.progress, resize=spec.resize
+        )
         return dataset.to(self.plan.device)
 
     @cached_property
     def test(self) -> Dataset:
         spec = self.plan.data
-        dataset = load_dataset(spec.name, "test", spec.root, progress=self.progress)
+        dataset = load_dataset(spec.name, "test", spec.root, progress=self.progress, resize=spec.resize)
         dataset = dataset if spec.test_size is None else dataset.take(spec.test_size, name="test_size")
         return dataset.to(self.plan.device)
 
@@ -95,10 +98,18 @@ class Context:
         model = self._load(cell)
         assert isinstance(model, Normalized)
         check_classes(model, self.test.classes, str(self.store.cell_folder(cell) / MODEL_FILE))
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.to(memory_format=memory_format(len(self.test.image_size)))  # type: ignore[call-overload]
 
     def _load(self, cell: Cell) -> torch.nn.Module:
-        return load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device)[0]
+        """The model; of the code of the user's own, only what the plan names runs."""
+        fit = getattr(self.plan, "classifier", None)
+        path, network = self.store.cell_folder(cell) / MODEL_FILE, None if fit is None else fit.model
+        return load_checkpoint(path, self.plan.device, network=network)[0]
+
+    def copy_out(self, cell: Cell, name: str, *target: str) -> None:
+        """Copy a file of a finished cell into the study's folder, under its own name or the parts of another path."""
+        with replace_file(self.store.folder.joinpath(*target or (name,)), binary=True) as file:
+            file.write((self.store.cell_folder(cell) / name).read_bytes())
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -52,19 +52,22 @@ class DataSpec(Settings):
         root: where downloaded files and the cache of decoded folders live (~/.cache/msda_analysis); decides no number.
         train_size: class-balanced part of the training split; None for all.
         test_size: class-balanced part of the test split; None for all.
+        resize: side of a square, in pixels, that pictures of a folder are scaled to cover, and cut around their centers to;
+            None takes them as they are, all of one size.
     """
 
     name: str = "digits"
     root: Path | None = field(default=None, compare=False)
     train_size: int | None = None
     test_size: int | None = None
+    resize: int | None = None
 
     def check(self) -> None:
         from msda_analysis.checks import check_count
 
-        for name, size in (("train_size", self.train_size), ("test_size", self.test_size)):
-            if size is not None:
-                check_count(name, size)
+        for name in ("train_size", "test_size", "resize"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from msda_analysis.checks import check_labels
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import Normalized, create, name_of
-from msda_analysis.training.loop import History, memory_format, train
+from msda_analysis.models.dimensions import memory_format
+from msda_analysis.training.loop import History, train
 from msda_analysis.training.settings import ClassifierFit
 
 

@@ -20,7 +20,7 @@ from msda_analysis.data import Batch, Dataset, iterate_batches
 from msda_analysis.endings import answered_in_steps
 from msda_analysis.masks import check_family, family_settings
 from msda_analysis.mixing import Augmentation, Mixed, mix
-from msda_analysis.models.dimensions import LAYERS
+from msda_analysis.models.dimensions import memory_format
 from msda_analysis.rng import derive_key, stream
 from msda_analysis.settings import to_settings
 from msda_analysis.training.settings import LoopSettings
@@ -154,11 +154,6 @@ def _seeded_layers(device: torch.device, seed: int, rank: int) -> Iterator[None]
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(key)
         yield
-
-
-def memory_format(axes: int) -> torch.memory_format:
-    """The layout of images with so many spatial axes in which networks are quickest."""
-    return LAYERS[axes].memory_format
 
 
 def lr_factor(settings: LoopSettings, epoch: float) -> float:

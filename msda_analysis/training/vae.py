@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from msda_analysis.data import Batch, Dataset
 from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import VAE, OwnVae, create
-from msda_analysis.training.loop import History, memory_format, train
+from msda_analysis.models.dimensions import memory_format
+from msda_analysis.training.loop import History, train
 from msda_analysis.training.settings import VaeFit
 
 

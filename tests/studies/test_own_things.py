@@ -2,14 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from msda_analysis import ClassifierFit
 from msda_analysis.results import read_table
-from msda_analysis.studies import DataSpec, StudyPlan, cells_of, run_study
+from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, cells_of, run_study
+from msda_analysis.studies.context import Context
 from msda_analysis.studies.plans import AuditPlan
+from msda_analysis.studies.store import Store
 
 OWN = """
 import numpy as np
@@ -97,3 +101,68 @@ def test_an_audit_knows_what_is_claimed(own):
     assert json.dumps(settings[1])
     with pytest.raises(ValueError, match="alpha: expected a finite number > 0, got -1"):
         AuditPlan(alpha=-1)
+
+
+NETWORK = """
+from torch import nn
+
+def build(num_classes, in_channels, width=2):
+    return nn.Sequential(nn.Conv2d(in_channels, width, 8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(16 * width, num_classes))
+"""
+
+
+def classifiers_of(network, data, **more) -> StudyPlan:
+    fit = ClassifierFit(model=network, epochs=2, batch_size=10, lr=0.02)
+    attack = AttackSpec(attacks=("fgsm",), epsilons=(0.0, 0.1), n_images=30)
+    return plan_of(data=data, augmentations=("baseline", "fmix"), classifier=fit, attack=attack, n_masks=0, **more)
+
+
+@pytest.mark.parametrize(
+    ("network", "data"),
+    [
+        ("my_things:build(width=3)", DataSpec("digits", train_size=100, test_size=40)),
+        ("torchvision:squeezenet1_1", DataSpec("digits", train_size=100, test_size=40)),
+        ("small_cnn", DataSpec("voxels(n=24, n_test=30)")),
+        ("small_cnn", DataSpec("waveforms(n=24, n_test=30)")),
+    ],
+    ids=["own", "torchvision", "volumes", "signals"],
+)
+def test_networks_and_images_of_any_kind_are_measured(own, tmp_path, monkeypatch, network, data):
+    own(NETWORK)
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
+    summary = run_study(classifiers_of(network, data), tmp_path / "out", progress=False)
+    table = read_table(tmp_path / "out" / "results.csv")
+    assert summary.n_failed == 0 and summary.n_done == summary.n_cells, table["note"].tolist()
+    robust = table[table["metric"] == "robust_accuracy"]
+    assert set(robust["augmentation"]) == {"baseline", "fmix"} and set(robust["model"]) == {network.partition("(")[0]}
+
+
+def test_changed_code_of_a_network_is_another_cell(own):
+    def names(plan):
+        return {(cell.kind, cell.augmentation): cell.name for cell in cells_of(plan) if "classifier" in cell.kind}
+
+    own(NETWORK)
+    plan = classifiers_of("my_things:build", DataSpec("digits"))
+    before = names(plan)
+    assert before == names(plan)
+    own(NETWORK.replace("nn.ReLU()", "nn.GELU()"))
+    assert not set(names(plan).values()) & set(before.values())
+
+
+def test_pictures_of_mixed_sizes_are_resized_as_they_are_read(tmp_path):
+    for split in ("train", "test"):
+        for i, kind in enumerate(("cat", "dog")):
+            (tmp_path / "data" / split / kind).mkdir(parents=True)
+            for n in range(3):
+                shape = (20 + i, 30 + n, 3)
+                Image.fromarray(np.full(shape, 40 * n, np.uint8)).save(tmp_path / "data" / split / kind / f"{n}.png")
+    data = DataSpec(f"folder:{tmp_path / 'data'}", tmp_path / "cache", resize=16)
+    plan = plan_of(data=data, augmentations=("fmix",), classifier=ClassifierFit(epochs=1))
+    context = Context(plan, Store(tmp_path / "out", plan), progress=False)
+    assert context.train.image_size == context.test.image_size == (16, 16)
+    names = {
+        size: [c.name for c in cells_of(replace(plan, data=replace(data, resize=size)))] for size in (None, 16, 20)
+    }
+    assert len({name for found in names.values() for name in found if name.startswith("train")}) == 3
+    with pytest.raises(ValueError, match="resize: expected an integer >= 1, got 0"):
+        DataSpec("digits", resize=0)

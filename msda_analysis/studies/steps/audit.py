@@ -105,8 +105,7 @@ def collect(context: Context, cells: Sequence[Cell]) -> None:
 
 def collect_laws(context: Context, cells: Sequence[Cell]) -> None:
     for cell in cells:
-        with replace_file(context.store.folder / _RELEASED, binary=True) as file:
-            file.write((context.store.cell_folder(cell) / _RELEASED).read_bytes())
+        context.copy_out(cell, _RELEASED)
 
 
 def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:

@@ -73,9 +73,7 @@ def collect(context: Context, cells: Sequence[Cell]) -> None:
     device = context.plan.device
     kind = "cpu" if device == "cpu" else re.sub(r"\W+", "_", device_name(device)).strip("_").lower()
     for cell in cells:
-        path = context.store.folder / f"bench_{cell.settings['what']}_{kind}.csv"
-        with replace_file(path, binary=True) as file:
-            file.write((context.store.cell_folder(cell) / _FILE).read_bytes())
+        context.copy_out(cell, _FILE, f"bench_{cell.settings['what']}_{kind}.csv")
 
 
 STEPS = (Step("bench", BenchPlan, plan, run, collect=collect),)

@@ -6,6 +6,7 @@ from typing import Any
 from msda_analysis.data import dataset_settings
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.mixing import Augmentation, augmentation_from_text, augmentation_settings
+from msda_analysis.models import network_settings
 from msda_analysis.results import Source, to_rows
 from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
@@ -16,7 +17,14 @@ from msda_analysis.training import History
 
 def data_settings(data: DataSpec) -> dict[str, Any]:
     """The images as a cell's settings name them, and what tells own data; where the files are decides no number."""
-    return to_settings(replace(data, root=None)) | dataset_settings(data.name)
+    settings = to_settings(replace(data, root=None)) | dataset_settings(data.name)
+    return {name: value for name, value in settings.items() if name != "resize" or value is not None}  # as older cells
+
+
+def classifier_settings(study: StudyPlan) -> dict[str, Any]:
+    """The images, the training of the classifiers, and the code of a network of the user's own."""
+    own = {} if study.classifier is None else network_settings(study.classifier.model)
+    return {"data": data_settings(study.data), "fit": to_settings(study.classifier), **own}
 
 
 def family_cell(kind: str, plan: StudyPlan, name: str, seed: int, settings: dict[str, Any], *needs: Cell) -> Cell:

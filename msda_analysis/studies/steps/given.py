@@ -37,8 +37,9 @@ def _plan_vaes(given: InformationPlan) -> list[Cell]:
 
 
 def _cell(kind: str, path: Path) -> Cell:
-    metadata = _metadata(path, file_digest(path))
-    settings = {"checkpoint": file_digest(path), "trained": metadata.get("settings", {})} | versioned(FORMAT)
+    digest = file_digest(path)
+    metadata = _metadata(path, digest)
+    settings = {"checkpoint": digest, "trained": metadata.get("settings", {})} | versioned(FORMAT)
     augmentation, seed = metadata.get("augmentation", ""), cast(int, metadata.get("seed"))  # None where it does not say
     return Cell(kind, augmentation, seed, settings, label=augmentation or path.stem)
 

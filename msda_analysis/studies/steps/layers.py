@@ -7,12 +7,11 @@ import torch
 from msda_analysis.information import layer_information, measured_layers
 from msda_analysis.models.vgg import VGG11
 from msda_analysis.results import to_rows
-from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
-from msda_analysis.studies.steps.common import data_settings, family_cell
+from msda_analysis.studies.steps.common import classifier_settings, family_cell
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
 
 FORMAT = 3
@@ -21,10 +20,8 @@ FORMAT = 3
 def plan(study: StudyPlan) -> list[Cell]:
     if not study.layer_methods:
         return []
-    settings = {
-        "data": data_settings(study.data), "fit": to_settings(study.classifier), "methods": list(study.layer_methods),
-        **versioned(FORMAT, "information_format"),
-    }  # fmt: skip
+    settings = classifier_settings(study) | {"methods": list(study.layer_methods)}
+    settings |= versioned(FORMAT, "information_format")
     return [
         family_cell("measure_layers", study, cell.augmentation, cell.seed, settings, cell)
         for cell in plan_classifiers(study)

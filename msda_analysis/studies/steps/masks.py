@@ -79,12 +79,10 @@ def collect_samples(context: Context, cells: Sequence[Cell]) -> None:
     """Files of the family that was asked for last, and pictures of all where masks are pictures."""
     folder, shown = context.store.folder, {}
     for cell in cells:
-        source = context.store.cell_folder(cell)
-        with np.load(source / _MASKS, allow_pickle=False) as arrays:
+        with np.load(context.store.cell_folder(cell) / _MASKS, allow_pickle=False) as arrays:
             shown[cell.augmentation] = arrays["masks"][:_N_PICTURES, 0]
         for name in (_MASKS, _STATISTICS):
-            with replace_file(folder / name, binary=True) as file:
-                file.write((source / name).read_bytes())
+            context.copy_out(cell, name)
     if len(context.plan.size) == 2:
         save_arrays(folder / "pictures" / _MASKS, shown)
 

@@ -13,6 +13,7 @@ from msda_analysis import robustness
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
+from msda_analysis.models import name_of
 from msda_analysis.results import to_rows
 from msda_analysis.robustness import Attack, Outcome, archive
 from msda_analysis.robustness.arguments import check_classes
@@ -24,7 +25,7 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.plans import RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
-from msda_analysis.studies.steps.common import data_settings, family_cell
+from msda_analysis.studies.steps.common import classifier_settings, data_settings, family_cell
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
 
 FORMAT = 3
@@ -62,9 +63,7 @@ def plan_given(given: RobustnessPlan) -> list[Cell]:
 
 def attack_settings(study: StudyPlan) -> dict[str, Any]:
     """What decides the numbers of an attacked classifier, but for its family."""
-    return {
-        "data": data_settings(study.data), "fit": to_settings(study.classifier), "attack": to_settings(study.attack),
-    }  # fmt: skip
+    return classifier_settings(study) | {"attack": to_settings(study.attack)}
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
@@ -78,7 +77,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
         context.load_classifier(trained),
         getattr(context.plan, "seed", cell.seed),
     )  # given ones share the plan's
-    source = context.source(cell, str(model.network.name))
+    source = context.source(cell, name_of(model))
     check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
     rows = to_rows(source, [Measured("accuracy", _clean_accuracy(model, context.test))])
     spec = context.plan.attack

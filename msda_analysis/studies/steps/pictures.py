@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from msda_analysis.data import sample_images
-from msda_analysis.files import replace_file
 from msda_analysis.masks import Alternate, MaskFamily, sample_masks
 from msda_analysis.mixing import augmentation_settings, mix_pairs
 from msda_analysis.rng import stream
@@ -67,8 +66,7 @@ def _pairs(context: Context, seed: int) -> Tensor:
 def collect(context: Context, cells: Sequence[Cell]) -> None:
     for cell in cells:
         for name in _FILES:
-            with replace_file(context.store.folder / "pictures" / name, binary=True) as file:
-                file.write((context.store.cell_folder(cell) / name).read_bytes())
+            context.copy_out(cell, name, "pictures", name)
 
 
 STEPS = (Step("pictures", StudyPlan, plan, run, collect=collect),)

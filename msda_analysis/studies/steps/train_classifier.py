@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from msda_analysis.models import save_checkpoint
-from msda_analysis.settings import to_settings
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import published
-from msda_analysis.studies.steps.common import data_settings, family_cell, history_rows
+from msda_analysis.studies.steps.common import classifier_settings, data_settings, family_cell, history_rows
 from msda_analysis.studies.store import RESUME
 from msda_analysis.training import fit_classifier
 
@@ -24,7 +23,7 @@ def plan_classifiers(study: StudyPlan) -> list[Cell]:
 def plan_trained(study: StudyPlan) -> list[Cell]:
     if study.classifier is None or study.weights is not None:
         return []
-    settings = {"data": data_settings(study.data), "fit": to_settings(study.classifier)} | versioned(FORMAT)
+    settings = classifier_settings(study) | versioned(FORMAT)
     return [
         family_cell("train_classifier", study, name, seed, settings)
         for seed in study.seeds for name in study.augmentations
