@@ -1,6 +1,7 @@
-"""Writing files so that an interruption leaves the old one or the new one, never half of either."""
+"""Writing files so that an interruption leaves the old one or the new one, never half of either; and what tells them apart."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -50,6 +51,12 @@ def replace_file(path: str | os.PathLike[str], *, binary: bool = False) -> Itera
         yield file
         file.flush()
         os.fsync(file.fileno())  # the content is on the disk before the name points to it
+
+
+def file_digest(path: Path, size: int = 16) -> str:
+    """BLAKE2b of a file's content, in hexadecimal digits of `size` bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=size)).hexdigest()
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:

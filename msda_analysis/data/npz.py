@@ -1,6 +1,5 @@
 """Arrays from an .npz file: nothing in it is executed, and no more is unpacked than the machine can hold."""
 
-import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from msda_analysis.data.arrays import to_labels
 from msda_analysis.data.datasets import Dataset, balanced_indices
+from msda_analysis.files import file_digest
 
 _KEYS = ("images", "labels", "test_images", "test_labels", "classes")
 _LARGEST = 16 << 30  # bytes, unpacked
@@ -48,9 +48,17 @@ def load_npz(path: str, split: str, root: Path, *, progress: bool = True) -> Dat
 
 
 def npz_identity(path: str) -> dict[str, Any]:
-    """A digest of the file, by which numbers from it are known."""
-    with open(Path(path).expanduser(), "rb") as file:
-        return {"file": hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()}
+    """A digest of the file, by which numbers from it are known.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    place = Path(path).expanduser()
+    if not place.is_file():
+        raise FileNotFoundError(
+            f"dataset npz:{path}: expected an .npz file with arrays images and labels, but there is none"
+        )
+    return {"file": file_digest(place, 8)}
 
 
 def read_arrays(path: Path, keys: tuple[str, ...], largest: int | None = None) -> dict[str, np.ndarray]:

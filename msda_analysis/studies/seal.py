@@ -1,13 +1,12 @@
 """The seal of a finished cell: done.json holds size and checksum of every other file, so that damage is found."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.files import file_digest, is_leftover, replace_file
 
 DONE, ROWS, TIMING = "done.json", "rows.csv", "timing.json"
 
@@ -74,5 +73,4 @@ def _describe(path: Path) -> dict[str, Any]:
 def _checksum(path: Path, modified: int, size: int) -> str:
     """Read once per process and version of a file."""
     del modified, size
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return file_digest(path)

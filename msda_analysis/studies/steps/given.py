@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from tqdm import tqdm
 
-from msda_analysis.files import replace_path
+from msda_analysis.files import file_digest, replace_path
 from msda_analysis.models import VAE, Normalized, check_classes, load_checkpoint
+from msda_analysis.models.state import existing_file
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
 from msda_analysis.studies.plans import CheckpointPlan, InformationPlan, RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
-from msda_analysis.studies.steps.published import file_digest
 
 FORMAT = 1
 
@@ -37,7 +37,7 @@ def _plan_vaes(given: InformationPlan) -> list[Cell]:
 
 
 def _cell(kind: str, path: Path) -> Cell:
-    digest = file_digest(path)
+    digest = file_digest(existing_file(path))
     metadata = _metadata(path, digest)
     settings = {"checkpoint": digest, "trained": metadata.get("settings", {})} | versioned(FORMAT)
     augmentation, seed = metadata.get("augmentation", ""), cast(int, metadata.get("seed"))  # None where it does not say

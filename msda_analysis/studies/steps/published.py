@@ -1,10 +1,10 @@
 """The published PreAct-ResNet18 classifiers: bare state dicts in a folder, under their published file names."""
 
-import hashlib
 from pathlib import Path
 
 from msda_analysis.checks import check_choice
 from msda_analysis.data.datasets import RELEASED_CIFAR
+from msda_analysis.files import file_digest
 from msda_analysis.models import Normalized, create, load_state
 
 #: Our augmentation names, and the names in the published files. It is not known which FMix law these were trained with.
@@ -36,12 +36,6 @@ def describe(folder: Path, augmentation: str, repeat: int) -> dict[str, str]:
     """Name and digest of a published file: what a cell measured on it depends on."""
     path = weights_path(folder, augmentation, repeat)
     return {"file": path.name, "blake2b": file_digest(path)}
-
-
-def file_digest(path: Path) -> str:
-    """Of a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def load(folder: Path, augmentation: str, repeat: int) -> Normalized:
