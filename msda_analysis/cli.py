@@ -142,11 +142,13 @@ def _draw_again(folder: Path) -> int:
 
 def _list_cells(plan: Plan, running: Running) -> int:
     from msda_analysis.studies import Store, cells_of
-    from msda_analysis.studies.run import on_usable_device
+    from msda_analysis.studies.run import on_usable_device, suited_workers
     from msda_analysis.studies.status import describe_dry_run, survey
 
     store, (i, n) = Store(running.out, on_usable_device(plan)), _parse_shard(running.shard)
-    print("\n".join(describe_dry_run(survey(store, cells_of(store.plan)[i - 1 :: n]), running.workers)))
+    cells = cells_of(store.plan)[i - 1 :: n]
+    workers = running.workers or suited_workers(store.plan, store, cells)
+    print("\n".join(describe_dry_run(survey(store, cells), workers)))
     return 0
 
 

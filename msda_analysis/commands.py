@@ -35,14 +35,15 @@ class Running:
     Attributes:
         out: output folder. A run that was interrupted goes on where it stopped.
         threads: CPU threads, of all workers together; 0 takes as many as there are cores.
-        workers: processes that share the work, the threads and the GPUs, each with its own copy of the data.
+        workers: processes that share the work, the threads and the GPUs, each with its own copy of the data; 0 takes one a
+            core (or a GPU) where training is shared, as far as there is work and memory, and one otherwise.
         shard: i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report.
         dry_run: list what would run and how long it may take, and write nothing.
     """
 
     out: Path
     threads: int = 0
-    workers: int = 1
+    workers: int = 0
     shard: str = "1/1"
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 

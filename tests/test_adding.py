@@ -280,6 +280,89 @@ def fade(images, labels, generator, weight=0.5):
 """
         },
     ),
+    "measurement with its cell": Addition(
+        (3, 2),
+        """
+from pathlib import Path
+from msda_analysis.results import read_table
+from msda_analysis.studies import StudyPlan, run_study
+from msda_analysis.studies.plan import DataSpec
+from msda_analysis.training import ClassifierFit
+from msda_analysis.report.sections import brightness as section
+plan = StudyPlan(
+    data=DataSpec("digits", train_size=20, test_size=20), augmentations=("baseline",), n_seeds=1, vae=None,
+    classifier=ClassifierFit(epochs=1, batch_size=10), attack=None, n_masks=0, more_masks=(),
+)
+run_study(plan, Path("bright"), progress=False)
+table = read_table(Path("bright/results.csv"))
+found = table[table["metric"] == "bright_confidence"]
+assert len(found) == 1 and found["cell"].iloc[0].startswith("measure_brightness-baseline-0-")
+page = Path("bright/report.html").read_text()
+assert "Who is surer on bright images?" in page and "Other measurements" not in page
+assert Path("bright/tables/brightness.tex").exists()
+""",
+        files={
+            "robustness/brightness.py": '''"""How much surer a classifier is of bright images than of dark ones, made up for a test."""
+
+import torch
+
+from msda_analysis.estimate import Estimate, Measured
+
+
+def measure_brightness(model, images):
+    with torch.no_grad():
+        sure = model(images).softmax(1).amax(1)
+    bright = images.flatten(1).mean(1) > images.mean()
+    return [Measured("bright_confidence", Estimate(float(sure[bright].mean() - sure[~bright].mean()), "", n=len(sure)))]
+''',
+            "studies/steps/brightness.py": '''"""How much surer each classifier is of bright images, made up for a test."""
+
+from msda_analysis.results import to_rows
+from msda_analysis.robustness.brightness import measure_brightness
+from msda_analysis.studies.plan import StudyPlan
+from msda_analysis.studies.step import Step, versioned
+from msda_analysis.studies.steps.common import classifier_source, family_cell
+from msda_analysis.studies.steps.train_classifier import plan_classifiers
+
+FORMAT = 1
+
+
+def plan(study):
+    cells = plan_classifiers(study)
+    return [family_cell("measure_brightness", study, c.augmentation, c.seed, versioned(FORMAT), c) for c in cells]
+
+
+def run(context, cell, folder):
+    model = context.load_classifier(cell.needs[0])
+    return to_rows(classifier_source(context, cell), measure_brightness(model, context.test.unit_images()))
+
+
+STEPS = (Step("measure_brightness", StudyPlan, plan, run),)
+''',
+            "report/sections/brightness.py": '''"""Confidence on bright and on dark images, made up for a test."""
+
+from msda_analysis.report.section import MEANS, Section, dot_figures, metric_tables, present
+from msda_analysis.report.words import Metric, define
+
+define({"bright_confidence": Metric("Surer of bright images", "confidence", "Difference of the mean confidence.")})
+
+
+def brightness_section(table, folder):
+    shown = present(table, ["bright_confidence"])
+    return Section(
+        "brightness", "Who is surer on bright images?", figures=dot_figures(table, shown, "brightness", "images"),
+        tables=metric_tables(table, shown, "brightness", MEANS), metrics=tuple(shown),
+    ) if shown else None
+
+
+SECTIONS = (brightness_section,)
+''',
+        },
+        lines={
+            "studies/steps/__init__.py": ('    "measure_classifier",\n', '    "brightness",\n'),
+            "report/sections/__init__.py": ('    "robustness",\n', '    "brightness",\n'),
+        },
+    ),
 }
 
 

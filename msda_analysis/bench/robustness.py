@@ -20,6 +20,7 @@ from msda_analysis.attacks.perturbation import (
     is_misclassified,
     perturbation_norms,
 )
+from msda_analysis.bench.timing import wait_for
 from msda_analysis.checks import check_count
 from msda_analysis.models import create
 from msda_analysis.models.frozen import frozen
@@ -181,7 +182,7 @@ def _throughput_rows(model: nn.Module, images: Tensor, labels: Tensor, seed: int
 
     start = time.perf_counter()
     run()
-    _wait(images.device)
+    wait_for(images.device)
     seconds = time.perf_counter() - start
     note = f"{', '.join(attacks)}; {len(PAPER_EPSILONS)} budgets, cascade; wall time"
     return [_row("evaluate_throughput", len(images) / seconds, "images per second", len(images), note)]
@@ -244,21 +245,16 @@ def patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Ten
 
 
 def timed(run: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
-    _wait(device)
+    wait_for(device)
     start = _clock(device)
     result = run()
-    _wait(device)
+    wait_for(device)
     return result, _clock(device) - start
 
 
 def _clock(device: torch.device) -> float:
     """Seconds: of this process on a CPU, which others on the machine do not disturb; by the wall on a GPU."""
     return time.perf_counter() if device.type == "cuda" else time.process_time()
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _seconds_row(name: str, values: list[float]) -> Row:

@@ -26,10 +26,10 @@ def time_together(
     seconds = {name: np.empty(rounds) for name in candidates}
     for i in range(-2, rounds):
         for name, run in candidates.items():
-            _wait(device)
+            wait_for(device)
             start = time.perf_counter()
             run()
-            _wait(device)
+            wait_for(device)
             if i >= 0:
                 seconds[name][i] = time.perf_counter() - start
     return seconds
@@ -77,6 +77,7 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -26,6 +26,7 @@ class Plan(Settings):
         packages: whose versions the manifest names.
         splits: of the data set, where the plan has one.
         grows: settings of which a folder may get more.
+        side_by_side: whether its cells take long enough to be shared by processes, where nobody says how many.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Plan(Settings):
     packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
     grows: ClassVar[tuple[str, ...]] = ()
+    side_by_side: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Plain JSON values that two runs of the same plan share."""
@@ -143,6 +145,7 @@ class StudyPlan(Plan):
         "augmentations", "more_masks", "layer_methods", "between", "n_masks", "attack.attacks", "attack.epsilons",
         "attack.n_images", "attack.likeness_images",
     )  # fmt: skip
+    side_by_side: ClassVar[bool] = True
 
     name: str = "study"
     title: str = ""

@@ -115,6 +115,7 @@ class CheckpointPlan(Plan):
 
     splits: ClassVar[tuple[str, ...]] = ("test",)
     grows: ClassVar[tuple[str, ...]] = ("checkpoints",)
+    side_by_side: ClassVar[bool] = True
     trains: ClassVar[str]
 
     checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()

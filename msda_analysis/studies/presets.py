@@ -12,9 +12,10 @@ def quickstart() -> StudyPlan:
         name="quickstart",
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
         data=DataSpec("digits"),
-        vae=VaeFit(epochs=10, batch_size=32, lr=4e-3),
-        classifier=ClassifierFit(epochs=10, batch_size=64, augment="crop"),
-        attack=AttackSpec(n_images=60),
+        n_seeds=4,
+        vae=VaeFit(epochs=7, batch_size=32, lr=4e-3, latent=16),
+        classifier=ClassifierFit(epochs=6, batch_size=64, augment="crop"),
+        attack=AttackSpec(n_images=50),
         device="auto",
     )
 

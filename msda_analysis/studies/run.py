@@ -19,7 +19,7 @@ from msda_analysis.studies.progress import Progress
 from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.steps import STEPS, cells_of
 from msda_analysis.studies.store import Store, find_damaged_cells
-from msda_analysis.studies.workers import Tell, share, visible_devices, warn_of_memory
+from msda_analysis.studies.workers import Tell, share, suit, visible_devices, warn_of_memory
 
 _DEATHS = 2  # workers that may die at one cell before the others leave it
 
@@ -63,7 +63,8 @@ def run_study(
         shard: (i, n) trains only every n-th cell starting with the i-th, for n machines on one shared folder. Cells
             whose needs are missing wait; one last run without a shard finishes them.
         workers: processes of this machine that share the cells, torch's threads and the GPUs; each holds the data. A cell
-            at which one dies is done by another, or fails where a second one or all die.
+            at which one dies is done by another, or fails where a second one or all die. 0: as many as pay, see
+            suited_workers. Where there are several, a script has to call this under `if __name__ == "__main__":`.
         command: the command line, for the manifest.
 
     Raises:
@@ -72,7 +73,7 @@ def run_study(
         OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
-    check_count("workers", workers)
+    check_count("workers", workers, minimum=0)
     store = Store(folder, on_usable_device(plan))
     context = Context(store.plan, store, progress)
     _check(context, cells_of(store.plan))  # what is wrong shows before the folder is taken
@@ -84,8 +85,9 @@ def run_study(
         for line in find_damaged_cells(folder, [cell.name for cell in cells]):
             tell.say(line)
         runner = make_runner(context, waits=not is_shard, tell=tell, run_name=secrets.token_hex(8))
-        if workers > 1:
-            _share(workers, context, runner, mine)
+        n = workers or suited_workers(context.plan, store, mine, context.data_bytes())
+        if n > 1:
+            _share(n, context, runner, mine)
         known = runner.run(mine)  # alone, or what is left when workers died
     otherwise = "shard" if is_shard else "damaged"
     missing = {cell.name: known.get(cell.name, otherwise) for cell in cells if not store.is_done(cell)}
@@ -103,6 +105,12 @@ def on_usable_device(plan: Plan) -> Plan:
     if "device" not in {each.name for each in fields(plan)}:  # type: ignore[arg-type]
         return plan
     return replace(plan, device=usable_device(plan.device))  # type: ignore[type-var]
+
+
+def suited_workers(plan: Plan, store: Store, cells: Sequence[Cell], data_bytes: int = 0) -> int:
+    """Processes that share the work best: one a core or a GPU, as far as there is work side by side, and memory."""
+    left = Counter(cell.kind for cell in cells if not store.is_done(cell))
+    return suit(max(left.values(), default=1), plan.device, data_bytes) if plan.side_by_side else 1
 
 
 def make_runner(context: Context, *, waits: bool, tell: Tell, run_name: str) -> Runner[Cell]:

@@ -17,6 +17,7 @@ from msda_analysis.endings import run_guarded
 
 #: Takes an event of a runner; see progress.Progress.
 Tell = Callable[[str, str, str], None]
+_WORKER_BYTES = 1 << 30  # what one holds beside the data: torch and a small network, measured
 _GRACE_S = 20  # a worker that was asked to end may take this long to save what it has
 
 
@@ -53,6 +54,20 @@ def share(
         _listen(workers, tell, died)
     finally:
         _end(workers)
+
+
+def suit(n: int, device: str, data_bytes: int) -> int:
+    """How many processes to start for n pieces of work: one a thread of torch, or one a GPU, that fit into free memory.
+
+    Processes of one thread each do more than one process with as many threads: those of small networks wait for each
+    other, and the longer the busier the machine is.
+    """
+    import torch
+
+    most = torch.get_num_threads() if device == "cpu" else len(visible_devices(device))
+    free = free_memory()
+    fit = most if free is None else free // (_WORKER_BYTES + data_bytes)
+    return max(1, min(n, most, fit))
 
 
 def visible_devices(device: str) -> list[str]:

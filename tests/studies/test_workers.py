@@ -171,7 +171,32 @@ def test_gpus_are_dealt_out_only_where_none_is_named(monkeypatch, device, visibl
     assert module.visible_devices(device) == expected
 
 
-def test_no_workers_are_refused(tmp_path):
+def test_fewer_than_no_workers_are_refused(tmp_path):
     with pytest.raises(ValueError, match="workers"):
-        run_study(replace(PLAN), tmp_path / "out", workers=0)
+        run_study(replace(PLAN), tmp_path / "out", workers=-1)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "n, device, free, expected",
+    [
+        (12, "cpu", None, 8), (3, "cpu", None, 3), (0, "cpu", None, 1), (12, "cuda", None, 2), (12, "cuda:1", None, 1),
+        (12, "cpu", 9 << 30, 3), (12, "cpu", 1 << 20, 1),
+    ],
+)  # fmt: skip
+def test_as_many_workers_as_there_are_cores_work_and_memory(monkeypatch, n, device, free, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr(module, "free_memory", lambda: free)
+    assert module.suit(n, device, data_bytes=2 << 30) == expected
+
+
+def test_workers_are_started_for_what_is_left_of_long_work_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "suit", lambda n, *_: n)
+    asked: list[int] = []
+    monkeypatch.setattr(run, "_share", lambda n, *_: asked.append(n))
+    plan = replace(PLAN, n_seeds=1, augmentations=("baseline", "mixup", "fmix"))
+    run_study(plan, tmp_path / "out", workers=0, progress=False)
+    run_study(plan, tmp_path / "out", workers=0, progress=False)  # nothing is left
+    run_study(MasksPlan(("mixup", "fmix"), (4, 4), 5, device="cpu"), tmp_path / "masks", workers=0, progress=False)
+    assert asked == [3]

@@ -1,44 +1,30 @@
 """The page as a list of sections, a file a subject.
 
-A file has what belongs to its subject: words of its metrics, captions, figures, tables, sentences, and a function
-(table, folder) -> Section | None, which says nothing where the table has no rows of it. A new one gets its line in SECTIONS.
+A file has what belongs to its subject: words of its metrics, captions, figures, tables, sentences, and functions
+(table, folder) -> Section | None, which say nothing where the table has no rows of it, in a table SECTIONS. A new one gets
+its line in FILES.
 """
 
-from msda_analysis.report.section import SectionMaker
-from msda_analysis.report.sections import (
-    audit,
-    between,
-    claims,
-    comparisons,
-    encoders,
-    estimators,
-    information,
-    layers,
-    likeness,
-    masks,
-    notes,
-    robustness,
-    training,
-)
+from importlib import import_module
 
-#: In the order of the page.
-SECTIONS: tuple[SectionMaker, ...] = (
-    audit.released_section,
-    audit.audit_section,
-    estimators.samples_section,
-    estimators.scored_section,
-    encoders.encoder_section,
-    encoders.known_between_section,
-    claims.claims_section,
-    masks.masks_section,
-    information.information_section,
-    information.bounds_section,
-    between.between_section,
-    layers.layers_section,
-    robustness.robustness_section,
-    comparisons.comparisons_section,
-    likeness.likeness_section,
-    training.training_section,
-    notes.flags_section,
-    notes.other_section,
+from msda_analysis.report.section import SectionMaker
+
+#: The files of this folder, in the order of the page.
+FILES = (
+    "audit",
+    "estimators",
+    "encoders",
+    "claims",
+    "masks",
+    "information",
+    "between",
+    "layers",
+    "robustness",
+    "comparisons",
+    "likeness",
+    "training",
+    "notes",
+)
+SECTIONS: tuple[SectionMaker, ...] = tuple(
+    make for file in FILES for make in import_module(f"{__package__}.{file}").SECTIONS
 )

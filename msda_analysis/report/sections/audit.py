@@ -214,3 +214,6 @@ def _read(path: Path) -> Table | None:
     import pandas as pd
 
     return pd.read_csv(path) if path.is_file() else None
+
+
+SECTIONS = (released_section, audit_section)

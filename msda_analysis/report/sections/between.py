@@ -61,3 +61,6 @@ def between_section(table: Table, folder: Path) -> Section | None:
         metrics=tuple(listed),
         limits=(CEILING_LIMIT,),
     )
+
+
+SECTIONS = (between_section,)

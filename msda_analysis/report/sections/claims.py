@@ -361,3 +361,6 @@ def _clause(verdict: Verdict, *, is_judged: bool) -> str:
         f"{100 * part:.{digits}f}".replace("-", "\N{MINUS SIGN}") for part in (number.value, number.low, number.high)
     )
     return f"they cover {value} % [{low}, {high}] of the way from chance to a MixUp step in energy"
+
+
+SECTIONS = (claims_section,)

@@ -335,3 +335,6 @@ def _names_a_side(row: dict) -> bool:
 
 def _pair(a: str, b: str) -> str:
     return f"{label_of(a)} \N{MINUS SIGN} {label_of(b)}"
+
+
+SECTIONS = (comparisons_section,)

@@ -179,3 +179,6 @@ def _grouped(answers: Table) -> Table:
     titles = {"equal": "64 latents, equal", "unequal": "64 latents, unequal", "shaped": "codes not normal"}
     kinds = [case.split("_") for case in answers["case"]]
     return answers.assign(group=[titles.get(kind[0], f"{kind[1]} latents each") for kind in kinds])
+
+
+SECTIONS = (encoder_section, known_between_section)

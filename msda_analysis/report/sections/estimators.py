@@ -341,3 +341,6 @@ def _difference(cases: Table, one: tuple, other: tuple, copies: int) -> Estimate
     value = float(first["value"] - copies * second["value"])
     half = math.hypot(float(first["high"] - first["low"]), copies * float(second["high"] - second["low"])) / 2
     return Estimate(value, "nats", value - half, value + half, int(first["n"]))
+
+
+SECTIONS = (samples_section, scored_section)

@@ -154,3 +154,6 @@ def _means(table: Table, metric: str) -> dict[str, float]:
     rows = select_rows(table, metric)
     names = order_augmentations(rows["augmentation"])
     return {name: float(rows[rows["augmentation"] == name]["value"].mean()) for name in names}
+
+
+SECTIONS = (information_section, bounds_section)

@@ -119,3 +119,6 @@ def _name_layers(ax: "Axes", part: Table) -> None:
     ax.set_xticks(list(names["x"]), list(names["layer"]))
     ceiling = float(part["ceiling"].astype(float).max())
     panels.draw_ceiling(ax, ceiling, "tanh cap" if ceiling == _TANH_CAP else "ceiling ln K")
+
+
+SECTIONS = (layers_section,)

@@ -174,3 +174,6 @@ def _draw_likeness(numbers: Table, **settings: Any) -> Any:
         ax.set_xlim(0, 1.05)
 
     return draw.dots(numbers[~is_line], row="perturbation", finish=finish, **settings)
+
+
+SECTIONS = (likeness_section,)

@@ -221,3 +221,6 @@ def _explain_absence(rows: Table, drawn: Table) -> str:
 def _limits(names: list[str]) -> tuple[str, ...]:
     found = {"cutmix": _CUTMIX_LIMIT, "fmix": _FMIX_LIMIT}
     return tuple(found[word] for word in ("fmix", "cutmix") if any(word in name for name in names))
+
+
+SECTIONS = (masks_section,)

@@ -65,3 +65,6 @@ def other_section(table: Table, folder: Path) -> Section | None:
         "value", "unit", "verdict",
     )  # fmt: skip
     return Section("other", "Other measurements", tables=(text_table(shown, columns, name="other", caption=caption),))
+
+
+SECTIONS = (flags_section, other_section)

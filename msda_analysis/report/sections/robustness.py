@@ -243,3 +243,6 @@ def _norms(rows: Table) -> str:
     words = {"linf": "the maximum norm (L-infinity)", "l2": "the Euclidean norm (L2)"}
     norms = [norm for norm in dict.fromkeys(rows["norm"]) if norm]
     return f" in {' and '.join(words.get(norm, norm_label(norm)) for norm in norms)}" if norms else ""
+
+
+SECTIONS = (robustness_section,)

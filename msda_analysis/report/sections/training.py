@@ -67,3 +67,6 @@ def _mean_over_x(table: Table, metric: str) -> Table:
     means = rows.groupby("cell")["value"].mean()
     once = rows.drop_duplicates("cell")
     return once.assign(value=once["cell"].map(means), x=float("nan"), low=float("nan"), high=float("nan"), n=1)
+
+
+SECTIONS = (training_section,)

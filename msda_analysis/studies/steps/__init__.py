@@ -1,45 +1,31 @@
-"""The steps that plans are made of: one file a measurement or a training, one line here."""
+"""The steps that plans are made of: one file a measurement or a training, with a table STEPS, and its line in FILES."""
 
+from importlib import import_module
 from typing import Any
 
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.step import Step
-from msda_analysis.studies.steps import (
-    audit,
-    bench,
-    compare,
-    estimators,
-    given,
-    layers,
-    likeness,
-    masks,
-    measure_classifier,
-    measure_vae,
-    pictures,
-    train_classifier,
-    train_vae,
-)
 
-#: Every step by the kind of its cells, in the order in which a plan's cells run.
+#: The files of this folder that hold steps, in the order in which a plan's cells run.
+FILES = (
+    "pictures",
+    "masks",
+    "given",
+    "train_vae",
+    "measure_vae",
+    "train_classifier",
+    "measure_classifier",
+    "likeness",
+    "compare",
+    "layers",
+    "audit",
+    "estimators",
+    "bench",
+)
+#: Every step by the kind of its cells.
 STEPS: dict[str, Step] = {
-    step.kind: step
-    for module in (
-        pictures,
-        masks,
-        given,
-        train_vae,
-        measure_vae,
-        train_classifier,
-        measure_classifier,
-        likeness,
-        compare,
-        layers,
-        audit,
-        estimators,
-        bench,
-    )
-    for step in module.STEPS
-}
+    step.kind: step for file in FILES for step in import_module(f"{__package__}.{file}").STEPS
+}  # fmt: skip
 
 
 def cells_of(plan: Any) -> list[Cell]:
