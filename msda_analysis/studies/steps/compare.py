@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from msda_analysis import robustness
+from msda_analysis.models import name_of
 from msda_analysis.results import to_rows
 from msda_analysis.robustness import Outcome, archive
 from msda_analysis.studies.cell import Cell
@@ -11,7 +12,6 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.plans import RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import measure_classifier
-from msda_analysis.studies.steps.common import classifier_source
 
 FORMAT = 1
 
@@ -36,8 +36,16 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     for need in cell.needs:
         path = context.store.cell_folder(need) / measure_classifier.OUTCOME
         outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
-    found = robustness.measured_differences(outcomes)
-    return [row for name, numbers in found.items() for row in to_rows(classifier_source(context, cell, name), numbers)]
+    found, model = robustness.measured_differences(outcomes), _model(context, cell)
+    return [row for name, numbers in found.items() for row in to_rows(context.source(cell, model, name), numbers)]
+
+
+def _model(context: Context, cell: Cell) -> str:
+    """The network of all classifiers, by which the rows stand beside theirs; "" where given ones are of several."""
+    fit = getattr(context.plan, "classifier", None)
+    given = (need.needs[0] for need in cell.needs)
+    names = {name_of(context.load_classifier(each)) for each in given} if fit is None else {fit.model}
+    return names.pop() if len(names) == 1 else ""
 
 
 STEPS = (
