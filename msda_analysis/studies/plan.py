@@ -1,6 +1,7 @@
 """What a study consists of, as settings. Imports nothing heavy."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -76,7 +77,7 @@ class AttackSpec(Settings):
 
     Attributes:
         attacks: by name; see robustness.ATTACKS.
-        epsilons: budgets, in [0, 1] pixel units.
+        epsilons: budgets, in [0, 1] pixel units: numbers, or fractions such as 8/255.
         norm: of the budgets.
         n_images: test images attacked, a class-balanced part; None for all.
         mode: "cascade", the definition of robust accuracy, or "independent", the released curves.
@@ -86,7 +87,7 @@ class AttackSpec(Settings):
     """
 
     attacks: tuple[str, ...] = PAPER_ATTACKS
-    epsilons: tuple[float, ...] = PAPER_EPSILONS
+    epsilons: tuple[float | str, ...] = PAPER_EPSILONS
     norm: Literal["linf", "l2"] = "linf"
     n_images: int | None = None
     mode: Literal["cascade", "independent"] = "cascade"
@@ -96,6 +97,7 @@ class AttackSpec(Settings):
     def check(self) -> None:
         from msda_analysis.checks import check_choice, check_count
         from msda_analysis.robustness import MODES, NORMS, list_attacks
+        from msda_analysis.robustness.arguments import to_epsilons
 
         check_choice("norm", self.norm, NORMS)
         check_choice("mode", self.mode, MODES)
@@ -104,10 +106,19 @@ class AttackSpec(Settings):
             check_count("n_images", self.n_images)
         for name in self.attacks:
             check_choice("attacks", name, list_attacks(self.norm))
-        if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):
-            raise ValueError(f"epsilons: expected at least one number, each >= 0, got {self.epsilons!r}")
-        # 0 and 0.0 are one budget, and a cell is known by its settings as they are written
-        object.__setattr__(self, "epsilons", tuple(map(float, self.epsilons)))
+        # 0, 0.0 and 0/255 are one budget, and a cell is known by its settings as they are written
+        object.__setattr__(self, "epsilons", to_epsilons(self.epsilons))
+
+
+def choose_reference(asked: str, names: Sequence[str]) -> str:
+    """What all else is compared with: what is asked for, else the baseline, or the first where there is none.
+
+    Raises:
+        ValueError: it is not among the names.
+    """
+    if asked and asked not in names:
+        raise ValueError(f"reference: expected one of {', '.join(map(repr, names))}, got {asked!r}")
+    return asked or ("baseline" if "baseline" in names or not names else names[0])
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,8 @@ class StudyPlan(Plan):
             Each is kept in its shortest form.
         n_seeds: number of training seeds.
         first_seed: the first of them; everything random is a function of the seed.
+        reference: augmentation that the others are compared with, one of those above; none: the baseline, or the first where
+            there is no baseline. Trains nothing again.
         vae: training of the VAEs; None leaves them out, on the command line --no-vae.
         classifier: training of the classifiers; None leaves them and the attacks out, on the command line --no-classifier.
         attack: how classifiers are attacked; None leaves the attacks out, on the command line --no-attack.
@@ -136,7 +149,7 @@ class StudyPlan(Plan):
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
 
     Raises:
-        ValueError: an unknown augmentation, no augmentation, one named twice, or no seed.
+        ValueError: an unknown augmentation or reference, no augmentation, one named twice, or no seed.
     """
 
     grows: ClassVar[tuple[str, ...]] = (
@@ -150,6 +163,7 @@ class StudyPlan(Plan):
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
     n_seeds: int = 2
     first_seed: int = 0
+    reference: str = ""
     vae: VaeFit | None = field(default_factory=VaeFit)
     classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
     attack: AttackSpec | None = field(default_factory=AttackSpec)
@@ -181,9 +195,17 @@ class StudyPlan(Plan):
         for listed in ("augmentations", "more_masks"):  # one spelling for each, by which rows are known
             texts = tuple(augmentation_to_text(augmentation_from_text(text)) for text in getattr(self, listed))
             object.__setattr__(self, listed, texts)
+        if self.reference:
+            object.__setattr__(self, "reference", augmentation_to_text(augmentation_from_text(self.reference)))
+        choose_reference(self.reference, self.augmentations)
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
                 raise ValueError(f"augmentations: expected each name once, got {name!r} twice")
+
+    @property
+    def compared_with(self) -> str:
+        """The augmentation that all others are compared with: the one that is asked for, else the baseline, else the first."""
+        return choose_reference(self.reference, self.augmentations)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -115,6 +115,7 @@ class CheckpointPlan(Plan):
         mean: by which that network's images are normalized, in [0, 1] pixel units: one value or one per channel; none, with
             none for std: it takes images in [0, 1] as they are. Our checkpoints say it themselves.
         std: the same.
+        reference: name that the others are compared with; none: the baseline, or the first where there is no baseline.
         data: whose test split.
         seed: everything random is a function of it.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
@@ -129,6 +130,7 @@ class CheckpointPlan(Plan):
     model: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    reference: str = ""
     data: DataSpec = field(default_factory=DataSpec)
     seed: int = 0
     device: str = "auto"

@@ -94,7 +94,7 @@ def attack(*words: str) -> int:
 
 def test_weights_are_compared_by_name(here):
     words = "--model my_weighed:build(width=8) --weights plain=a.pt mixed=b.safetensors --mean 0.5 --std 0.25"
-    assert attack(*words.split()) == 0
+    assert attack(*words.split(), "--reference", "mixed") == 0
     table = read_table(here / "out" / "results.csv")
     assert set(table["model"]) == {"my_weighed:build"} and set(table["seed"]) == {0} and set(table["status"]) == {"ok"}
     test = load_dataset("digits", "test").take(40)
@@ -111,6 +111,8 @@ def test_weights_are_compared_by_name(here):
     assert set(tested["augmentation"]) == {"plain"} and set(tested["reference"]) == {"mixed"}
     assert tested["p_value"].notna().all()
     page = (here / "out" / "report.html").read_text()
+    assert "could not be made" not in page and "Accuracy less that of mixed against epsilon" in page
+    assert not [line for line in page.splitlines() if "the baseline" in line and "unless" not in line]
     assert (
         "Who is more robust?" in page and "plain" in page and list((here / "out" / "figures").glob("robustness*.pdf"))
     )
@@ -167,6 +169,7 @@ def test_changed_weights_code_and_units_are_other_cells(here, nets):
         ("--weights plain=a.pt --mean 0.5 0.4 --std 0.2 0.2", "mean, std: expected one value, or one for each of the 1 channels, got 2"),
         ("--weights plain=a.pt --mean 0.5 --std", "mean, std: expected one number per channel in each, got 1 and 0"),
         ("--weights plain=a.pt --mean 0.5 --std 0", "std: expected a finite number > 0, got 0"),
+        ("--weights plain=a.pt mixed=b.safetensors --reference pure", "reference: expected one of 'plain', 'mixed', got 'pure'"),
         ("--weights ours.safetensors --model small_cnn", "mean, std: expected none, as these checkpoints say themselves"),
     ],
 )  # fmt: skip

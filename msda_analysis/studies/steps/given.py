@@ -27,6 +27,7 @@ from msda_analysis.models.zoo import network_name
 from msda_analysis.robustness.arguments import check_classes
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import MODEL_FILE, Context, Rows
+from msda_analysis.studies.plan import choose_reference
 from msda_analysis.studies.plans import CheckpointPlan, InformationPlan, RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
 
@@ -46,7 +47,7 @@ def plan(given: CheckpointPlan) -> list[Cell]:
     """A cell for each file: augmentation, seed and settings of its training, as its metadata tells them, or as it is given.
 
     Raises:
-        ValueError, FileNotFoundError: a file that is missing, or two of one name and training seed.
+        ValueError, FileNotFoundError: a file that is missing, two of one name and training seed, or an unknown reference.
     """
     cells, seen = {}, dict[tuple[str, int | None], Path]()
     for file in _files(given):
@@ -58,7 +59,13 @@ def plan(given: CheckpointPlan) -> list[Cell]:
                 f"several training seeds of one name are given as {cell.augmentation}={other},{file.path}"
             )
         cells[cell.name] = cell
+    compared_with(given, list(cells.values()))
     return list(cells.values())
+
+
+def compared_with(given: CheckpointPlan, cells: Sequence[Cell]) -> str:
+    """The name that all others are compared with."""
+    return choose_reference(given.reference, [cell.augmentation for cell in cells if cell.augmentation])
 
 
 def baseline_cell(given: InformationPlan) -> list[Cell]:

@@ -59,14 +59,14 @@ def _settings(given: InformationPlan, cell: Cell) -> dict[str, Any]:
 
 
 def _repeats_pair(study: StudyPlan, name: str, seed: int) -> bool:
-    """Whether the VAE and its other baseline are a pair that was met before, the other way round."""
-    return name == "baseline" and study.n_seeds == 2 and seed != study.first_seed
+    """Whether the VAE and the reference's other one are a pair that was met before, the other way round."""
+    return name == study.compared_with and study.n_seeds == 2 and seed != study.first_seed
 
 
 def _with_other_baseline(study: StudyPlan, trained: dict[tuple[str, int], Cell], cell: Cell) -> list[Cell]:
-    """The VAE to measure and the baseline VAE of the next seed, through which the paper's second figure goes."""
+    """The VAE to measure and the reference's VAE of the next seed, through which the paper's second figure goes."""
     place = study.seeds.index(cell.seed)
-    other = trained.get(("baseline", study.seeds[(place + 1) % study.n_seeds]))
+    other = trained.get((study.compared_with, study.seeds[(place + 1) % study.n_seeds]))
     return [cell] if other is None or other is cell else [cell, other]
 
 
