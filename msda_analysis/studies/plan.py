@@ -142,7 +142,9 @@ class StudyPlan(Plan):
         attack: how classifiers are attacked; None leaves the attacks out, on the command line --no-attack.
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
         between: also estimate the information that each VAE shares with a baseline VAE of another seed.
-        layer_methods: critics for the information by depth; needs the classifier "vgg11_bn". Empty leaves it out.
+        layer_methods: critics for the information by depth: mine, mine_tanh, nwj, js, smile. Empty leaves it out.
+        layers: of the classifier, for these, in order of depth, by their names in named_modules(): layer3.1, features.4; none:
+            those that "vgg11_bn" exposes.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.steps.published).
         n_masks: masks described per family.
         more_masks: families to describe beside those trained with, as texts too.
@@ -153,7 +155,7 @@ class StudyPlan(Plan):
     """
 
     grows: ClassVar[tuple[str, ...]] = (
-        "augmentations", "more_masks", "layer_methods", "between", "n_masks", "attack.attacks", "attack.epsilons",
+        "augmentations", "more_masks", "layer_methods", "layers", "between", "n_masks", "attack.attacks", "attack.epsilons",
         "attack.n_images", "attack.likeness_images",
     )  # fmt: skip
 
@@ -170,6 +172,7 @@ class StudyPlan(Plan):
     per_batch: bool = False
     between: bool = False
     layer_methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     weights: Path | None = None
     n_masks: int = 2000
     more_masks: tuple[str, ...] = ("fmix_released",)
@@ -186,10 +189,7 @@ class StudyPlan(Plan):
             object.__setattr__(self, "classifier", replace(self.classifier, model="preact_resnet18"))
         check_count("seeds", self.n_seeds)
         check_count("n_masks", self.n_masks, minimum=0)
-        if self.layer_methods and (self.classifier is None or self.classifier.model != "vgg11_bn"):
-            raise ValueError(
-                "layer_methods: information by depth needs the classifier vgg11_bn, which exposes its layers"
-            )
+        self._check_layers()
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
         for listed in ("augmentations", "more_masks"):  # one spelling for each, by which rows are known
@@ -201,6 +201,18 @@ class StudyPlan(Plan):
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
                 raise ValueError(f"augmentations: expected each name once, got {name!r} twice")
+
+    def _check_layers(self) -> None:
+        if self.layers and not self.layer_methods:
+            raise ValueError("layer_methods: expected at least one critic, such as mine, for the layers that are named")
+        if not self.layer_methods:
+            return
+        if self.classifier is None:
+            raise ValueError("layer_methods: information by depth is of classifiers, and none is trained")
+        if not self.layers and self.classifier.model != "vgg11_bn":
+            raise ValueError(
+                f"layers: expected names of layers of {self.classifier.model}, such as layer3.1; only vgg11_bn has some of its own"
+            )
 
     @property
     def compared_with(self) -> str:
