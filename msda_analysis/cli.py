@@ -32,7 +32,7 @@ DOORS: Mapping[str, tuple[Door, str]] = {
     ),
     "masks": (Door(plans.MasksPlan, "masks"), "Sample masks: their statistics as a table, a picture, and the masks."),
     "information": (
-        Door(plans.InformationPlan, "information"),
+        Door(plans.InformationPlan, "information", short={"--vae": "--model"}),
         "What VAE checkpoints know about the test images: the paper's figures and tighter bounds, in nats.",
     ),
     "robustness": (

@@ -1,7 +1,7 @@
 """Models by name or text, normalization as a module, and weights from files that cannot execute code."""
 
-from msda_analysis.models.checkpoint import load_checkpoint, save_checkpoint
-from msda_analysis.models.given import load_classifier, load_vae, weights_by_name
+from msda_analysis.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from msda_analysis.models.given import load_classifier, load_vae, named_files, weights_by_name
 from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.own_vae import OwnVae, to_code
 from msda_analysis.models.state import load_state
@@ -32,8 +32,10 @@ __all__ = [
     "load_state",
     "load_vae",
     "name_of",
+    "named_files",
     "network_settings",
     "origin_of",
+    "read_metadata",
     "save_checkpoint",
     "to_code",
     "weights_by_name",

@@ -179,7 +179,7 @@ def _check_code(name: str, wanted: str | None) -> None:
     if given is None or (given.module, given.name) != (asked.module, asked.name):
         raise ValueError(
             f"it asks for {name}, code from outside this package, which a file may not run by itself; if it is yours, say so: "
-            f"load_checkpoint(path, network={name!r})"
+            f"load_checkpoint(path, network={name!r}), or on the command line --model {name!r}"
         )
 
 

@@ -105,16 +105,33 @@ def weights_by_name(texts: Sequence[str]) -> dict[str, list[Path]]:
     """Files by the name that results give them, one per training seed.
 
     Args:
-        texts: "name=path", or a path alone: then the name is the augmentation in a checkpoint's metadata, else the file's.
+        texts: each as named_files takes it.
 
     Raises:
-        FileNotFoundError: no such file.
+        ValueError, FileNotFoundError: as named_files.
     """
     found: dict[str, list[Path]] = {}
-    for text in texts:
-        name, _, rest = text.partition("=")
-        path = existing_file(text if not rest or Path(text).is_file() else rest)
-        if not rest or str(path) == text:
-            name = str((read_metadata(path) or {}).get("augmentation") or path.stem)
-        found.setdefault(name.strip(), []).append(path)
+    for name, paths in map(named_files, texts):
+        found.setdefault(name, []).extend(paths)
     return found
+
+
+def named_files(text: str) -> tuple[str, list[Path]]:
+    """The name that results give to files, and the files.
+
+    Args:
+        text: "name=path"; "name=path,path" for one file per training seed; or a path alone: then the name is the augmentation
+            in a checkpoint's metadata, else the file's.
+
+    Raises:
+        ValueError: no name before "=".
+        FileNotFoundError: no such file.
+    """
+    name, has_name, rest = text.partition("=")
+    if has_name and not Path(text).is_file():
+        if not name.strip():
+            raise ValueError(f"weights: expected name=path, such as plain=a.pt, got {text!r}")
+        parts = [rest] if Path(rest).is_file() else rest.split(",")
+        return name.strip(), [existing_file(part, "weights") for part in parts]
+    path = existing_file(text, "weights")
+    return str((read_metadata(path) or {}).get("augmentation") or path.stem), [path]

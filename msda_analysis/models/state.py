@@ -75,11 +75,11 @@ def check_weights(tensors: Mapping[str, Tensor], where: str) -> None:
         check_finite(f"{where}: {name}", tensor)
 
 
-def existing_file(path: str | os.PathLike[str]) -> Path:
-    """The path; FileNotFoundError unless it is a file."""
+def existing_file(path: str | os.PathLike[str], argument: str = "path") -> Path:
+    """The path; FileNotFoundError that names the argument unless it is a file."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"path: expected a checkpoint file, but {path} is missing or not a file")
+        raise FileNotFoundError(f"{argument}: expected a checkpoint file, but {path} is missing or not a file")
     return path
 
 

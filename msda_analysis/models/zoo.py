@@ -89,7 +89,7 @@ def create(
     if not call.module:
         model.name, model.options = call.name, options  # type: ignore[assignment]
     # a network of somebody else may use those two names itself
-    model._msda_origin = Origin(f"{call.module}:{call.name}" if call.module else call.name, options)  # type: ignore[assignment]
+    model._msda_origin = Origin(network_name(name), options)  # type: ignore[assignment]
     return model
 
 
@@ -113,6 +113,12 @@ def network_settings(text: str) -> dict[str, Any]:
     """
     call = parse_network(text)
     return other_settings(call, text) if call.module else {}
+
+
+def network_name(text: str) -> str:
+    """A network's text without its options: what name_of() calls the model that create() makes of it."""
+    call = parse_network(text)
+    return f"{call.module}:{call.name}" if call.module else call.name
 
 
 def check_network(text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msda_analysis.files import replace_file
+from msda_analysis.report.select import REFERENCE
 from msda_analysis.report.style import styled
 from msda_analysis.report.words import Table
 
@@ -72,6 +73,8 @@ def open_study(path: Path) -> StudyFolder:
     if not source.exists():
         raise FileNotFoundError(f"{path}: expected a study folder with results.csv in it; run a study into it first")
     table, manifest = read_table(source), _read_manifest(path / "manifest.json")
+    if manifest.get(REFERENCE):
+        table.attrs[REFERENCE] = str(manifest[REFERENCE])
     return StudyFolder(path, table, manifest, _provenance(table, manifest, source))
 
 

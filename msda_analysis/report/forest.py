@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 
 from msda_analysis.report import draw
 from msda_analysis.report.panels import GREY
-from msda_analysis.report.style import looks_for, styled
+from msda_analysis.report.select import reference_of
+from msda_analysis.report.style import label_of, looks_for, styled
 from msda_analysis.report.words import Table
 
 _WIDTH = 5.2  # inches: readable on a phone
@@ -16,7 +17,7 @@ def draw_forest(numbers: Table) -> Figure:
 
     Args:
         numbers: columns question, side (text of the row), augmentation, value, low, high, unit, margin (differences of up to
-            this make no practical difference) and said (text at the right).
+            this make no practical difference) and said (text at the right); of the reference in its attrs.
     """
     parts = dict(list(numbers.groupby("question", sort=False)))
     heights = [0.55 + 0.24 * len(part) for part in parts.values()]
@@ -31,5 +32,5 @@ def draw_forest(numbers: Table) -> Figure:
             ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
         ax.grid(visible=False, axis="y")
         ax.set_title(str(question), loc="left", fontweight="bold")
-        ax.set_xlabel(f"minus Baseline ({part['unit'].iloc[0]})")
+        ax.set_xlabel(f"minus {label_of(reference_of(numbers))} ({part['unit'].iloc[0]})")
     return figure

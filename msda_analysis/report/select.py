@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msda_analysis.estimate import Estimate, mean_estimate, share_over_seeds
-from msda_analysis.report.style import order_augmentations
+from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.words import Table
 
 #: Upper bounds on I(X; Z) that sentences may speak of, tightest first.
@@ -14,7 +14,20 @@ HEADLINE_BOUNDS = ("flow", "fitted")
 DIFFERENCE_OF_BOUNDS = (
     "difference of two upper bounds: both err upwards, by amounts that may differ, so it bounds nothing"
 )
+#: Key of a table's attrs, see reference_of.
+REFERENCE = "reference"
 _NEEDED = ("metric", "augmentation", "seed", "value", "unit", "low", "high", "n", "status")
+
+
+def reference_of(table: Table) -> str:
+    """What a study compares all else with: what its manifest says, which open_study notes beside the table; else the baseline."""
+    return table.attrs.get(REFERENCE, "baseline")
+
+
+def say_reference(table: Table) -> str:
+    """The same in words: "the baseline", or the name that readers see."""
+    name = reference_of(table)
+    return "the baseline" if name == "baseline" else label_of(name)
 
 
 def select_rows(table: Table, metric: str | Sequence[str], **equal: Any) -> Table:
@@ -142,16 +155,20 @@ def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
         yield suffix, words, part
 
 
-def half_epsilons(table: Table, reference: str = "baseline") -> dict[tuple[str, str], float]:
+def half_epsilons(table: Table, reference: str | None = None) -> dict[tuple[str, str], float]:
     """Per attack and norm, the positive epsilon at which the reference's accuracy is nearest to half of its clean one.
 
     There augmentations can differ most; the choice looks at the reference alone. Without the reference, the mean
     over all augmentations decides. The smallest epsilon stands for clean accuracy.
 
+    Args:
+        table: the long table.
+        reference: augmentation; None: the study's, see reference_of.
+
     Raises:
         ValueError: the table has no robust_accuracy rows.
     """
-    rows = select_rows(table, "robust_accuracy")
+    rows, reference = select_rows(table, "robust_accuracy"), reference or reference_of(table)
     rows = rows[rows["augmentation"] == reference] if (rows["augmentation"] == reference).any() else rows
     chosen = {}
     for (attack, norm), part in rows.groupby(["attack", "norm"], sort=False):

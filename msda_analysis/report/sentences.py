@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from msda_analysis.estimate import ONE_RUN, Estimate, holm
-from msda_analysis.report.select import DIFFERENCE_OF_BOUNDS, has_metric, paired_difference, select_rows, split_parts
+from msda_analysis.report.select import (
+    DIFFERENCE_OF_BOUNDS,
+    has_metric,
+    paired_difference,
+    reference_of,
+    select_rows,
+    split_parts,
+)
 from msda_analysis.report.style import families_of, label_of, order_augmentations
 from msda_analysis.report.tables import ResultTable, interval_digits
 from msda_analysis.report.words import Table, in_brackets, metric_of, sentence
@@ -71,19 +78,19 @@ def pairs_of(names: Iterable[str], reference: str = "baseline") -> list[tuple[st
     """The pairs that sentences speak of: each against the reference, and MixUp against each masking family."""
     ordered = order_augmentations(names)
     against = [(name, reference) for name in ordered if name != reference] if reference in ordered else []
-    return against + [(MIXUP, name) for name in ordered if MIXUP in ordered and is_masking(name)]
+    direct = [(MIXUP, name) for name in ordered if MIXUP in ordered and is_masking(name)]
+    return against + [pair for pair in direct if reference not in pair]  # with the reference it is among those
 
 
-def compare_seeds(rows: Table, subject: str, reference: str = "baseline") -> list[Comparison]:
+def compare_seeds(rows: Table, subject: str) -> list[Comparison]:
     """Comparisons of one metric, paired over seeds, not corrected yet.
 
     Args:
         rows: rows of one metric (and attack, norm, epsilon), one per augmentation and seed.
         subject: what was measured.
-        reference: augmentation to compare with.
     """
     made = []
-    for name, other in pairs_of(rows["augmentation"], reference):
+    for name, other in pairs_of(rows["augmentation"], reference_of(rows)):
         difference = paired_difference(rows, name, other)
         made.append(Comparison(subject, name, other, difference, _paired_p(difference)))
     return made
@@ -99,7 +106,7 @@ def read_tests(rows: Table, subject: str) -> list[Comparison]:
     tested = rows[rows["verdict"] != ""].to_dict("records")
     found = {(row["augmentation"], row["reference"]): row for row in tested}
     made = []
-    for a, b in pairs_of(name for pair in found for name in pair):
+    for a, b in pairs_of((name for pair in found for name in pair), reference_of(rows)):
         sign, key = (1, (a, b)) if (a, b) in found else (-1, (b, a))
         if key in found:
             difference = read_difference(found[key], sign)
@@ -164,7 +171,7 @@ def compare_section(
     lines, contrary = [], []
     for k, (i, metric, rows, subject) in enumerate(parts):
         own = [one for one in made if one.subject == subject]
-        lines += [*why_not_compared(rows, subject), *describe_comparisons(own)]
+        lines += [*why_not_compared(rows, subject), *describe_comparisons(own, reference_of(table))]
         lines += compare_seed_by_seed(rows, subject) if metric in by_seed else []
         contrary += _contrary_clauses(rows, own) if metric in claimed else []
         if contrary and (k + 1 == len(parts) or parts[k + 1][0] != i):  # the last metric of a data set and model
@@ -175,8 +182,9 @@ def compare_section(
     return lines, (comparisons_table(made, name=f"{name}_comparisons", caption=caption),) if made else ()
 
 
-def why_not_compared(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+def why_not_compared(rows: Table, subject: str) -> list[str]:
     """One sentence where the reference or all others are missing, else none."""
+    reference = reference_of(rows)
     if not (rows["augmentation"] == reference).any():
         return [f"{subject}: no finished {label_of(reference)} cell, so there is nothing to compare with."]
     if (rows["augmentation"] == reference).all():
@@ -184,14 +192,14 @@ def why_not_compared(rows: Table, subject: str, reference: str = "baseline") -> 
     return []
 
 
-def compare_seed_by_seed(rows: Table, subject: str, reference: str = "baseline") -> list[str]:
+def compare_seed_by_seed(rows: Table, subject: str) -> list[str]:
     """Where intervals over test images part company, training seed by training seed; [] without intervals or two seeds.
 
     Args:
         rows: rows of one metric, one per augmentation and seed, with their intervals over images.
         subject: what was measured, to open the sentence with.
-        reference: augmentation to compare with.
     """
+    reference = reference_of(rows)
     counts = _count_seeds(rows, reference)
     clauses = [f"{label_of(name)} below in {low} and above in {high} of {n}" for name, (low, high, n) in counts.items()]
     opening = f"{subject}, intervals over test images that do not overlap {label_of(reference)}'s, seed by seed"
@@ -321,8 +329,9 @@ def _count_seeds(rows: Table, reference: str) -> dict[str, tuple[int, int, int]]
     return counts
 
 
-def _contrary_clauses(rows: Table, comparisons: Sequence[Comparison], reference: str = "baseline") -> list[str]:
+def _contrary_clauses(rows: Table, comparisons: Sequence[Comparison]) -> list[str]:
     """Masking families that lie below the reference, and MixUp above it, over seeds or in every seed."""
+    reference = reference_of(rows)
     counts = _count_seeds(rows, reference)
     clauses = []
     for one in (one for one in comparisons if one.reference == reference and one.difference is not None):

@@ -38,7 +38,8 @@ def measured_norms(minimum_norms: Tensor, attack: str, norm: str, epsilons: Sequ
     positive = [epsilon for epsilon in epsilons if epsilon > 0]
     if not positive:
         return numbers
-    grid = [0.0, *np.geomspace(min(positive), max(positive), _FINE_BUDGETS).tolist()]
+    fine = _FINE_BUDGETS if min(positive) < max(positive) else 1  # of one budget there is no row
+    grid = [0.0, *np.geomspace(min(positive), max(positive), fine).tolist()]
     return numbers + [
         Measured("survival", estimate_of(row), attack, norm, row["epsilon"])
         for row in records(survival_curve(minimum_norms, grid))

@@ -103,8 +103,8 @@ class Context:
     def _load(self, cell: Cell) -> torch.nn.Module:
         """The model; of the code of the user's own, only what the plan names runs."""
         fit = getattr(self.plan, "classifier", None)
-        path, network = self.store.cell_folder(cell) / MODEL_FILE, None if fit is None else fit.model
-        return load_checkpoint(path, self.plan.device, network=network)[0]
+        network = getattr(self.plan, "model", "") if fit is None else fit.model
+        return load_checkpoint(self.store.cell_folder(cell) / MODEL_FILE, self.plan.device, network=network or None)[0]
 
     def copy_out(self, cell: Cell, name: str, *target: str) -> None:
         """Copy a file of a finished cell into the study's folder, under its own name or the parts of another path."""

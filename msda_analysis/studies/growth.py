@@ -8,7 +8,7 @@ from msda_analysis.studies.plan import Plan
 
 
 def grow(known: Any, plan: Plan) -> Plan:
-    """Both plans in one: what either asks for, and a title from the newer.
+    """Both plans in one: what either asks for, a title from the newer, and a reference, where the newer names one.
 
     Args:
         known: identity of the plan that is there.
@@ -34,6 +34,8 @@ def grow(known: Any, plan: Plan) -> Plan:
 def _merge(old: Any, new: Any, grows: tuple[str, ...], differences: list[str], prefix: str = "") -> Any:
     """Both settings objects in one; adds to `differences` what cannot be."""
     values: dict[str, Any] = _merge_seeds(old, new, differences) if hasattr(new, "first_seed") else {}
+    if hasattr(new, "reference"):
+        values["reference"] = new.reference or old.reference
     for name in (each.name for each in fields(new) if each.name not in (*values, "title", "root")):
         a, b, path = getattr(old, name), getattr(new, name), prefix + name
         if path in grows:

@@ -1,6 +1,7 @@
 """What a study consists of, as settings. Imports nothing heavy."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -78,7 +79,7 @@ class AttackSpec(Settings):
 
     Attributes:
         attacks: by name; see robustness.ATTACKS.
-        epsilons: budgets, in [0, 1] pixel units.
+        epsilons: budgets, in [0, 1] pixel units: numbers, or fractions such as 8/255.
         norm: of the budgets.
         n_images: test images attacked, a class-balanced part; None for all.
         mode: "cascade", the definition of robust accuracy, or "independent", the released curves.
@@ -88,7 +89,7 @@ class AttackSpec(Settings):
     """
 
     attacks: tuple[str, ...] = PAPER_ATTACKS
-    epsilons: tuple[float, ...] = PAPER_EPSILONS
+    epsilons: tuple[float | str, ...] = PAPER_EPSILONS
     norm: Literal["linf", "l2"] = "linf"
     n_images: int | None = None
     mode: Literal["cascade", "independent"] = "cascade"
@@ -98,6 +99,7 @@ class AttackSpec(Settings):
     def check(self) -> None:
         from msda_analysis.checks import check_choice, check_count
         from msda_analysis.robustness import MODES, NORMS, list_attacks
+        from msda_analysis.robustness.arguments import to_epsilons
 
         check_choice("norm", self.norm, NORMS)
         check_choice("mode", self.mode, MODES)
@@ -106,10 +108,19 @@ class AttackSpec(Settings):
             check_count("n_images", self.n_images)
         for name in self.attacks:
             check_choice("attacks", name, list_attacks(self.norm))
-        if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):
-            raise ValueError(f"epsilons: expected at least one number, each >= 0, got {self.epsilons!r}")
-        # 0 and 0.0 are one budget, and a cell is known by its settings as they are written
-        object.__setattr__(self, "epsilons", tuple(map(float, self.epsilons)))
+        # 0, 0.0 and 0/255 are one budget, and a cell is known by its settings as they are written
+        object.__setattr__(self, "epsilons", to_epsilons(self.epsilons))
+
+
+def choose_reference(asked: str, names: Sequence[str]) -> str:
+    """What all else is compared with: what is asked for, else the baseline, or the first where there is none.
+
+    Raises:
+        ValueError: it is not among the names.
+    """
+    if asked and asked not in names:
+        raise ValueError(f"reference: expected one of {', '.join(map(repr, names))}, got {asked!r}")
+    return asked or ("baseline" if "baseline" in names or not names else names[0])
 
 
 @dataclass(frozen=True)
@@ -126,23 +137,27 @@ class StudyPlan(Plan):
             Each is kept in its shortest form.
         n_seeds: number of training seeds.
         first_seed: the first of them; everything random is a function of the seed.
+        reference: augmentation that the others are compared with, one of those above; none: the baseline, or the first where
+            there is no baseline. Trains nothing again.
         vae: training of the VAEs; None leaves them out, on the command line --no-vae.
         classifier: training of the classifiers; None leaves them and the attacks out, on the command line --no-classifier.
         attack: how classifiers are attacked; None leaves the attacks out, on the command line --no-attack.
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
         between: also estimate the information that each VAE shares with a baseline VAE of another seed.
-        layer_methods: critics for the information by depth; needs the classifier "vgg11_bn". Empty leaves it out.
+        layer_methods: critics for the information by depth: mine, mine_tanh, nwj, js, smile. Empty leaves it out.
+        layers: of the classifier, for these, in order of depth, by their names in named_modules(): layer3.1, features.4; none:
+            those that "vgg11_bn" exposes.
         weights: folder of published state dicts to measure instead of training classifiers (see studies.steps.published).
         n_masks: masks described per family.
         more_masks: families to describe beside those trained with, as texts too.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
 
     Raises:
-        ValueError: an unknown augmentation, no augmentation, one named twice, or no seed.
+        ValueError: an unknown augmentation or reference, no augmentation, one named twice, or no seed.
     """
 
     grows: ClassVar[tuple[str, ...]] = (
-        "augmentations", "more_masks", "layer_methods", "between", "n_masks", "attack.attacks", "attack.epsilons",
+        "augmentations", "more_masks", "layer_methods", "layers", "between", "n_masks", "attack.attacks", "attack.epsilons",
         "attack.n_images", "attack.likeness_images",
     )  # fmt: skip
     side_by_side: ClassVar[bool] = True
@@ -153,12 +168,14 @@ class StudyPlan(Plan):
     augmentations: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
     n_seeds: int = 2
     first_seed: int = 0
+    reference: str = ""
     vae: VaeFit | None = field(default_factory=VaeFit)
     classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
     attack: AttackSpec | None = field(default_factory=AttackSpec)
     per_batch: bool = False
     between: bool = False
     layer_methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     weights: Path | None = None
     n_masks: int = 2000
     more_masks: tuple[str, ...] = ("fmix_released",)
@@ -175,18 +192,35 @@ class StudyPlan(Plan):
             object.__setattr__(self, "classifier", replace(self.classifier, model="preact_resnet18"))
         check_count("seeds", self.n_seeds)
         check_count("n_masks", self.n_masks, minimum=0)
-        if self.layer_methods and (self.classifier is None or self.classifier.model != "vgg11_bn"):
-            raise ValueError(
-                "layer_methods: information by depth needs the classifier vgg11_bn, which exposes its layers"
-            )
+        self._check_layers()
         if not self.augmentations:
             raise ValueError("augmentations: expected at least one name, got none")
         for listed in ("augmentations", "more_masks"):  # one spelling for each, by which rows are known
             texts = tuple(augmentation_to_text(augmentation_from_text(text)) for text in getattr(self, listed))
             object.__setattr__(self, listed, texts)
+        if self.reference:
+            object.__setattr__(self, "reference", augmentation_to_text(augmentation_from_text(self.reference)))
+        choose_reference(self.reference, self.augmentations)
         for name in self.augmentations:
             if self.augmentations.count(name) > 1:
                 raise ValueError(f"augmentations: expected each name once, got {name!r} twice")
+
+    def _check_layers(self) -> None:
+        if self.layers and not self.layer_methods:
+            raise ValueError("layer_methods: expected at least one critic, such as mine, for the layers that are named")
+        if not self.layer_methods:
+            return
+        if self.classifier is None:
+            raise ValueError("layer_methods: information by depth is of classifiers, and none is trained")
+        if not self.layers and self.classifier.model != "vgg11_bn":
+            raise ValueError(
+                f"layers: expected names of layers of {self.classifier.model}, such as layer3.1; only vgg11_bn has some of its own"
+            )
+
+    @property
+    def compared_with(self) -> str:
+        """The augmentation that all others are compared with: the one that is asked for, else the baseline, else the first."""
+        return choose_reference(self.reference, self.augmentations)
 
     @property
     def seeds(self) -> tuple[int, ...]:

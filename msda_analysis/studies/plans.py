@@ -108,27 +108,48 @@ class CheckpointPlan(Plan):
 
     Attributes:
         checkpoints: files, such as STUDY/cells/train_*/model.safetensors.
+        weights: files by the name that results give them: plain=a.pt mixed=b.safetensors, several training seeds of one name as
+            plain=a0.pt,a1.pt; a path alone has the augmentation of a checkpoint, or the file's name. Nothing in them is executed.
+        model: the network of files that hold weights alone, or of checkpoints of a network of yours: my_nets:build(width=2),
+            torchvision:resnet18, timm:NAME, or one of ours.
+        mean: by which that network's images are normalized, in [0, 1] pixel units: one value or one per channel; none, with
+            none for std: it takes images in [0, 1] as they are. Our checkpoints say it themselves.
+        std: the same.
+        reference: name that the others are compared with; none: the baseline, or the first where there is no baseline.
         data: whose test split.
         seed: everything random is a function of it.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("test",)
-    grows: ClassVar[tuple[str, ...]] = ("checkpoints",)
+    grows: ClassVar[tuple[str, ...]] = ("checkpoints", "weights")
     side_by_side: ClassVar[bool] = True
     trains: ClassVar[str]
 
     checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    weights: tuple[str, ...] = ()
+    model: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    reference: str = ""
     data: DataSpec = field(default_factory=DataSpec)
     seed: int = 0
     device: str = "auto"
 
     def check(self) -> None:
-        if not self.checkpoints:
+        from msda_analysis.checks import check_statistics
+        from msda_analysis.models import network_settings
+
+        if not self.checkpoints and not self.weights:
             raise ValueError(
                 "checkpoints: expected at least one file, such as "
-                f"STUDY/cells/{self.trains}-*/model.safetensors; got none"
+                f"STUDY/cells/{self.trains}-*/model.safetensors; got none (weights alone: --model my_nets:build "
+                "--weights plain=a.pt)"
             )
+        if self.mean or self.std:
+            check_statistics(self.mean, self.std)
+        if self.model:
+            network_settings(self.model)  # it is found, and its code can be read
 
 
 @dataclass(frozen=True)
@@ -137,7 +158,10 @@ class InformationPlan(CheckpointPlan):
 
     Attributes:
         checkpoints: VAE checkpoints, such as STUDY/cells/train_vae-*/model.safetensors.
+        model: the network of files that hold weights alone, or of checkpoints of a VAE of yours, my_vaes:build(latent=2): a module
+            with encode(images) -> (mean, log-variance) and decode(z) -> mean image; or ours, "vae(latent=32)".
         baseline: baseline VAE of another seed, for the paper's second figure.
+        output_std: of VAEs from weights alone: standard deviation of a pixel around the decoded mean, in normalized units.
     """
 
     name: ClassVar[str] = "information"
@@ -145,6 +169,13 @@ class InformationPlan(CheckpointPlan):
     trains: ClassVar[str] = "train_vae"
 
     baseline: Path | None = None
+    output_std: float = 1.0
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_positive
+
+        super().check()
+        check_positive("output_std", self.output_std)
 
 
 @dataclass(frozen=True)
@@ -165,6 +196,13 @@ class RobustnessPlan(CheckpointPlan):
             ("fgsm", "pgd", "apgd_ce", "apgd_dlr", "deepfool", "square", "uniform_noise")
         )
     )
+
+    def check(self) -> None:
+        from msda_analysis.models import check_network
+
+        super().check()
+        if self.model:
+            check_network(self.model)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from msda_analysis.environment import describe_environment, usable_device
 from msda_analysis.results import read_table
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context
-from msda_analysis.studies.plan import Plan
+from msda_analysis.studies.plan import Plan, choose_reference
 from msda_analysis.studies.progress import Progress
 from msda_analysis.studies.runner import Runner
 from msda_analysis.studies.steps import STEPS, cells_of
@@ -190,12 +190,20 @@ def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], c
         "study": plan.name, "title": plan.title, "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": context.describe_data() or _describe_data(plan),
-        "settings": plan.identity(), "asked": context.store.asked,
+        "settings": plan.identity(), "asked": context.store.asked, **_describe_reference(plan, cells),
         "cells": counts,
         "environment": describe_environment(plan.device, plan.packages),
         "cells_s": context.store.seconds(cells),
         **({"training_s": trained} if trained else {}),
     }  # fmt: skip
+
+
+def _describe_reference(plan: Any, cells: Sequence[Cell]) -> dict[str, str]:
+    """What all else is compared with, of plans that compare."""
+    if not hasattr(plan, "reference"):
+        return {}
+    measured = [cell.augmentation for cell in cells if cell.kind.startswith("measure_") and cell.augmentation]
+    return {"reference": choose_reference(plan.reference, getattr(plan, "augmentations", measured))}
 
 
 def _describe_data(plan: Plan) -> dict[str, Any]:

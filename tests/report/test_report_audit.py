@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from msda_analysis.audit import Finding, released_versus_paper
-from msda_analysis.report.sections.audit import draw_findings, draw_laws
+from msda_analysis.report.sections.audit import audit_section, draw_findings, draw_laws
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,12 @@ def test_an_empty_matrix_is_refused():
         draw_findings(findings().iloc[:0])
     with pytest.raises(ValueError, match="expected columns verdict; found"):
         draw_findings(findings().drop(columns="verdict"))
+
+
+def test_the_page_says_whose_masks_cannot_be_read(tmp_path):
+    findings().assign(note="seen").to_csv(tmp_path / "audit.csv", index=False)
+    assert len(audit_section(pd.DataFrame(), tmp_path).findings) == 1
+    follows = pd.DataFrame([Finding("not applicable", "masks follow the images").row("theirs", "repeats")])
+    pd.concat([findings(), follows]).assign(note="seen").to_csv(tmp_path / "audit.csv", index=False)
+    _, told = audit_section(pd.DataFrame(), tmp_path).findings
+    assert "cannot be read from probe images" in told and told.endswith("do not apply to theirs.")

@@ -210,8 +210,9 @@ def test_what_stops_a_run_says_so(shared_image_folder, tmp_path, capsys, monkeyp
         (["--vae-epochs", "-1"], "epochs: expected an integer >= 1, got -1"),
         (["--vae-batch-size", "1"], "batch_size: expected an integer >= 2, got 1"),
         (["--classifier-augment", "spin"], "augment: expected one of 'none'"),
-        (["--epsilons", "-0.5"], "epsilons: expected at least one number, each >= 0"),
-        (["--epsilons", "nan"], "epsilons: expected at least one number, each >= 0"),
+        (["--epsilons", "-0.5"], "epsilons: expected at least one finite number, each >= 0"),
+        (["--epsilons", "nan"], "epsilons: expected at least one finite number, each >= 0"),
+        (["--epsilons", "0", "8:255"], "epsilons: expected a number such as 0.03, or a fraction such as 8/255, got '8:255'"),
         (["--shard", "3/2"], "shard: expected i/n with 1 <= i <= n, such as 1/4; got '3/2'"),
         (["--shard", "half"], "shard: expected i/n"),
         (["--device", "abacus"], "device: 'abacus' cannot be used on this machine; try cpu or auto"),
@@ -386,6 +387,10 @@ def test_the_papers_preset_keeps_its_epochs_unless_told():
         ("--classifier-epochs 0", "classifier", None),
         ("--classifier-epochs 3 --classifier.lr 0.3", "classifier", ClassifierFit(epochs=3, lr=0.3)),
         ("--vae.drops 4 8 --vae.schedule steps", "vae", VaeFit(drops=(4, 8), schedule="steps")),
+        (
+            "--attack.epsilons 0 2/255 8/255 0.1", "attack",
+            AttackSpec(epsilons=(0.0, 2 / 255, 8 / 255, 0.1), n_images=500, likeness_images=200),
+        ),
         ("--norm l2 --attacks fgsm", "attack", AttackSpec(("fgsm",), norm="l2", n_images=500, likeness_images=200)),
         (
             "--released-attacks", "attack",

@@ -114,3 +114,28 @@ def test_more_attacks_leave_those_done_alone_and_change_no_number(tmp_path, monk
     columns = ["cell", "metric", "attack", "epsilon", "x", "value", "low", "high", "n"]
     grown, whole = (table[table["metric"] != "epoch_seconds"][columns].fillna(-1) for table in tables)
     assert len(grown) == 10 and grown.values.tolist() == whole.values.tolist()
+
+
+def test_another_reference_trains_and_attacks_nothing_again(tmp_path, ran):
+    plan = replace(PLAN, vae=VaeFit(epochs=1, batch_size=10))
+    run_study(plan, tmp_path, progress=False)
+    assert json.loads((tmp_path / "manifest.json").read_text())["reference"] == "baseline"
+    ran.clear()
+    asked = replace(plan, reference="mixup")
+    run_study(asked, tmp_path, progress=False)
+    assert {name.partition("-")[0] for name in ran} == {"compare_classifiers", "measure_vae"}
+    assert json.loads((tmp_path / "manifest.json").read_text())["reference"] == "mixup"
+    ran.clear()
+    run_study(plan, tmp_path, progress=False)  # named by nobody: it stays
+    assert ran == [] and json.loads((tmp_path / "manifest.json").read_text())["reference"] == "mixup"
+    run_study(replace(plan, reference="baseline"), tmp_path, progress=False)
+    assert json.loads((tmp_path / "manifest.json").read_text())["reference"] == "baseline"
+
+
+def test_the_reference_is_the_baseline_or_the_first_or_the_one_that_is_named():
+    assert PLAN.compared_with == "baseline" and names(replace(PLAN, reference="baseline")) == names(PLAN)
+    others = replace(PLAN, augmentations=("fmix(decay_power=1.5)", "mixup"))
+    assert others.compared_with == "fmix(decay_power=1.5)"
+    assert replace(others, reference="fmix( decay_power = 1.5 )").compared_with == "fmix(decay_power=1.5)"
+    with pytest.raises(ValueError, match="reference: expected one of 'baseline', 'mixup', got 'fmix'"):
+        replace(PLAN, reference="fmix")

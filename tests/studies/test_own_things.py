@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from msda_analysis import ClassifierFit
+from msda_analysis.report.sections.masks import masks_section
+from msda_analysis.report.sections.notes import other_section
 from msda_analysis.results import read_table
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, cells_of, run_study
 from msda_analysis.studies.context import Context
@@ -86,6 +88,11 @@ def test_mixers_are_described_and_pictured(own, tmp_path, monkeypatch):
         and said["value"] == 0
         and "depend on what the images show" in said["note"]
     )
+    made = masks_section(table, tmp_path / "out")
+    told = [line for line in made.findings if "could not be read back" in line]
+    assert len(told) == 1 and told[0].startswith("saliencymix: ") and "depend on what the images show" in told[0]
+    only = masks_section(table[table["augmentation"] == "saliencymix"], tmp_path)
+    assert only is not None and told[0] in only.findings and other_section(table, tmp_path) is None
     with np.load(tmp_path / "out" / "pictures" / "mixed.npz", allow_pickle=False) as mixed:
         assert {"resizemix", "saliencymix", "my_things:fade(weight=0.75)"} <= set(mixed.files)
         expected = 0.75 * mixed["image_a"] + 0.25 * mixed["image_b"]

@@ -127,9 +127,9 @@ def test_names_depend_on_what_decides_numbers(kind, change):
 
 
 def test_whole_budgets_are_the_same_as_integers():
-    plans = (replace(PLAN, attack=AttackSpec(epsilons=epsilons)) for epsilons in ((0, 1), (0.0, 1.0)))
-    first, second = map(names, plans)
-    assert first == second
+    plans = (replace(PLAN, attack=AttackSpec(epsilons=epsilons)) for epsilons in ((0, 1), (0.0, 1.0), ("0", "255/255")))
+    first, second, third = map(names, plans)
+    assert first == second == third
 
 
 def test_more_seeds_or_augmentations_keep_the_trained_cells():
@@ -190,9 +190,10 @@ def test_bad_plans(change, words):
         ({"attacks": ("fgsm", "gremlin")}, "attacks: expected one of .*'fgsm'.*; got 'gremlin'"),
         ({"norm": "l1"}, "norm: expected one of 'linf', 'l2'; got 'l1'"),
         ({"mode": "sloppy"}, "mode: expected one of 'cascade', 'independent'; got 'sloppy'"),
-        ({"epsilons": ()}, r"epsilons: expected at least one number, each >= 0, got \(\)"),
-        ({"epsilons": (0.1, float("nan"))}, "epsilons: expected at least one number, each >= 0"),
-        ({"epsilons": (-0.1,)}, "epsilons: expected at least one number, each >= 0"),
+        ({"epsilons": ()}, r"epsilons: expected at least one finite number, each >= 0, got \(\)"),
+        ({"epsilons": (0.1, float("nan"))}, "epsilons: expected at least one finite number, each >= 0"),
+        ({"epsilons": (-0.1,)}, "epsilons: expected at least one finite number, each >= 0"),
+        ({"epsilons": ("0", "8;255")}, "epsilons: expected a number such as 0.03, or a fraction such as 8/255, got '8;255'"),
         ({"likeness_images": -1}, "likeness_images: expected an integer >= 0, got -1"),
         ({"n_images": 0}, "n_images: expected an integer >= 1, got 0"),
     ],

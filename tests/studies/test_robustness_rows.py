@@ -139,3 +139,13 @@ def test_nan_is_no_clean_accuracy_either():
     torch.nn.init.constant_(model[1].bias, torch.nan)
     with pytest.raises(ValueError, match="clean images: logits of 20 of 20 images are NaN"):
         measure_classifier._clean_accuracy(model, test)
+
+
+def test_one_budget_is_one_point_of_the_survival_curve():
+    outcome = make_outcome()
+    one = Outcome(
+        outcome.success[:, :2], outcome.minimum_norms, outcome.is_correct, outcome.attacks, (0.0, 0.01), "linf", 0
+    )
+    rows = pd.DataFrame(to_rows(Source("study", "cell"), measured_outcome(one)))
+    curve = rows[(rows["metric"] == "survival") & (rows["attack"] == "deepfool")]
+    assert curve["epsilon"].tolist() == [0.0, 0.01] and curve["value"].tolist() == [0.75, 0.75]

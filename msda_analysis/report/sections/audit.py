@@ -84,10 +84,17 @@ def audit_section(table: Table, folder: Path) -> Section | None:
     )  # fmt: skip
     return Section(
         "audit", "Who does what", (_AUDIT,),
-        (f"{n_faulty} of {rows['subject'].nunique()} implementations show a fault; known faults met: {met}.",),
+        (f"{n_faulty} of {rows['subject'].nunique()} implementations show a fault; known faults met: {met}.", *_unread(rows)),
         figures=(FigureItem("audit_matrix", rows, draw_findings, _AUDIT_FIGURE, "Implementations by checks."),),
         tables=(listed,),
     )  # fmt: skip
+
+
+def _unread(rows: Table) -> tuple[str, ...]:
+    """On mixers whose masks probe images cannot tell, and so not the checks that look at many masks."""
+    names = ", ".join(dict.fromkeys(rows[rows["answer"] == "masks follow the images"]["subject"]))
+    said = "Masks that depend on what the images show cannot be read from probe images for others: checks of where masks lie and of draws"
+    return (f"{said} do not apply to {names}.",) if names else ()
 
 
 @styled

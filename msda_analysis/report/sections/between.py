@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from msda_analysis.report.section import CEILING_LIMIT, MEANS, Section, dot_figures, metric_tables, present
+from msda_analysis.report.select import say_reference
 from msda_analysis.report.sentences import compare_section
 from msda_analysis.report.words import Metric, Table, define
 
@@ -15,7 +16,8 @@ METRICS = {
         "tightest marginal, both ways round and averaged. A difference of two upper bounds, it bounds nothing.",
     ),
     "between_through_reconstruction": Metric("Between VAEs (paper's route)", "through reconstruction",
-        "Fitted bound on what VAE A's latent holds of a baseline VAE's reconstruction; no bound on what they share.",
+        "Fitted bound on what VAE A's latent holds of the reconstruction by a VAE of the baseline, or of another reference that the "
+        "page names; no bound on what they share.",
     ),
     "between_info_nce": Metric("Between VAEs (InfoNCE)", "between VAEs, InfoNCE",
         "Lower bound on the shared information with the conditional density as critic; at most ln K for K images.",
@@ -39,7 +41,7 @@ _BESIDE = ("between_difference_gap", "between_info_nce_ceiling")  # listed in th
 _MAIN = "between_difference"  # the bounds leave too wide a gap to tell augmentations apart
 _TEXT = (
     "The paper's abstract speaks of the information between the functions that two models learn. Here it is estimated from "
-    "the latents that a VAE and a baseline VAE of another seed give to the same images."
+    "the latents that a VAE and a VAE of {reference} of another seed give to the same images."
 )
 
 
@@ -54,7 +56,7 @@ def between_section(table: Table, folder: Path) -> Section | None:
     return Section(
         key="between",
         title="What two VAEs share",
-        text=(_TEXT,),
+        text=(_TEXT.format(reference=say_reference(table)),),
         findings=tuple(lines),
         figures=dot_figures(table, shown, "between", "test images"),
         tables=(*metric_tables(table, listed, "between", MEANS), *compared),

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
 from msda_analysis.report.forest import draw_forest
 from msda_analysis.report.section import FigureItem, Section
-from msda_analysis.report.select import has_metric, headline_bound, paired_difference, select_rows, split_parts
+from msda_analysis.report.select import (
+    REFERENCE,
+    has_metric,
+    headline_bound,
+    paired_difference,
+    reference_of,
+    say_reference,
+    select_rows,
+    split_parts,
+)
 from msda_analysis.report.sentences import MIXUP, describe_difference, is_masking
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import ResultTable, interval_digits
@@ -38,7 +47,6 @@ _ADVANTAGES = {
     "mixup_direction": "(implied) MixUp is more robust along MixUp directions",
 }
 _CURVES = ("curve_accuracy", "curve_kept")
-_BASELINE = "baseline"
 #: Attacks of the figure, a panel each.
 _QUESTIONS = {
     "deepfool": "More robust to DeepFool?",
@@ -52,8 +60,8 @@ _SHORT = {
 }  # fmt: skip
 _MOST = 100  # seeds, or times what was run: beyond that no study decides
 _TEXT = (
-    "What the paper says of MixUp, held against this study. Differences are MixUp minus baseline, mean over the budgets at "
-    "which the baseline keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
+    "What the paper says of MixUp, held against this study. Differences are MixUp minus {reference}, mean over the budgets at "
+    "which {reference} keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
     "correctly without attack. Strong gradient attacks count together: an image is broken when any of them breaks it."
 )
 _TABLE = (
@@ -65,12 +73,12 @@ _TABLE = (
     "fading counted."
 )
 _INFORMATION = (
-    "What a VAE encodes of clean images: augmentation minus baseline, paired over seeds, by the tightest upper bound that all "
-    "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the baseline's level. "
+    "What a VAE encodes of clean images: augmentation minus {reference}, paired over seeds, by the tightest upper bound that all "
+    "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the level of {reference}. "
 )
 _FOREST = (
-    "Differences from the baseline with 95 % intervals (those of rows with a claim hold for all of them at once, the others one by one; a difference of upper bounds bounds no difference), against the region of no practical difference (grey; 2 points of accuracy, "
-    "2 % of the baseline's information). At the right the verdict on the paper's claim, or where a family without a claim lies, "
+    "Differences from {reference} with 95 % intervals (those of rows with a claim hold for all of them at once, the others one by one; a difference of upper bounds bounds no difference), against the region of no practical difference (grey; 2 points of accuracy, "
+    "2 % of the information of {reference}). At the right the verdict on the paper's claim, or where a family without a claim lies, "
     "and what would decide it at the spread seen, if the value stayed."
 )
 _FEWEST_SEEDS = 3  # two give an interval that is 12.7 standard errors wide on each side
@@ -90,7 +98,7 @@ class Verdict:
         where: budgets and seeds.
         region: where the interval of a difference lies, in words; "" for a likeness.
         question: which panel of the figure it belongs to; "" for none.
-        augmentation: whose difference from the baseline the number is.
+        augmentation: whose difference from the reference the number is.
         margin: differences of up to this make no practical difference, in the number's unit.
         needs: what would decide it; "" where it is decided.
     """
@@ -122,14 +130,20 @@ def claims_section(table: Table, folder: Path) -> Section | None:
         return None
     verdicts.sort(key=lambda one: one.number.unit != "nats")  # the paper's order
     stated = [one for one in verdicts if one.claim]
+    reference = say_reference(table)
     texts = sentence(
-        *(text for text, has in ((_TEXT, _has(stated, "share")), (_INFORMATION, _has(stated, "nats"))) if has)
+        *(
+            text.format(reference=reference)
+            for text, has in ((_TEXT, _has(stated, "share")), (_INFORMATION, _has(stated, "nats")))
+            if has
+        )
     )
     numbers = forest_numbers(verdicts)
-    alt = "Differences from the baseline with intervals and verdicts, one panel a question, one row a family."
+    numbers.attrs[REFERENCE] = reference_of(table)
+    alt = f"Differences from {reference} with intervals and verdicts, one panel a question, one row a family."
     return Section(
         "claims", "Which of the paper's claims held?", (texts,), tuple(claim_findings(stated)),
-        figures=(FigureItem("claims", numbers, draw_forest, _FOREST, alt),) if len(numbers) else (),
+        figures=(FigureItem("claims", numbers, draw_forest, _FOREST.format(reference=reference), alt),) if len(numbers) else (),
         tables=(claims_table(stated, name="claims", caption=_TABLE),), is_headline=True,
     )  # fmt: skip
 
@@ -183,12 +197,14 @@ def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultT
 
 
 def likeness_of(
-    table: Table, attack: str, norm: str, augmentation: str = "baseline", metric: str = "mixup_likeness"
+    table: Table, attack: str, norm: str, augmentation: str | None = None, metric: str = "mixup_likeness"
 ) -> list[Estimate]:
     """How far perturbations are from chance (0) to a MixUp step (1) in energy, one per seed, intervals over images.
 
-    Chance is the same perturbation handed to another image; see robustness.mixup_likeness.energy_rows.
+    Chance is the same perturbation handed to another image; see robustness.mixup_likeness.energy_rows. The classifiers are of
+    the study's reference where no augmentation is named.
     """
+    augmentation = reference_of(table) if augmentation is None else augmentation
     is_made = (table["attack"] == attack) & (table["norm"] == norm) & (table["status"] == "ok")
     rows = table[is_made & (table["metric"] == metric) & (table["augmentation"] == augmentation)]
     return [
@@ -213,12 +229,13 @@ def _judge_advantages(table: Table) -> list[Verdict]:
 
 def _judge_others(table: Table) -> list[Verdict]:
     """Where families that the paper claims nothing of lie under the same attacks: rows of the figure without a claim."""
+    reference = reference_of(table)
     is_asked = (table["metric"] == "curve_accuracy") & table["attack"].isin(list(_QUESTIONS))
     verdicts = []
     for row in table[is_asked].to_dict("records"):
-        if _BASELINE not in (row["augmentation"], row["reference"]):
+        if reference not in (row["augmentation"], row["reference"]):
             continue
-        sign = 1 if row["reference"] == _BASELINE else -1
+        sign = 1 if row["reference"] == reference else -1
         name = row["augmentation"] if sign == 1 else row["reference"]
         low, high = sorted((sign * row["low"], sign * row["high"]))
         number = Estimate(sign * row["value"], "fraction", low, high, int(row["n"]))
@@ -233,15 +250,17 @@ def _judge_others(table: Table) -> list[Verdict]:
 def _judge_information(table: Table) -> list[Verdict]:
     """MixUp lowers what a VAE encodes, masking does not; by the tightest upper bound that every VAE has, else the rate."""
     metric = headline_bound(table) or ("rate" if has_metric(table, "rate") else None)
-    if metric is None or not (table["augmentation"] == _BASELINE).any():
+    reference = reference_of(table)
+    if metric is None or not (table["augmentation"] == reference).any():
         return []
     rows = select_rows(table, metric)
     names = [name for name in order_augmentations(rows["augmentation"]) if name == MIXUP or is_masking(name)]
-    margin = MARGIN * abs(float(rows[rows["augmentation"] == _BASELINE]["value"].mean()))
+    names = [name for name in names if name != reference]
+    margin = MARGIN * abs(float(rows[rows["augmentation"] == reference]["value"].mean()))
     question = f"Less information, by its upper bound? ({metric_of(metric).label})"
     verdicts = []
     for name in names:
-        number = paired_difference(rows, name, _BASELINE)
+        number = paired_difference(rows, name, reference)
         if number is None:
             continue
         number = _widen(number, len(names))
@@ -333,7 +352,7 @@ def _judge_likeness(table: Table) -> list[Verdict]:
             continue
         number, beyond = over_seeds(values), likeness_of(table, attack, norm, metric="mixup_likeness_beyond_fading")
         claim = f"(d) perturbations of {attack_label(attack, norm)} look like MixUp"
-        where = f"baseline classifiers, {len(values)} seed{'s' if len(values) > 1 else ''}"
+        where = f"classifiers of {say_reference(table)}, {len(values)} seed{'s' if len(values) > 1 else ''}"
         word = _judge_share(number, over_seeds(beyond) if beyond else None) if len(values) > 1 else ONE_RUN
         verdicts.append(Verdict(claim, "likeness", number, word, where))
     return verdicts

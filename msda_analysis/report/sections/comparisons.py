@@ -7,7 +7,14 @@ from matplotlib.figure import Figure
 
 from msda_analysis.report import draw, panels
 from msda_analysis.report.section import FigureItem, Section, attack_title, present
-from msda_analysis.report.select import half_epsilons, has_metric, select_rows, split_parts
+from msda_analysis.report.select import (
+    half_epsilons,
+    has_metric,
+    reference_of,
+    say_reference,
+    select_rows,
+    split_parts,
+)
 from msda_analysis.report.sentences import (
     MIXUP,
     describe_comparisons,
@@ -39,7 +46,7 @@ METRICS = {
     ),
     "curve_accuracy": Metric("Difference in accuracy", "accuracy",
         "Accuracy under attack of the first minus that of the second augmentation's classifiers, mean over the "
-        "budgets at which the baseline keeps 10 to 90 % of its correct images.",
+        "budgets at which the reference, the baseline unless the page names another, keeps 10 to 90 % of its correct images.",
     ),
     "curve_kept": Metric("Difference in kept share", "share kept",
         "The same of the share of correctly classified images that stay so, which does not reward a better clean "
@@ -52,22 +59,22 @@ READINGS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
 _COMPARISONS = (
     "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, uncorrected 95 % "
     "intervals, and Holm's p value over all comparisons made. A single training run decides nothing. Each attack is "
-    "shown at the epsilon where the baseline keeps closest to half of its clean accuracy; results.csv has all."
+    "shown at the epsilon where {reference} keeps closest to half of its clean accuracy; results.csv has all."
 )
 _MATRIX = (
     "Who is more robust than whom: the augmentation at the left minus that below, in percentage points, mean over the "
-    "budgets at which the baseline keeps 10 to 90 % of its correct images. Top: accuracy under attack. Bottom: share of the "
+    "budgets at which {reference} keeps 10 to 90 % of its correct images. Top: accuracy under attack. Bottom: share of the "
     "correctly classified images that stay so. Bold: significant at 5 % after Holm's correction over all pairs, attacks and "
     "readings; grey: undecided, as everything is that rests on a single training run. Other attacks are in the table where "
     "they decide, and all in results.csv. Orange is less robust, purple more."
 )
 _DIFFERENCE = (
-    "Accuracy less that of the baseline against epsilon, in percentage points, paired over the same images, with training "
+    "Accuracy less that of {reference} against epsilon, in percentage points, paired over the same images, with training "
     "seeds as the outer level; bands are uncorrected 95 % intervals of single budgets. Grey: up to 2 points either way, which "
     "make no practical difference. Epsilon is linear up to its smallest positive value and logarithmic above."
 )
 _CURVE_TABLE = (
-    "The numbers of the matrix for pairs with the baseline and for MixUp with each masking family, and all pairs that differ "
+    "The numbers of the matrix for pairs with {reference} and for MixUp with each masking family, and all pairs that differ "
     "significantly under any attack. Uncorrected 95 % intervals (images paired, seeds as the outer level); p values corrected "
     "by Holm over all pairs, attacks and readings. A single training run decides nothing."
 )
@@ -81,32 +88,41 @@ def comparisons_section(table: Table, folder: Path) -> Section | None:
         return None
     items, listed, lines = [], [], []
     for suffix, words, part in split_parts(select_rows(table, [*METRICS, "robust_accuracy"])):
+        reference = say_reference(part)
         if has_metric(part, "accuracy_difference"):
             items += difference_figures(part, suffix, words)
         if has_metric(part, *READINGS):
             pairs = select_rows(part, list(READINGS))
             items.append(matrix_figure(pairs, suffix, words))
-            listed.append(curve_table(pairs, name=f"who_is_more_robust{suffix}", caption=f"{words}. {_CURVE_TABLE}"))
+            listed.append(
+                curve_table(
+                    pairs,
+                    name=f"who_is_more_robust{suffix}",
+                    caption=f"{words}. {_CURVE_TABLE.format(reference=reference)}",
+                )
+            )
             lines += [*significant_findings(pairs), *_direct_findings(pairs)]
         elif has_metric(part, "accuracy_difference"):
-            listed.append(comparison_table(part, name=f"comparisons{suffix}", caption=f"{words}. {_COMPARISONS}"))
+            listed.append(
+                comparison_table(
+                    part, name=f"comparisons{suffix}", caption=f"{words}. {_COMPARISONS.format(reference=reference)}"
+                )
+            )
     return Section(
         "comparisons", "Who is more robust?", findings=tuple(lines), figures=tuple(items), tables=tuple(listed),
         metrics=tuple(present(table, (*READINGS, "accuracy_difference"))),
     )  # fmt: skip
 
 
-def difference_figures(
-    table: Table, suffix: str = "", words: str = "", reference: str = "baseline"
-) -> list[FigureItem]:
+def difference_figures(table: Table, suffix: str = "", words: str = "") -> list[FigureItem]:
     """Accuracy less that of the reference against epsilon, as the study tested it; attacks beside the main ones are folded.
 
     Args:
         table: the long table, or one data set's and model's part of it.
         suffix: of the files' names.
         words: which part this is, for the caption.
-        reference: augmentation to compare with.
     """
+    reference, explained = reference_of(table), _DIFFERENCE.format(reference=say_reference(table))
     rows = select_rows(table, "accuracy_difference")
     rows = rows[(rows["augmentation"] == reference) | (rows["reference"] == reference)]
     if rows.empty:
@@ -118,9 +134,9 @@ def difference_figures(
     for name, part in (("difference", numbers[is_main]), ("difference_others", numbers[~is_main])):
         if len(part):
             opening = "" if name == "difference" else "Other attacks."
-            caption = sentence(opening, _DIFFERENCE, f"n = {int(part['n'].max())} test images{in_brackets(words)}.")
+            caption = sentence(opening, explained, f"n = {int(part['n'].max())} test images{in_brackets(words)}.")
             items.append(
-                FigureItem(f"{name}{suffix}", part, _draw_differences, caption, _DIFFERENCE, name != "difference")
+                FigureItem(f"{name}{suffix}", part, _draw_differences, caption, explained, name != "difference")
             )
     return items
 
@@ -161,7 +177,7 @@ def _finish_differences(ax: "Axes", part: Table) -> None:
     ax.axhspan(-100 * MARGIN, 100 * MARGIN, color="#eeeeee", zorder=0)
     ax.axhline(0, color=panels.GREY, linewidth=0.8)
     if ax.get_ylabel():
-        ax.set_ylabel("minus Baseline (points)")
+        ax.set_ylabel(f"minus {label_of(part['reference'].iloc[0])} (points)")
 
 
 def matrix_figure(pairs: Table, suffix: str = "", words: str = "") -> FigureItem:
@@ -191,8 +207,9 @@ def matrix_figure(pairs: Table, suffix: str = "", words: str = "") -> FigureItem
     back = there.rename(columns={"augmentation": "reference", "reference": "augmentation"})
     back = back.assign(value=-there["value"], low=-there["high"], high=-there["low"])[list(there)]
     numbers = pd.concat([there, back], ignore_index=True)
-    caption = sentence(_MATRIX, f"n = {int(pairs['n'].max())} test images ({words}).")
-    return FigureItem(f"who_is_more_robust{suffix}", numbers, draw_matrix, caption, _MATRIX)
+    explained = _MATRIX.format(reference=say_reference(pairs))
+    caption = sentence(explained, f"n = {int(pairs['n'].max())} test images ({words}).")
+    return FigureItem(f"who_is_more_robust{suffix}", numbers, draw_matrix, caption, explained)
 
 
 @styled
@@ -255,7 +272,7 @@ def comparison_table(rows: Table, *, name: str, caption: str) -> ResultTable:
     return ResultTable(name, caption, headers, tuple(cells), ("", "", "", "fraction", "", ""))
 
 
-def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "baseline") -> ResultTable:
+def curve_table(pairs: Table, *, name: str, caption: str) -> ResultTable:
     """Tested differences between whole curves: pair, attack, and for each reading the difference and Holm's p.
 
     Under the attacks of the matrix: pairs with the reference, and MixUp with each masking family. Under any attack: pairs
@@ -264,8 +281,8 @@ def curve_table(pairs: Table, *, name: str, caption: str, reference: str = "base
     Args:
         pairs: rows of READINGS.
         name, caption: of the table.
-        reference: augmentation whose pairs are all listed.
     """
+    reference = reference_of(pairs)
     main = list(dict.fromkeys(shown_pairs(pairs)["attack"]))
     rank = {attack: i for i, attack in enumerate([*main, *dict.fromkeys(pairs["attack"])][::-1])}
     ordered = pairs.sort_values("attack", key=lambda names: -names.map(rank), kind="stable")
@@ -303,7 +320,7 @@ def _direct_findings(pairs: Table) -> list[str]:
             made += [
                 one for one in read_tests(rows, subject) if one.augmentation == MIXUP and is_masking(one.reference)
             ]
-    return describe_comparisons(made)
+    return describe_comparisons(made, reference_of(pairs))
 
 
 def _curve_cells(a: str, b: str, attack: str, found: dict[str, dict]) -> tuple[Cell, ...]:

@@ -26,8 +26,8 @@ METRICS = {
     ),
     "rate_reconstructed": Metric("I(Z_A; X-hat)", "$I(Z_A;\\,\\hat{X})$",
         "The same rate when the VAE is shown, instead of the test images, noisy reconstructions of them by a "
-        "baseline VAE of another seed: what VAE A encodes of the part of the data that the baseline keeps. The paper"
-        " reads it as a lower bound; it is a bound of neither kind, as it carries the same mismatch as the rate.",
+        "VAE of another seed, of the baseline unless the page names another reference: what VAE A encodes of the part of "
+        "the data that this one keeps. The paper reads it as a lower bound; it is a bound of neither kind, as it carries the same mismatch as the rate.",
     ),
     "mse": Metric("MSE", "MSE",
         "Mean squared difference between test image and reconstruction over pixels and channels, in squared units of"

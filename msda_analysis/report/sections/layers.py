@@ -34,7 +34,7 @@ _TEXT = (
     "batch statistics). Half of the images train the critic, the other half give the value."
 )
 _FIGURE = (
-    "Layers by depth: f1 to f8 follow the convolutions, c1 and c2 are the hidden fully connected ones. Dashed red: the most "
+    "Layers by depth; of VGG-11, f1 to f8 follow the convolutions, c1 and c2 are the hidden fully connected ones. Dashed red: the most "
     "that such a critic can show, ln K for the K images it is evaluated on, or its tanh cap."
 )
 _LIMIT = (

@@ -78,7 +78,8 @@ METRICS = {
         "Share of masks whose kept fraction falls into each bin.",
     ),
 }  # fmt: skip
-define(METRICS)
+_UNREAD = "masks_recovered"  # 0 where a mixer's masks could not be read back; the note says why
+define({**METRICS, _UNREAD: Metric("Masks read back", "masks")}, told=(_UNREAD,))
 _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "transitions_axis1", "transitions_axis2",
            "axis_power_ratio")  # fmt: skip
 _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
@@ -123,14 +124,15 @@ def masks_section(table: Table, folder: Path) -> Section | None:
     shapes, details = present(table, _SHAPES), present(table, _DETAILS)
     spectra = present(table, [metric for _, metrics, *_ in _SPECTRA for metric in metrics])
     shown = [*shapes, *present(table, (_HISTOGRAM,)), *spectra, *details]
+    unread = _unread_findings(table)
     grids = [item for name, caption in _GRIDS.items() for item in picture_grid(folder, name, caption)]
-    if not shown and not grids:
+    if not shown and not grids and not unread:
         return None
     return Section(
         key="masks",
         title="What the augmentations do to the images",
         text=(_TEXT,),
-        findings=_direction_findings(table),
+        findings=(*_direction_findings(table), *unread),
         figures=(
             *grids, *dot_figures(table, shapes, "mask_shapes", "masks"), *kept_figures(table), *spectrum_figures(table),
             *dot_figures(table, details, "mask_details", "masks", is_folded=True),
@@ -203,6 +205,16 @@ def _axes_clause(row: dict) -> str:
     digits = interval_digits(value, (high - low) / 2)
     size = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     return f"{name} {size}, {'a preferred direction' if low > 1 or high < 1 else 'no preferred direction seen'}"
+
+
+def _unread_findings(table: Table) -> tuple[str, ...]:
+    """One sentence on each mixer that has pictures, training and robustness, but no masks to describe."""
+    rows = table[(table["metric"] == _UNREAD) & (table["status"] == "ok")].drop_duplicates("augmentation")
+    return tuple(
+        f"{label_of(row['augmentation'])}: its masks could not be read back from probe images, so the statistics of this section "
+        f"leave it out. {row['note']}."
+        for row in rows.to_dict("records")
+    )
 
 
 def _direction_findings(table: Table) -> tuple[str, ...]:

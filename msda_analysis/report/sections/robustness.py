@@ -18,7 +18,15 @@ from msda_analysis.report.section import (
     explain_dots,
     present,
 )
-from msda_analysis.report.select import half_epsilons, has_metric, select_rows, split_parts, summarize
+from msda_analysis.report.select import (
+    half_epsilons,
+    has_metric,
+    reference_of,
+    say_reference,
+    select_rows,
+    split_parts,
+    summarize,
+)
 from msda_analysis.report.sentences import (
     Comparison,
     compare_seeds,
@@ -78,8 +86,8 @@ _SURVIVAL = (
     "DKW) are in the CSV, by seed."
 )
 _TABLE = (
-    "Mean over seeds with 95 % interval over images and seeds. Each attack is shown at the epsilon of the study's list where the "
-    "baseline keeps closest to half of its clean accuracy; the figure's CSV has all."
+    "Mean over seeds with 95 % interval over images and seeds. Each attack is shown at the epsilon of the study's list where "
+    "{reference} keeps closest to half of its clean accuracy; the figure's CSV has all."
 )
 
 
@@ -98,7 +106,7 @@ def robustness_section(table: Table, folder: Path) -> Section | None:
         figures += _figures(part, suffix, words)
         if has_metric(part, "accuracy", "robust_accuracy"):
             epsilons = _summed_up(half_epsilons(part)) if has_metric(part, "robust_accuracy") else {}
-            caption = f"Accuracy ({words}). {_TABLE if epsilons else MEANS}"
+            caption = f"Accuracy ({words}). {_TABLE.format(reference=say_reference(part)) if epsilons else MEANS}"
             listed.append(accuracy_table(part, epsilons, name=f"accuracy{suffix}", caption=caption))
             lines += _findings(part, epsilons, words if suffix else "")
     is_attacked = "robust_accuracy" in shown
@@ -227,9 +235,9 @@ def _findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -
         missing += why_not_compared(rows, subject)
         is_here = (part[list(where)] == list(where.values())).all(axis=1) & (part["metric"] == "accuracy_difference")
         # whole curves tell of the other pairs
-        tested += [one for one in read_tests(part[is_here], subject) if one.reference == "baseline"]
+        tested += [one for one in read_tests(part[is_here], subject) if one.reference == reference_of(part)]
         made += [] if has_metric(part, "accuracy_difference") else compare_seeds(rows, subject)
-    return [*missing, *describe_comparisons([*correct(made), *tested])]
+    return [*missing, *describe_comparisons([*correct(made), *tested], reference_of(part))]
 
 
 def _summed_up(epsilons: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:

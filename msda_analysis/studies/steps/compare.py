@@ -1,8 +1,11 @@
 """Who is more robust than whom: paired on the same images, seeds as the outer level, corrected for many tests."""
 
 from pathlib import Path
+from typing import Any
 
 from msda_analysis import robustness
+from msda_analysis.masks.text import BASELINE
+from msda_analysis.models import name_of
 from msda_analysis.results import to_rows
 from msda_analysis.robustness import Outcome, archive
 from msda_analysis.studies.cell import Cell
@@ -10,8 +13,8 @@ from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.plans import RobustnessPlan
 from msda_analysis.studies.step import Step, versioned
+from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps import measure_classifier
-from msda_analysis.studies.steps.common import classifier_source
 
 FORMAT = 1
 
@@ -20,14 +23,19 @@ def plan(study: StudyPlan) -> list[Cell]:
     if study.classifier is None or study.attack is None or len(study.augmentations) < 2:
         return []
     needs = tuple(measure_classifier.plan(study))
-    return [Cell("compare_classifiers", "all", study.first_seed, versioned(FORMAT), needs)]
+    return [Cell("compare_classifiers", "all", study.first_seed, _settings(study.compared_with), needs)]
 
 
 def plan_given(given: RobustnessPlan) -> list[Cell]:
     needs = tuple(cell for cell in measure_classifier.plan_given(given) if cell.augmentation)
     if len({cell.augmentation for cell in needs}) < 2:
         return []
-    return [Cell("compare_given_classifiers", "all", needs[0].seed, versioned(FORMAT), needs)]
+    reference = given_models.compared_with(given, needs)
+    return [Cell("compare_given_classifiers", "all", needs[0].seed, _settings(reference), needs)]
+
+
+def _settings(reference: str) -> dict[str, Any]:
+    return versioned(FORMAT) | ({} if reference == BASELINE else {"reference": reference})  # as older cells
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
@@ -36,8 +44,17 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     for need in cell.needs:
         path = context.store.cell_folder(need) / measure_classifier.OUTCOME
         outcomes.setdefault(need.augmentation, []).extend(archive.read_outcomes(path)[need.augmentation])
-    found = robustness.measured_differences(outcomes)
-    return [row for name, numbers in found.items() for row in to_rows(classifier_source(context, cell, name), numbers)]
+    reference, model = cell.settings.get("reference", BASELINE), _model(context, cell)
+    found = robustness.measured_differences(outcomes, reference)
+    return [row for name, numbers in found.items() for row in to_rows(context.source(cell, model, name), numbers)]
+
+
+def _model(context: Context, cell: Cell) -> str:
+    """The network of all classifiers, by which the rows stand beside theirs; "" where given ones are of several."""
+    fit = getattr(context.plan, "classifier", None)
+    given = (need.needs[0] for need in cell.needs)
+    names = {name_of(context.load_classifier(each)) for each in given} if fit is None else {fit.model}
+    return names.pop() if len(names) == 1 else ""
 
 
 STEPS = (

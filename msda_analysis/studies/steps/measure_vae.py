@@ -17,6 +17,7 @@ from msda_analysis.information import (
     measured_all,
     vae_information,
 )
+from msda_analysis.masks.text import BASELINE
 from msda_analysis.models import VAE
 from msda_analysis.results import to_rows
 from msda_analysis.studies.cell import Cell
@@ -58,15 +59,20 @@ def _settings(given: InformationPlan, cell: Cell) -> dict[str, Any]:
     return {"trained": cell.settings["trained"], "measured": measured, "data": data_settings(given.data)}
 
 
+def _through(study: StudyPlan) -> str:
+    """The augmentation whose VAE reconstructs for the others: the reference that is named, else the baseline, where there is one."""
+    return study.reference or BASELINE
+
+
 def _repeats_pair(study: StudyPlan, name: str, seed: int) -> bool:
-    """Whether the VAE and its other baseline are a pair that was met before, the other way round."""
-    return name == "baseline" and study.n_seeds == 2 and seed != study.first_seed
+    """Whether the VAE and the reference's other one are a pair that was met before, the other way round."""
+    return name == _through(study) and study.n_seeds == 2 and seed != study.first_seed
 
 
 def _with_other_baseline(study: StudyPlan, trained: dict[tuple[str, int], Cell], cell: Cell) -> list[Cell]:
-    """The VAE to measure and the baseline VAE of the next seed, through which the paper's second figure goes."""
+    """The VAE to measure and the reference's VAE of the next seed, through which the paper's second figure goes."""
     place = study.seeds.index(cell.seed)
-    other = trained.get(("baseline", study.seeds[(place + 1) % study.n_seeds]))
+    other = trained.get((_through(study), study.seeds[(place + 1) % study.n_seeds]))
     return [cell] if other is None or other is cell else [cell, other]
 
 
