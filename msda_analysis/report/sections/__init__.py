@@ -18,6 +18,7 @@ from msda_analysis.report.sections import (
     masks,
     notes,
     robustness,
+    sweep,
     training,
 )
 
@@ -38,6 +39,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     robustness.robustness_section,
     comparisons.comparisons_section,
     likeness.likeness_section,
+    sweep.sweep_section,
     training.training_section,
     notes.flags_section,
     notes.other_section,
