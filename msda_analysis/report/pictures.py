@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GAP = 2  # white pixels between two images
-_LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
+LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
 _FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
 
 
@@ -52,12 +52,12 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
     if not rows:
         raise ValueError("rows: expected at least one row of images, got none")
     strips = {name: image_strip(images, name) for name, images in rows.items()}
-    heights = [(width - _LABEL_WIDTH) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
+    heights = [(width - LABEL_WIDTH) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
     total = sum(heights) + _ROW_GAP * (len(heights) - 1)
     figure, top = Figure(figsize=(width, total)), total
     for (name, strip), height in zip(strips.items(), heights, strict=True):
-        box = (_LABEL_WIDTH / width, (top - height) / total, 1 - _LABEL_WIDTH / width, height / total)
-        _show_strip(figure.add_axes(box), strip, _FIRST.get(name) or label_of(name), len(rows[name]))
+        box = (LABEL_WIDTH / width, (top - height) / total, 1 - LABEL_WIDTH / width, height / total)
+        _show_strip(figure.add_axes(box), strip, name, len(rows[name]))
         top -= height + _ROW_GAP
     return figure
 
@@ -75,11 +75,19 @@ def image_strip(images: np.ndarray, name: str = "images") -> np.ndarray:
     return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
 
 
-def _show_strip(ax: "Axes", strip: np.ndarray, label: str, count: int) -> None:
+def name_row(ax: "Axes", name: str) -> None:
+    """Write a row's name to the left of its axes."""
+    label = _FIRST.get(name) or label_of(name)
+    ax.text(
+        -0.012, 0.5, label.replace(" (", "\n(").replace(", ", ",\n"), transform=ax.transAxes, ha="right", va="center"
+    )
+
+
+def _show_strip(ax: "Axes", strip: np.ndarray, name: str, count: int) -> None:
     shown = strip[..., 0] if strip.shape[-1] == 1 else strip.clip(0, 1)
     ax.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
     ax.set_axis_off()
-    ax.text(-0.012, 0.5, label.replace(" (", "\n("), transform=ax.transAxes, ha="right", va="center")
+    name_row(ax, name)
     _frame_tiles(ax, strip, count)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.report import draw, pictures, tables
+from msda_analysis.report import draw, pictures, shapes, tables
 from msda_analysis.report.select import has_metric, select_rows, split_parts, summarize
 from msda_analysis.report.tables import ResultTable
 from msda_analysis.report.words import Table, attack_label, in_brackets, metric_of, sentence
@@ -20,6 +20,20 @@ MEANS = "Mean over seeds with 95 % interval, Student's over seeds, for accuracie
 CEILING_LIMIT = (
     "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
 )
+#: Ending of a pictures file, by the axes of what it holds -> what draws it, and how to read it.
+_GRIDS = {
+    "": (pictures.draw_picture_grid, ""),
+    "_1d": (
+        shapes.draw_signal_grid,
+        "Time runs to the right, values upwards from 0 to 1; of a mask the part that is kept is filled. At most three channels "
+        "are drawn.",
+    ),
+    "_3d": (
+        shapes.draw_volume_grid,
+        "Two volumes a row, each as slices from the first to the last along its first axis; of a mask also the surface where "
+        "it crosses one half, seen from a corner.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -83,13 +97,19 @@ def present(table: Table, metrics: Sequence[str]) -> list[str]:
 
 
 def picture_grid(folder: Path, name: str, caption: str) -> tuple[FigureItem, ...]:
-    """The picture grid of a file in pictures/, where there is one, with a caption whose first sentence says what it shows."""
-    path = folder / "pictures" / f"{name}.npz"
-    if not path.exists():
-        return ()
-    rows = pictures.load_pictures(path)
-    alt = f"Grid of pictures: {caption.partition('.')[0]}."
-    return (FigureItem(name, None, lambda _: pictures.draw_picture_grid(rows), caption, alt),)
+    """The grid of a file in pictures/, of pictures, signals or volumes, with a caption whose first sentence says what it shows."""
+    items = []
+    for suffix, (grid, how) in _GRIDS.items():
+        path = folder / "pictures" / f"{name}{suffix}.npz"
+        if path.exists():
+            painter = partial(_draw_grid, grid, pictures.load_pictures(path), name == "masks")
+            alt = f"Grid of pictures: {caption.partition('.')[0]}."
+            items.append(FigureItem(f"{name}{suffix}", None, painter, sentence(caption, how), alt))
+    return tuple(items)
+
+
+def _draw_grid(grid: "Callable[..., Figure]", rows: dict, is_mask: bool, _: Table) -> "Figure":
+    return grid(rows, is_mask=True) if is_mask and grid is not pictures.draw_picture_grid else grid(rows)
 
 
 def dot_figures(

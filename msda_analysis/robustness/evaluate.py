@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from msda_analysis.attacks import Attack
 from msda_analysis.attacks.perturbation import (

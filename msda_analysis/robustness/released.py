@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from msda_analysis.attacks import ATTACKS
 from msda_analysis.attacks.foolbox_adapter import build_foolbox, call_foolbox, forked_seed, wrap_model

@@ -169,6 +169,21 @@ def test_bounds_figure_draws_every_method_in_both_panels(table):
     assert [40.0] in drawn and any(errors == pytest.approx([0.04]) for errors in drawn)
 
 
+def test_no_symbol_of_the_bounds_is_cut_and_no_room_is_wasted(table):
+    answers = encoders.encoder_section(table, None).figures[0].numbers
+    figure = draw_bounds(answers)
+    above, below = figure.axes[:2], figure.axes[2:]
+    for row, values in (
+        (above, answers),
+        (below, answers.assign(**{k: answers[k] - answers["truth"] for k in ("low", "high")})),
+    ):
+        low, high = row[0].get_ylim()
+        assert all(ax.get_ylim() == (low, high) for ax in row)
+        assert low < values["low"].min() and high > 1.3 * values["high"].max()
+    figure = draw_bounds(answers[answers["method"] != "info_nce"])
+    assert figure.axes[0].get_ylim()[0] > 1, "nothing is drawn below two nats"
+
+
 def test_a_folder_of_estimates_gets_their_sections_alone(tmp_path, table):
     write_table(table.to_dict("records"), tmp_path / "results.csv")
     page = write_report(tmp_path).read_text(encoding="utf-8")

@@ -290,8 +290,9 @@ def test_masks_are_written_with_their_statistics(tmp_path, capsys, family, size)
     assert set(table["augmentation"]) == {family}
     settings = json.loads(table.loc[0, "settings"])
     assert settings["size"] == list(size) and settings["family"]["name"] == family
-    drawn = [(tmp_path / "figures" / f"masks.{kind}").exists() for kind in ("png", "pdf")]
-    assert drawn == [len(size) == 2] * 2 and (tmp_path / "report.html").is_file()
+    name = {1: "masks_1d", 2: "masks", 3: "masks_3d"}[len(size)]
+    assert all((tmp_path / "figures" / f"{name}.{kind}").exists() for kind in ("png", "pdf"))
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_masks_depend_on_the_seed_alone(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from msda_analysis import ClassifierFit
+from msda_analysis import ClassifierFit, load_dataset
 from msda_analysis.report.sections.masks import masks_section
 from msda_analysis.report.sections.notes import other_section
 from msda_analysis.results import read_table
@@ -142,6 +142,13 @@ def test_networks_and_images_of_any_kind_are_measured(own, tmp_path, monkeypatch
     assert summary.n_failed == 0 and summary.n_done == summary.n_cells, table["note"].tolist()
     robust = table[table["metric"] == "robust_accuracy"]
     assert set(robust["augmentation"]) == {"baseline", "fmix"} and set(robust["model"]) == {network.partition("(")[0]}
+    test = load_dataset(data.name, "test")
+    ending = ("_1d", "", "_3d")[len(test.image_size) - 1]
+    own_images = {image.tobytes() for image in test.unit_images().numpy()}
+    with np.load(tmp_path / "out" / "pictures" / f"mixed{ending}.npz", allow_pickle=False) as mixed:
+        assert {image.tobytes() for image in mixed["image_a"]} < own_images
+    with np.load(tmp_path / "out" / "pictures" / f"masks{ending}.npz", allow_pickle=False) as masks:
+        assert masks["fmix"].shape[1:] == (1, *test.image_size)
 
 
 def test_changed_code_of_a_network_is_another_cell(own):

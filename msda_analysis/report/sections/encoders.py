@@ -99,6 +99,7 @@ def draw_bounds(answers: Table) -> Figure:
         above.set(title=group, xlabel="", ylabel="")
         below.set(xlabel="exact information (nats)", ylabel="")
         _scale_bounds(above, below, sorted(set(answers[here]["truth"])))
+    _give_room(*grid)
     grid[0, 0].set_ylabel("value (nats)")
     grid[1, 0].set_ylabel("value minus truth (nats)")
     panels.add_legend(figure, looks, ncols=4, labels=lambda name: _label(name, answers[answers["method"] == name]))
@@ -156,12 +157,20 @@ def _scale_bounds(above: Any, below: Any, truths: list[float]) -> None:
     above.set_yscale("symlog", linthresh=1.0)
     below.set_yscale("symlog", linthresh=_LINEAR)
     above.set_xlim(-0.1 if truths[0] < 1 else truths[0] / 1.5, 1.25 * truths[-1] + 0.1)
-    if above.dataLim.y0 >= 0:
-        above.set_ylim(bottom=0)
     for ax in (above, below):
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
     ticks = [tick for tick in _TICKS if truths[0] <= tick <= truths[-1]]
     below.set_xticks(ticks, [f"{tick}" for tick in ticks])
+
+
+def _give_room(above: Any, below: Any) -> None:
+    """Room around all that a row of panels draws: symbols at the end of a logarithmic axis would be cut."""
+    values, errors = ([ax.dataLim.intervaly for ax in row] for row in (above, below))
+    lowest, highest = min(low for low, _ in values), max(high for _, high in values)
+    if lowest >= 0:
+        above[0].set_ylim(bottom=0 if lowest < 1 else lowest / 1.5)
+    above[0].set_ylim(top=1.5 * highest)
+    below[0].set_ylim(1.5 * min(low for low, _ in errors), 1.5 * max(high for _, high in errors))
 
 
 def _label(name: str, rows: Table) -> str:

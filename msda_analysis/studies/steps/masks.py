@@ -19,6 +19,7 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.plans import MasksPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps.common import describable
+from msda_analysis.studies.steps.pictures import ending_of
 
 FORMAT = 1
 _MASKS, _STATISTICS = "masks.npz", "statistics.csv"
@@ -76,15 +77,14 @@ def sample(context: Context, cell: Cell, folder: Path) -> Rows:
 
 
 def collect_samples(context: Context, cells: Sequence[Cell]) -> None:
-    """Files of the family that was asked for last, and pictures of all where masks are pictures."""
+    """Files of the family that was asked for last, and pictures of all."""
     folder, shown = context.store.folder, {}
     for cell in cells:
         with np.load(context.store.cell_folder(cell) / _MASKS, allow_pickle=False) as arrays:
-            shown[cell.augmentation] = arrays["masks"][:_N_PICTURES, 0]
+            shown[cell.augmentation] = arrays["masks"][:_N_PICTURES]
         for name in (_MASKS, _STATISTICS):
             context.copy_out(cell, name)
-    if len(context.plan.size) == 2:
-        save_arrays(folder / "pictures" / _MASKS, shown)
+    save_arrays(folder / "pictures" / f"masks{ending_of(context.plan.size)}.npz", shown)
 
 
 STEPS = (

@@ -16,8 +16,9 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps.common import data_settings, describable
 
-FORMAT = 2
-_FILES = ("masks.npz", "mixed.npz")
+FORMAT = 3
+_FILES = ("masks", "mixed")
+_ENDINGS = ("_1d", "", "_3d")  # by number of spatial axes, for the report to know signals from pictures and volumes
 _N_PICTURES = 8
 
 
@@ -45,19 +46,25 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
             sampled = sample_masks(
                 family, len(first), tuple(first.shape[2:]), generator=stream(cell.seed, "pictures")
             ).masks
-            masks[name] = sampled[:, 0].numpy()
+            masks[name] = sampled.numpy()
         mixed[name] = mix_pairs(first, second, family, seed=cell.seed).numpy()
-    save_arrays(folder / _FILES[0], masks)
-    save_arrays(folder / _FILES[1], mixed)
+    for name, arrays in zip(_FILES, (masks, mixed), strict=True):
+        save_arrays(folder / f"{name}{ending_of(first.shape[2:])}.npz", arrays)
     return []
 
 
+def ending_of(size: Sequence[int]) -> str:
+    """What a pictures file's name ends in for images of this size: "_1d" for signals, "_3d" for volumes."""
+    return _ENDINGS[len(size) - 1]
+
+
 def _pairs(context: Context, seed: int) -> Tensor:
-    """[2 n, channel, height, width] in [0, 1] of as many classes as there are; of signals and volumes, which no grid shows,
-    photographs that foolbox ships instead.
+    """[2 n, channel, *size] in [0, 1] of as many classes as there are; where no grid can show them, photographs that foolbox
+    ships instead.
     """
     test = context.test
-    if len(test.image_size) != 2 or test.in_channels not in (1, 3) or len(test) < 2:
+    is_shown = len(test.image_size) == 1 or test.in_channels in (1, 3)
+    if not is_shown or len(test) < 2:
         return sample_images("cifar10", 2 * _N_PICTURES)[0].float() / 255
     part = test.take(2 * min(_N_PICTURES, len(test) // 2), name="test_size")
     return part.unit_images().cpu()[torch.randperm(len(part), generator=stream(seed, "picture pairs"))]
@@ -65,8 +72,8 @@ def _pairs(context: Context, seed: int) -> Tensor:
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:
     for cell in cells:
-        for name in _FILES:
-            context.copy_out(cell, name, "pictures", name)
+        for path in [path for name in _FILES for path in context.store.cell_folder(cell).glob(f"{name}*.npz")]:
+            context.copy_out(cell, path.name, "pictures", path.name)
 
 
 STEPS = (Step("pictures", StudyPlan, plan, run, collect=collect),)
