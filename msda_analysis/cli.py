@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msda_analysis.endings import run_guarded, show_interrupt
 
@@ -15,6 +16,9 @@ from msda_analysis.commands import Door, Running, read
 from msda_analysis.settings import make_again
 from msda_analysis.studies import plans, presets
 from msda_analysis.studies.plan import Plan
+
+if TYPE_CHECKING:
+    from msda_analysis.studies.cluster import Cluster
 
 _SUMMARY = "Analyze mixed-sample data augmentation: masks, mutual information, robustness."
 #: Every command that runs a plan.
@@ -117,7 +121,9 @@ def _carry_out(plan: Plan, running: Running) -> int:
     from msda_analysis.studies.runner import describe_missing
 
     shard, command = _parse_shard(running.shard), command_line()
-    summary = run_study(plan, running.out, shard=shard, workers=running.workers, command=command)
+    summary = run_study(
+        plan, running.out, shard=shard, workers=running.workers, cluster=_cluster(running), command=command
+    )
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     for line in describe_missing(summary.missing):
         print(f"  missing: {line}")
@@ -126,6 +132,16 @@ def _carry_out(plan: Plan, running: Running) -> int:
     else:
         print("no report yet: run it once without --shard when all shards have ended")
     return 1 if any(why != "shard" for why in summary.missing.values()) else 0
+
+
+def _cluster(running: Running) -> "Cluster | None":
+    from msda_analysis.studies.cluster import Cluster
+
+    if running.engine == "ray":
+        return Cluster(running.address, running.cell_cpus, running.cell_gpus)
+    if running.address:
+        raise ValueError("address: the local engine joins no cluster; add --engine ray")
+    return None
 
 
 def _draw_again(folder: Path) -> int:
