@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msda_analysis.endings import run_guarded, show_interrupt
 
@@ -15,6 +16,9 @@ from msda_analysis.commands import Door, Running, read
 from msda_analysis.settings import make_again
 from msda_analysis.studies import plans, presets
 from msda_analysis.studies.plan import Plan
+
+if TYPE_CHECKING:
+    from msda_analysis.studies.cluster import Cluster
 
 _SUMMARY = "Analyze mixed-sample data augmentation: masks, mutual information, robustness."
 #: Every command that runs a plan.
@@ -57,7 +61,10 @@ _ENDINGS = (
     "Ctrl-C; 143 after SIGTERM and 99 after SIGUSR1, when a training has saved itself: the same command goes on from there, so a "
     "scheduler may requeue on them."
 )
-_REPORT = "Draw figures, tables and report.html again from a folder's results.csv; nothing is trained or measured."
+_REPORT = (
+    "Draw figures, tables and report.html again from a folder's results.csv, or one page of several studies; nothing is "
+    "trained or measured."
+)
 _VERIFY = (
     "Which study, settings, commit and cells made a figure, a table or a folder, and whether all of it still agrees."
 )
@@ -78,13 +85,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (_, summary, paths) in FOLDER_COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         for path, what in paths.items():
-            command.add_argument(path, type=Path, help=what)
+            command.add_argument(path, help=what, **({"type": Path} | _ARGUMENTS.get(path, {})))
     if words and words[0] in DOORS:
         door, summary = DOORS[words[0]]
         return run_door(door, words[1:], prog=f"msda-analysis {words[0]}", description=summary)
     asked = parser.parse_args(words)
     act, _, paths = FOLDER_COMMANDS[asked.command]
-    return run_guarded(lambda: act(*(getattr(asked, path) for path in paths)), 0)
+    return run_guarded(lambda: act(*(getattr(asked, path.lstrip("-")) for path in paths)), 0)
 
 
 def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -> int:
@@ -117,7 +124,9 @@ def _carry_out(plan: Plan, running: Running) -> int:
     from msda_analysis.studies.runner import describe_missing
 
     shard, command = _parse_shard(running.shard), command_line()
-    summary = run_study(plan, running.out, shard=shard, workers=running.workers, command=command)
+    summary = run_study(
+        plan, running.out, shard=shard, workers=running.workers, cluster=_cluster(running), command=command
+    )
     print(f"{summary.n_done} of {summary.n_cells} cells done, {summary.n_failed} failed")
     for line in describe_missing(summary.missing):
         print(f"  missing: {line}")
@@ -128,13 +137,44 @@ def _carry_out(plan: Plan, running: Running) -> int:
     return 1 if any(why != "shard" for why in summary.missing.values()) else 0
 
 
-def _draw_again(folder: Path) -> int:
-    from msda_analysis.report import write_report
+def _cluster(running: Running) -> "Cluster | None":
+    from msda_analysis.studies.cluster import Cluster
+
+    if running.engine == "ray":
+        return Cluster(running.address, running.cell_cpus, running.cell_gpus)
+    if running.address:
+        raise ValueError("address: the local engine joins no cluster; add --engine ray")
+    return None
+
+
+def _report(folders: list[Path], names: list[str], out: Path | None) -> int:
+    if len(folders) == 1:
+        if names or out is not None:
+            raise ValueError(
+                "names, out: they are for one page of several studies; give two folders, or neither of them"
+            )
+        return _draw_again(folders[0])
+    if out is None:
+        raise ValueError("out: expected a folder for the page of several studies; add --out")
+    from msda_analysis.studies.join import join_studies
     from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-    damage = (*find_damaged_cells(folder), *find_lost_rows(folder))
-    page = write_report(folder, damage)
-    for line in damage:
+    lines = [line for folder in folders for line in (*find_damaged_cells(folder), *find_lost_rows(folder))]
+    return _draw(out, [*join_studies(folders, names, out, command_line()), *lines])
+
+
+def _draw_again(folder: Path) -> int:
+    from msda_analysis.studies.join import contradictions_of
+    from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
+
+    return _draw(folder, [*contradictions_of(folder), *find_damaged_cells(folder), *find_lost_rows(folder)])
+
+
+def _draw(folder: Path, wrong: list[str]) -> int:
+    from msda_analysis.report import write_report
+
+    page = write_report(folder, wrong)
+    for line in wrong:
         print(f"msda-analysis: {line}", file=sys.stderr)
     print(page)
     return 0
@@ -194,9 +234,17 @@ def _parse_shard(text: str) -> tuple[int, int]:
 
 
 _FOLDER = {"folder": "an output folder"}
+_ARGUMENTS: Mapping[str, dict[str, Any]] = {
+    "folders": {"nargs": "+"},
+    "--names": {"nargs": "+", "type": str, "default": []},
+}
 #: Commands about what is there: what they do, in words, and the paths that they take.
 FOLDER_COMMANDS: Mapping[str, tuple[Callable[..., int], str, Mapping[str, str]]] = {
-    "report": (_draw_again, _REPORT, _FOLDER),
+    "report": (
+        _report,
+        _REPORT,
+        {"folders": "an output folder, or several", "--names": "of several studies", "--out": "of their page"},
+    ),
     "status": (_show_status, _STATUS, _FOLDER),
     "verify": (_verify, _VERIFY, {"path": "a figure (pdf, png, svg), a table (csv, tex), or an output folder"}),
     "compare": (_compare, _COMPARE, {"first": "an output folder", "second": "another one"}),

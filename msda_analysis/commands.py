@@ -39,6 +39,11 @@ class Running:
             core (or a GPU) where training is shared, as far as there is work and memory, and one otherwise.
         shard: i/n: run the i-th of n parts, on machines that share the folder; a last run without it completes the report.
         dry_run: list what would run and how long it may take, and write nothing.
+        engine: "local" runs cells in processes of this machine; "ray" as tasks of Ray (extra: cluster), on nodes that share
+            the folder and are like this machine.
+        address: of a running Ray cluster, or auto; without it Ray is started on this machine alone.
+        cell_cpus: with ray: CPUs, and threads, of one cell.
+        cell_gpus: with ray: GPUs of one cell, where it runs on one; 0.5 puts two on each.
     """
 
     out: Path
@@ -46,6 +51,10 @@ class Running:
     workers: int = 0
     shard: str = "1/1"
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
+    cell_cpus: float = 1.0
+    cell_gpus: float = 1.0
 
 
 @dataclass(frozen=True)

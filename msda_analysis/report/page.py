@@ -145,7 +145,7 @@ def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]
         has_head=any(section.is_headline and section.findings for section in made),
         sections=shown,
         ran=_describe_briefly(table),
-        runs=_describe_runs(table, is_published=bool(manifest.get("settings", {}).get("weights"))),
+        runs=_describe_runs(table, is_published=_has_weights(manifest.get("settings", {}))),
         dataset=flatten(manifest.get("dataset", {})),
         units=describe_units(manifest.get("dataset", {})),
         settings=flatten(manifest.get("settings", {})),
@@ -266,6 +266,11 @@ def _describe_runs(table: Table, *, is_published: bool = False) -> list[tuple[st
             what = ", ".join(word for word in (model or "masks", dataset) if word)
             runs.append((what, label_of(name), " and ".join(sorted(laws)), seeds))
     return runs
+
+
+def _has_weights(settings: Mapping[str, Any]) -> bool:
+    """Whether classifiers of the study, or of one of the studies on the page, were published ones."""
+    return any(each.get("weights") for each in (settings, *settings.values()) if isinstance(each, Mapping))
 
 
 def _definitions(made: Iterable[Section]) -> list[tuple[str, str]]:

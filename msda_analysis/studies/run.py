@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from msda_analysis.checks import check_count, check_in_range
 from msda_analysis.environment import describe_environment, usable_device
 from msda_analysis.results import read_table
 from msda_analysis.studies.cell import Cell
+from msda_analysis.studies.cluster import Cluster, spread
 from msda_analysis.studies.context import Context
 from msda_analysis.studies.plan import Plan, choose_reference
 from msda_analysis.studies.progress import Progress
@@ -48,6 +50,7 @@ def run_study(
     *,
     shard: tuple[int, int] = (1, 1),
     workers: int = 1,
+    cluster: Cluster | None = None,
     progress: bool = True,
     command: str = "",
 ) -> Summary:
@@ -65,16 +68,20 @@ def run_study(
         workers: processes of this machine that share the cells, torch's threads and the GPUs; each holds the data. A cell
             at which one dies is done by another, or fails where a second one or all die. 0: as many as pay, see
             suited_workers. Where there are several, a script has to call this under `if __name__ == "__main__":`.
+        cluster: run the cells as tasks of Ray instead, on nodes that share the folder and are like this machine.
         command: the command line, for the manifest.
 
     Raises:
         ValueError: the folder holds another study, or the plan cannot work, for example as the dataset cannot be loaded;
             then nothing is written.
-        OSError: the folder cannot be written, for example when the disk is full; finished cells stay.
+        OSError: the folder cannot be written, for example when the disk is full, or no cluster answers; finished cells
+            stay.
     """
     check_in_range("shard", shard[0], 1, shard[1])
     check_count("workers", workers, minimum=0)
     store = Store(folder, on_usable_device(plan))
+    if cluster is not None:
+        _check_cluster(cluster, workers, store.plan)
     context = Context(store.plan, store, progress)
     _check(context, cells_of(store.plan))  # what is wrong shows before the folder is taken
     store.claim(command)
@@ -85,8 +92,9 @@ def run_study(
         for line in find_damaged_cells(folder, [cell.name for cell in cells]):
             tell.say(line)
         runner = make_runner(context, waits=not is_shard, tell=tell, run_name=secrets.token_hex(8))
-        n = workers or suited_workers(context.plan, store, mine, context.data_bytes())
-        if n > 1:
+        if cluster is not None:
+            _spread(cluster, context, runner, mine)
+        elif (n := workers or suited_workers(context.plan, store, mine, context.data_bytes())) > 1:
             _share(n, context, runner, mine)
         known = runner.run(mine)  # alone, or what is left when workers died
     otherwise = "shard" if is_shard else "damaged"
@@ -147,12 +155,37 @@ def _share(n: int, context: Context, runner: Runner[Cell], cells: Sequence[Cell]
         give_up(name)
 
 
+def _check_cluster(cluster: Cluster, workers: int, plan: Plan) -> None:
+    if workers > 1:
+        raise ValueError("workers: Ray runs as many cells at a time as its CPUs allow; leave workers out")
+    cluster.check(plan.device)
+
+
+def _spread(cluster: Cluster, context: Context, runner: Runner[Cell], cells: Sequence[Cell]) -> None:
+    """Have the nodes of a cluster do the cells, all that they can."""
+    by_name, folder = {cell.name: cell for cell in cells}, context.store.folder.resolve()
+
+    def died(name: str, error: Exception) -> None:
+        if not context.store.is_done(by_name[name]):
+            runner.give_up(by_name[name], error)
+
+    spread(
+        cluster, work_beside, lambda name: (context.plan, folder, [name], runner.waits, runner.run_name), cells,
+        device=context.plan.device, tell=runner.tell, died=died,
+    )  # fmt: skip
+
+
 def work_beside(plan: Plan, folder: Path, names: Sequence[str], waits: bool, run_name: str, tell: Tell) -> None:
     """What one of several workers does: the cells of these names that no other one does."""
-    context = Context(plan, Store(folder, plan), progress=False)
+    context = _context_beside(plan, folder)
     chosen = set(names)
     runner = make_runner(context, waits=waits, tell=tell, run_name=run_name)
     runner.run([cell for cell in cells_of(plan) if cell.name in chosen])
+
+
+@lru_cache(maxsize=1)  # a process of a cluster is asked for one cell after the other, and holds the data meanwhile
+def _context_beside(plan: Plan, folder: Path) -> Context:
+    return Context(plan, Store(folder, plan), progress=False)
 
 
 def _check(context: Context, cells: Sequence[Cell]) -> None:

@@ -78,7 +78,7 @@ class Runner(Generic[_Cell]):
         return True
 
     def _try(self, cell: _Cell) -> bool:
-        failed = [need.name for need in cell.needs if self.missing.get(need.name) == "failed"]
+        failed = [need.name for need in cell.needs if self._has_failed(need)]
         if not failed and not all(self.store.is_done(need) for need in cell.needs):
             self.missing[cell.name] = "needs"
             return False
@@ -95,6 +95,10 @@ class Runner(Generic[_Cell]):
             self.tell("started", cell.name, "")
             self._run(cell, failed)
         return True
+
+    def _has_failed(self, need: NamedCell) -> bool:
+        """Whether a cell failed in this run, here or in another process of it."""
+        return self.missing.get(need.name) == "failed" or self.store.has_failed(need, self.run_name)
 
     def _run(self, cell: _Cell, failed_needs: Sequence[str]) -> None:
         folder, start = self.store.start(cell), time.perf_counter()

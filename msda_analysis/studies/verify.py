@@ -139,18 +139,22 @@ def _tell_origin(folder: Path, carrier: Path | None, trace: Trace) -> None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         known = {name: manifest[name] for name in ("study", "created", "command") if name in manifest}
-        settings = manifest.get("settings", {})
-    except (ValueError, AttributeError, TypeError) as error:
+        settings, joined = manifest.get("settings", {}), manifest.get("studies", [])
+        own = {each["name"] for each in joined} or {known.get("study")}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         trace.differs.append(f"{path} cannot be read ({error})")
-        known, settings = {}, {}
+        known, settings, joined, own = {}, {}, [], set()
     if not line:
         trace.made_by += [f"{name}: {value}" for name, value in known.items()]
         for name in ("version", "commit", "device"):
             trace.made_by.append(f"{name}: {', '.join(sorted({row[name] for row in rows if row[name]}))}")
+    trace.made_by += [
+        f"{each['name']}: {', '.join(f'{key} {each[key]}' for key in each if key != 'name')}" for each in joined
+    ]
     trace.made_by.append(f"settings: {json.dumps(settings)}")
     kinds = Counter(name.partition("-")[0] for name in {row["cell"] for row in rows if row["cell"]})
     trace.made_by.append(f"cells: {', '.join(f'{n} {kind}' for kind, n in sorted(kinds.items()))}")
-    if known and {row["study"] for row in rows if row["study"]} - {known.get("study")}:
+    if known and {row["study"] for row in rows if row["study"]} - own:
         trace.differs.append(f"rows of {_TABLE} are of another study than {path} names, {known.get('study')!r}")
 
 

@@ -5,6 +5,7 @@ it, below it. An advantage is supported when its interval lies above the margin,
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,11 +122,12 @@ def claims_section(table: Table, folder: Path) -> Section | None:
     table = table[
         (table["verdict"] != "") | ~table["metric"].isin([*READINGS, *_CURVES])
     ]  # older tables judged no pair
+    parts = [(words, judge_claims(part)) for _, words, part in split_parts(table[table["status"] == "ok"])]
+    often = Counter(claim for _, found in parts for claim in {one.claim for one in found})
     verdicts: list[Verdict] = []
-    for _, words, part in split_parts(table[table["status"] == "ok"]):
-        found = judge_claims(part)
-        known = {one.claim for one in verdicts} & {one.claim for one in found}  # of another data set or model
-        verdicts += [_named(one, words) for one in found] if known else found
+    for words, found in parts:
+        is_shared = any(often[one.claim] > 1 for one in found)  # with another data set or model
+        verdicts += [_named(one, words) for one in found] if is_shared else found
     if not verdicts:
         return None
     verdicts.sort(key=lambda one: one.number.unit != "nats")  # the paper's order
