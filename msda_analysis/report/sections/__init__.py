@@ -6,6 +6,7 @@ A file has what belongs to its subject: words of its metrics, captions, figures,
 
 from msda_analysis.report.section import SectionMaker
 from msda_analysis.report.sections import (
+    attribution,
     audit,
     between,
     claims,
@@ -38,6 +39,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     robustness.robustness_section,
     comparisons.comparisons_section,
     likeness.likeness_section,
+    attribution.attribution_section,
     training.training_section,
     notes.flags_section,
     notes.other_section,

@@ -5,6 +5,7 @@ from typing import Any
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.step import Step
 from msda_analysis.studies.steps import (
+    attribution,
     audit,
     bench,
     compare,
@@ -34,6 +35,7 @@ STEPS: dict[str, Step] = {
         likeness,
         compare,
         layers,
+        attribution,
         audit,
         estimators,
         bench,
