@@ -25,7 +25,7 @@ SHORT = {
 #: A flag and the words that follow it; words before the first flag have none.
 Flag = tuple[str, list[str]]
 Change = Callable[[Any], Plan]
-_PARTS = ("vae", "classifier", "attack")
+_PARTS = ("vae", "classifier", "attack", "attribution")
 
 
 @dataclass(frozen=True)

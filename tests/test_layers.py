@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "information": {*_MEASURED, "models"},
     "attacks": {"checks", "rng", "models"},
     "robustness": {*_MEASURED, "data", "models", "attacks", "results", "report"},
+    "attribution": {"checks", "rng", "estimate", "models"},
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
     "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
@@ -49,6 +50,7 @@ ALLOWED |= {
 BORDERS = {
     "foolbox": ("attacks/foolbox_adapter.py",),
     "eagerpy": ("attacks/foolbox_adapter.py",),
+    "captum": ("attribution/grad_cam.py",),
     "matplotlib": ("report/", "robustness/show.py"),  # there the name of a type alone
     "seaborn": ("report/",),
     "ray": ("studies/cluster.py",),

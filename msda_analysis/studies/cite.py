@@ -35,6 +35,8 @@ REFERENCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "flow": ("dinh2017density",), "between_lower": ("barber2003im",), "between_difference": ("mcallester2020formal",),
         "between_info_nce": ("oord2018representation",), "known_samples": ("czyz2023beyond",),
         "flag": ("carlini2019evaluating", "athalye2018obfuscated"),
+        "attribution_zero": ("selvaraju2017grad", "kokhlikyan2020captum"), "attribution_area": ("hyndman1996computing",),
+        "attribution_on_part": ("wang2020score",), "attribution_agreement": ("adebayo2018sanity",),
     },
     "dataset": {
         "cifar10": ("krizhevsky2009learning",), "cifar100": ("krizhevsky2009learning",),

@@ -33,7 +33,15 @@ class Plan(Settings):
     name: str
     title: str
     device: str
-    packages: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "numpy", "scipy", "foolbox", "scikit-learn")
+    packages: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "torchvision",
+        "numpy",
+        "scipy",
+        "foolbox",
+        "scikit-learn",
+        "captum",
+    )
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
     grows: ClassVar[tuple[str, ...]] = ()
     side_by_side: ClassVar[bool] = False
@@ -124,6 +132,24 @@ def choose_reference(asked: str, names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
+class AttributionSpec(Settings):
+    """Where classifiers look; see attribution.grad_cam.
+
+    Attributes:
+        n_images: test images looked at, a class-balanced part.
+        layer: whose maps, by its name in the network, such as "layer3"; None for the last convolutional feature map.
+    """
+
+    n_images: int = 100
+    layer: str | None = None
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_count
+
+        check_count("n_images", self.n_images)
+
+
+@dataclass(frozen=True)
 class StudyPlan(Plan):
     """A whole study: augmentations x seeds, VAEs and classifiers, measured and described.
 
@@ -142,6 +168,7 @@ class StudyPlan(Plan):
         vae: training of the VAEs; None leaves them out, on the command line --no-vae.
         classifier: training of the classifiers; None leaves them and the attacks out, on the command line --no-classifier.
         attack: how classifiers are attacked; None leaves the attacks out, on the command line --no-attack.
+        attribution: where classifiers look, by Grad-CAM; None leaves that out, on the command line --no-attribution.
         per_batch: train with one lambda and one mask per batch, as the paper's runs did.
         between: also estimate the information that each VAE shares with a baseline VAE of another seed.
         layer_methods: critics for the information by depth: mine, mine_tanh, nwj, js, smile. Empty leaves it out.
@@ -158,7 +185,7 @@ class StudyPlan(Plan):
 
     grows: ClassVar[tuple[str, ...]] = (
         "augmentations", "more_masks", "layer_methods", "layers", "between", "n_masks", "attack.attacks", "attack.epsilons",
-        "attack.n_images", "attack.likeness_images",
+        "attack.n_images", "attack.likeness_images", "attribution.n_images",
     )  # fmt: skip
     side_by_side: ClassVar[bool] = True
 
@@ -172,6 +199,7 @@ class StudyPlan(Plan):
     vae: VaeFit | None = field(default_factory=VaeFit)
     classifier: ClassifierFit | None = field(default_factory=ClassifierFit)
     attack: AttackSpec | None = field(default_factory=AttackSpec)
+    attribution: AttributionSpec | None = None
     per_batch: bool = False
     between: bool = False
     layer_methods: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from msda_analysis.studies.plan import AttackSpec, DataSpec, StudyPlan
+from msda_analysis.studies.plan import AttackSpec, AttributionSpec, DataSpec, StudyPlan
 from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
 
 
@@ -16,6 +16,7 @@ def quickstart() -> StudyPlan:
         vae=VaeFit(epochs=7, batch_size=32, lr=4e-3, latent=16),
         classifier=ClassifierFit(epochs=6, batch_size=64, augment="crop"),
         attack=AttackSpec(n_images=50),
+        attribution=AttributionSpec(),
         device="auto",
     )
 
@@ -32,13 +33,14 @@ def quickstart_smoke(plan: StudyPlan) -> StudyPlan:
         attack=AttackSpec(
             attacks=("fgsm", "uniform_noise"), epsilons=(0.0, 0.01, 0.1), n_images=20, likeness_images=20
         ),
+        attribution=AttributionSpec(n_images=20),
         n_masks=100,
     )
 
 
 def study() -> StudyPlan:
     """What `study` runs unless told otherwise."""
-    return StudyPlan(attack=AttackSpec(n_images=500, likeness_images=200), device="auto")
+    return StudyPlan(attack=AttackSpec(n_images=500, likeness_images=200), attribution=AttributionSpec(), device="auto")
 
 
 def with_paper_vae(plan: StudyPlan) -> StudyPlan:

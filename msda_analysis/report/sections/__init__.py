@@ -22,6 +22,7 @@ FILES = (
     "robustness",
     "comparisons",
     "likeness",
+    "attribution",
     "sweep",
     "training",
     "notes",

@@ -16,6 +16,7 @@ FILES = (
     "train_classifier",
     "measure_classifier",
     "likeness",
+    "attribution",
     "compare",
     "layers",
     "audit",
