@@ -1,5 +1,8 @@
 """Grad-CAM by captum, on the network as it is: nothing of it is taken apart and put together again."""
 
+import warnings
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,15 +39,13 @@ def grad_cam(
 
     Source: Selvaraju et al. 2017 (arXiv 1610.02391); LayerGradCam of captum, Kokhlikyan et al. 2020 (arXiv 2009.07896).
     """
-    from captum.attr import LayerGradCam  # slow to import
-
     check_image_batch(images)
     with frozen(model), torch.no_grad():
         num_classes = model(images[:1]).shape[1]
     check_labels(labels, len(images), num_classes=num_classes)
     if labels.ndim != 1:
         raise TypeError(f"labels: expected int64 [n], one class an image, got {labels.dtype} {list(labels.shape)}")
-    method = LayerGradCam(model, network_of(model).get_submodule(find_layer(model, images, layer)))
+    method = _load_captum().LayerGradCam(model, network_of(model).get_submodule(find_layer(model, images, layer)))
     found = []
     with frozen(model):
         for part, asked in zip(images.split(batch_size), labels.split(batch_size), strict=True):
@@ -52,6 +53,14 @@ def grad_cam(
     maps = torch.cat(found)
     check_finite("maps", maps)
     return maps
+
+
+def _load_captum() -> Any:
+    """captum.attr: slow to import, and needed here alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in notebooks; no bar is drawn
+        from captum import attr
+    return attr
 
 
 def enlarge(maps: Tensor, size: tuple[int, ...]) -> Tensor:
