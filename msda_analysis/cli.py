@@ -85,7 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (_, summary, paths) in FOLDER_COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         for path, what in paths.items():
-            command.add_argument(path, help=what, **({"type": Path} | _ARGUMENTS.get(path, {})))
+            more: dict[str, Any] = {"type": Path} | _ARGUMENTS.get(path, {})
+            command.add_argument(path, help=what, **more)
     if words and words[0] in DOORS:
         door, summary = DOORS[words[0]]
         return run_door(door, words[1:], prog=f"msda-analysis {words[0]}", description=summary)

@@ -44,6 +44,13 @@ def package_version() -> str:
         return "unknown"
 
 
+def cpu_threads() -> int:
+    """Threads that torch uses on the CPU; the last digits of its sums depend on them."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def device_name(device: str) -> str:
     """The device as results name it: "cpu", or the GPU's product name."""
     import torch

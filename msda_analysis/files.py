@@ -59,15 +59,16 @@ def file_digest(path: Path, size: int = 16) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=size)).hexdigest()
 
 
-def remove_leftovers(folder: Path, name: str = "") -> None:
+def remove_leftovers(folder: Path, name: str = "", *, but: str = "") -> None:
     """Remove what killed calls of replace_path left in a folder, not those below it.
 
     Args:
         folder: in which no other process writes now.
         name: of the only file whose leftovers are meant; "" for all.
+        but: name of a file whose leftovers stay.
     """
     for path in folder.glob(f".{name or '*'}.*.part") if folder.is_dir() else ():
-        if is_leftover(path):
+        if is_leftover(path) and not (but and path.name.startswith(f".{but}.")):
             path.unlink(missing_ok=True)
 
 

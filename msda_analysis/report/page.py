@@ -38,6 +38,10 @@ _SEEDS_LIMIT = (
     "Each interval of a difference or mean stands alone; what decides are p values corrected by Holm's method over all "
     "comparisons of a section, and for the paper's claims intervals that hold together."
 )
+_THREADS = (
+    "The last digits of sums on a CPU, and so the weights that a training finds there, depend on the number of threads, which "
+    "was {} for each cell (its timing.json): the same bytes are expected only with as many, and with any number of workers."
+)
 _SHORT_TABLE = 9  # rows: longer tables are folded
 _PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d)\d+")
 _PROVENANCE = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)  # the files beside the page have it
@@ -154,7 +158,7 @@ def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]
         duration=describe_duration(manifest.get("cells_s")),
         has_manifest=bool(manifest),
         definitions=_definitions(made),
-        limits=_limits(table, made),
+        limits=[*_limits(table, made), *_limits_of_threads(manifest.get("environment", {}))],
         absent=find_absent(table),
         missing=[*problems, *find_missing(table)],
         failures=_failures(table),
@@ -287,6 +291,11 @@ def _limits(table: Table, made: Iterable[Section]) -> list[str]:
     counts = table[is_run].groupby(["model", "augmentation"])["seed"].nunique()
     fewest = int(counts.min()) if len(counts) else 0
     return [*limits, *([_FEW_SEEDS[fewest]] if fewest in _FEW_SEEDS else []), _SEEDS_LIMIT]
+
+
+def _limits_of_threads(environment: Mapping[str, Any]) -> list[str]:
+    noted = environment.get("threads")
+    return [_THREADS.format(noted)] if noted else []
 
 
 def _failures(table: Table) -> dict[str, Any] | None:

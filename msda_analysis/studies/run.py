@@ -225,7 +225,7 @@ def _manifest(context: Context, cells: Sequence[Cell], counts: dict[str, int], c
         "dataset": context.describe_data() or _describe_data(plan),
         "settings": plan.identity(), "asked": context.store.asked, **_describe_reference(plan, cells),
         "cells": counts,
-        "environment": describe_environment(plan.device, plan.packages),
+        "environment": describe_environment(plan.device, plan.packages) | _describe_threads(context, cells),
         "cells_s": context.store.seconds(cells),
         **({"training_s": trained} if trained else {}),
     }  # fmt: skip
@@ -237,6 +237,11 @@ def _describe_reference(plan: Any, cells: Sequence[Cell]) -> dict[str, str]:
         return {}
     measured = [cell.augmentation for cell in cells if cell.kind.startswith("measure_") and cell.augmentation]
     return {"reference": choose_reference(plan.reference, getattr(plan, "augmentations", measured))}
+
+
+def _describe_threads(context: Context, cells: Sequence[Cell]) -> dict[str, str]:
+    threads = context.store.threads(cells)
+    return {"threads": " and ".join(map(str, threads))} if threads else {}
 
 
 def _describe_data(plan: Plan) -> dict[str, Any]:

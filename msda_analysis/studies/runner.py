@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from msda_analysis.environment import cpu_threads
 from msda_analysis.results import Source, make_failure_row
 from msda_analysis.studies.store import NamedCell, Store, shorten
 
@@ -106,7 +107,7 @@ class Runner(Generic[_Cell]):
             if failed_needs:
                 raise RuntimeError(f"needs {', '.join(failed_needs)}, which did not finish")
             rows = self.work(cell, folder)
-            self.store.finish(cell, rows, time.perf_counter() - start)
+            self.store.finish(cell, rows, time.perf_counter() - start, cpu_threads())
         except OSError:
             raise  # a full disk or a lost folder: going on would fail everywhere
         except self.noted as error:  # one cell's fault must not take the others down; it is stored and counted

@@ -135,10 +135,12 @@ class Store:
                 entry.unlink()
         return folder
 
-    def finish(self, cell: NamedCell, rows: Sequence[Mapping[str, Any]], seconds: float) -> None:
-        """Note the rows of a cell and how long it took, and mark it as done."""
+    def finish(
+        self, cell: NamedCell, rows: Sequence[Mapping[str, Any]], seconds: float, threads: int | None = None
+    ) -> None:
+        """Note the rows of a cell, how long it took and on how many CPU threads, and mark it as done."""
         folder = self.cell_folder(cell)
-        self._write_json(folder / TIMING, {"seconds": seconds})
+        self._write_json(folder / TIMING, {"seconds": seconds, "threads": threads})
         write_table(rows, folder / ROWS)
         seal(folder, len(rows))
         self._drop_resume(cell)
@@ -161,8 +163,7 @@ class Store:
 
     def clean(self) -> None:
         """Remove what killed processes left of half-written tables, figures and pages, while "outputs" is held."""
-        for name in ("results.csv", "settings.json", "manifest.json", "report.html"):
-            remove_leftovers(self.folder, name)
+        remove_leftovers(self.folder, but=_PLAN)  # which another process may be writing now
         for folder in ("figures", "tables", "pictures"):
             remove_leftovers(self.folder / folder)
 
@@ -182,6 +183,11 @@ class Store:
     def seconds(self, cells: Sequence[NamedCell]) -> float:
         """What the done cells took, over all runs and machines; one whose note of it is damaged counts as 0."""
         return math.fsum(_read_seconds(self.cell_folder(cell) / TIMING) for cell in cells if self.is_done(cell))
+
+    def threads(self, cells: Sequence[NamedCell]) -> list[int]:
+        """On how many CPU threads the done cells ran, each number once; those that did not note it are left out."""
+        noted = {_read_noted(self.cell_folder(cell) / TIMING, "threads") for cell in cells if self.is_done(cell)}
+        return sorted(n for n in noted if isinstance(n, int) and n > 0)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write manifest.json: what ran, where, with which versions."""
@@ -290,7 +296,15 @@ def _read_json(path: Path) -> Any:
 
 def _read_seconds(path: Path) -> float:
     try:
-        seconds = float(_read_json(path)["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        seconds = float(_read_noted(path, "seconds"))
+    except (ValueError, TypeError):
         return 0.0
     return seconds if 0 <= seconds < math.inf else 0.0
+
+
+def _read_noted(path: Path, name: str) -> Any:
+    """What timing.json says; None where it is missing or damaged, since nothing vouches for it."""
+    try:
+        return _read_json(path)[name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

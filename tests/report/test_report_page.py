@@ -238,6 +238,15 @@ def test_an_empty_study_says_that_nothing_was_measured(tmp_path):
     assert "Incomplete. Nothing was measured yet." in shown and "Not part of this study" not in shown
 
 
+def test_the_number_of_threads_is_said_where_it_is_known(small_study):
+    folder = small_study()
+    assert "the number of threads" not in text_of(write_report(folder).read_text())
+    (folder / "manifest.json").write_text('{"environment": {"threads": "1 and 2"}}')
+    assert "depend on the number of threads, which was 1 and 2 for each cell" in text_of(
+        write_report(folder).read_text()
+    )
+
+
 def test_a_missing_seed_and_a_nan_are_told(small_study):
     def spoil(table):
         lost = (table["augmentation"] == "mixup") & (table["seed"] == 2)

@@ -158,7 +158,12 @@ def test_a_folder_without_cells_has_no_damage(tmp_path):
 def test_what_kills_left_in_a_study_is_removed(tmp_path, ran):
     """But nothing of a file that another process may be writing now, and nobody's own files."""
     run_study(PLAN, tmp_path, progress=False)
-    left = [".study.json.0a1b2c3d.part", ".results.csv.0a1b2c3d.part", "figures/.a.pdf.0a1b2c3d.part"]
+    left = [
+        ".study.json.0a1b2c3d.part",
+        ".results.csv.0a1b2c3d.part",
+        ".outcomes.npz.0a1b2c3d.part",
+        "figures/.a.pdf.0a1b2c3d.part",
+    ]
     kept = [".notes.part", "mine.part", f"cells/{CELL.name}/.x.0a1b2c3d.part"]
     for name in (*left, *kept):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Several processes that one command starts: the same table, nothing left behind, deaths named."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from msda_analysis import ClassifierFit
 from msda_analysis.results import read_rows
@@ -89,6 +91,23 @@ def test_workers_and_the_order_of_cells_change_no_byte(tmp_path, capsys):
     run.make_runner(context, waits=True, tell=lambda *_: None, run_name="").run(cells_of(PLAN)[::-1])
     run_study(PLAN, tmp_path / "back", progress=False)
     assert table(tmp_path / "one") == table(tmp_path / "two") == table(tmp_path / "back")
+
+
+def test_the_number_of_threads_is_noted_and_said(tmp_path, ran):
+    """Beside the numbers, not among the settings by which a cell is known; a note that is damaged is none."""
+    before = torch.get_num_threads()
+    try:
+        run_study(PLAN, tmp_path, progress=False)
+        torch.set_num_threads(before + 1)
+        run_study(replace(PLAN, n_seeds=2), tmp_path, progress=False)
+    finally:
+        torch.set_num_threads(before)
+    assert len(ran) == len(set(ran)) == len(cells_of(replace(PLAN, n_seeds=2)))
+    noted = json.loads((tmp_path / "manifest.json").read_text())["environment"]["threads"]
+    assert noted == f"{before} and {before + 1}"
+    for cell in cells_of(PLAN):
+        (tmp_path / "cells" / cell.name / "timing.json").write_text('{"seconds": 1, "threads": "many"}')
+    assert Store(tmp_path, replace(PLAN, n_seeds=2)).threads(cells_of(replace(PLAN, n_seeds=2))) == [before + 1]
 
 
 def test_a_worker_that_dies_is_named_and_another_does_its_cell(place, capsys):
