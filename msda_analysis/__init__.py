@@ -23,12 +23,13 @@ _HOMES = {
     "fit_classifier": "training",
     "fit_vae": "training",
     "Estimate": "estimate",
+    "paper_figure": "report.export",
 }
 
 __all__ = [
     "Alternate", "ClassifierFit", "CutMix", "Dataset", "Estimate", "FMix", "MaskFamily", "MixTransform", "MixUp", "Mixed",
     "VaeFit",
-    "fit_classifier", "fit_vae", "load_dataset", "mix", "sample_masks",
+    "fit_classifier", "fit_vae", "load_dataset", "mix", "paper_figure", "sample_masks",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from msda_analysis.estimate import Estimate
     from msda_analysis.masks import Alternate, CutMix, FMix, MaskFamily, MixUp, sample_masks
     from msda_analysis.mixing import Mixed, MixTransform, mix
+    from msda_analysis.report.export import paper_figure
     from msda_analysis.training import ClassifierFit, VaeFit, fit_classifier, fit_vae
 
 

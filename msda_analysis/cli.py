@@ -68,6 +68,10 @@ _REPORT = (
 _VERIFY = (
     "Which study, settings, commit and cells made a figure, a table or a folder, and whether all of it still agrees."
 )
+_FIGURE = (
+    "One figure of a study's page as a paper needs it: its width, families, palette, fonts and words. What is not asked for is "
+    "taken from your own matplotlibrc, where you have one, and else from the page; the numbers are the page's."
+)
 _CITE = "BibTeX of the methods that a study's table holds numbers of."
 _COMPARE = "Which settings of two studies differ, and which numbers moved by more than their intervals."
 _STATUS = "How far a study's folder is: cells done, running, failed, damaged, missing, and the time that is left."
@@ -87,10 +91,17 @@ def main(arguments: list[str] | None = None) -> int:
         for path, what in paths.items():
             more: dict[str, Any] = {"type": Path} | _ARGUMENTS.get(path, {})
             command.add_argument(path, help=what, **more)
+    figure = commands.add_parser("figure", help=_FIGURE.partition(":")[0] + ".", description=_FIGURE)
+    for flag, settings in FIGURE_OPTIONS.items():
+        figure.add_argument(flag, **settings)
     if words and words[0] in DOORS:
         door, summary = DOORS[words[0]]
         return run_door(door, words[1:], prog=f"msda-analysis {words[0]}", description=summary)
     asked = parser.parse_args(words)
+    if asked.command == "figure":
+        return run_guarded(
+            lambda: _draw_figure(**{name: value for name, value in vars(asked).items() if name != "command"}), 0
+        )
     act, _, paths = FOLDER_COMMANDS[asked.command]
     return run_guarded(lambda: act(*(getattr(asked, path.lstrip("-")) for path in paths)), 0)
 
@@ -181,6 +192,24 @@ def _draw(folder: Path, wrong: list[str]) -> int:
     return 0
 
 
+def _draw_figure(name: str, folder: Path, out: Path | None, palette: list[str] | None, **asked: Any) -> int:
+    from msda_analysis.report.export import make_figure, read_palette
+
+    path = out or Path(f"{name}.pdf")
+    made = make_figure(name, folder, path, palette=read_palette(palette), **asked)
+    if made.unused:
+        shown = "; ".join(repr(text) for text in made.texts)
+        print(
+            f"msda-analysis: not in this figure: {', '.join(map(repr, made.unused))}; its texts are {shown}",
+            file=sys.stderr,
+        )
+    if made.outside:
+        cut = ", ".join(map(repr, made.outside))
+        print(f"msda-analysis: does not fit, give the figure more width or a smaller font: {cut}", file=sys.stderr)
+    print(path)
+    return 1 if made.outside else 0
+
+
 def _list_cells(plan: Plan, running: Running) -> int:
     from msda_analysis.studies import Store, cells_of
     from msda_analysis.studies.run import on_usable_device, suited_workers
@@ -234,6 +263,21 @@ def _parse_shard(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+#: Words of the command `figure`.
+FIGURE_OPTIONS: Mapping[str, dict[str, Any]] = {
+    "name": {"help": "of the figure: that of its files in FOLDER/figures"},
+    "folder": {"type": Path, "help": "an output folder"},
+    "--width": {"help": "in inches, or single (3.3) or double (6.9) for a paper's column", "metavar": "INCHES"},
+    "--families": {"nargs": "+", "default": [], "help": "which to show, in this order, as the table names them"},
+    "--palette": {
+        "nargs": "+",
+        "help": "a name that seaborn knows (colorblind, Greys_d), colors in the order of the families, or family=color",
+    },
+    "--labels": {"type": Path, "help": 'a TOML file of lines such as "clean accuracy" = "Genauigkeit"'},
+    "--font": {"help": "family, such as serif or an installed font"},
+    "--font-size": {"type": float, "help": "of most texts, in points", "metavar": "POINTS"},
+    "--out": {"type": Path, "help": "file to write, .pdf, .png or .svg (default: NAME.pdf)"},
+}
 _FOLDER = {"folder": "an output folder"}
 _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "folders": {"nargs": "+"},

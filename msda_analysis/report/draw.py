@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from msda_analysis.report.panels import grid, place_legend, scale_log, strip_of, ticks_that_fit
+from msda_analysis.report.panels import columns_that_fit, grid, place_legend, scale_log, strip_of, ticks_that_fit
+from msda_analysis.report.presentation import points
 from msda_analysis.report.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,
@@ -63,6 +64,7 @@ def dots(
     is_own = row == "augmentation"
     rows = names if is_own else list(dict.fromkeys(numbers[row]))
     height = 0.5 + (0.27 if is_own else 0.22 if not legend else 0.33) * len(rows)
+    columns, height = columns_that_fit(columns, len(parts)), points(height)
     strip = 0 if is_own else strip_of(names, len(parts), columns) + (1 if legend else 0)
     figure, axes = grid(len(parts), columns, height, share_y=True, legend=strip)
     looks = looks_for(names)
@@ -112,7 +114,7 @@ def curves(
         raise ValueError(f"{x}: expected a number in every row, got empty ones")
     parts = _split(numbers, panel, panels)
     looks = looks_for(numbers[hue]) if looks is None else {name: looks[name] for name in dict.fromkeys(numbers[hue])}
-    columns = min(columns, len(parts))
+    columns = columns_that_fit(columns, len(parts))
     width = SINGLE_COLUMN if len(parts) == 1 else DOUBLE_COLUMN
     strip = strip_of(list(looks), len(parts), columns) if legend else 0
     figure, axes = grid(len(parts), columns, height, share_y=share_y, width=width, legend=strip)
@@ -148,9 +150,15 @@ def draw_lines(ax: "Axes", part: Table, x: str, hue: str, looks: Mapping[str, Lo
     """The lines, bands, seeds and bars of one panel; see `curves`."""
     import seaborn.objects as so
 
-    layers, common = _by_seeds(part, hue), {"x": x, "color": hue}
+    layers, common, style = _by_seeds(part, hue), {"x": x, "color": hue}, paper_style()
     every = max(1, len(layers["line"]) // (12 * part[hue].nunique()))  # markers are the second cue: a dozen is enough
-    line = so.Line(linewidth=1.2, pointsize=3.2, edgecolor="white", edgewidth=0.3, artist_kws={"markevery": every})
+    line = so.Line(
+        linewidth=style["lines.linewidth"],
+        pointsize=0.8 * style["lines.markersize"],
+        edgecolor="white",
+        edgewidth=0.3,
+        artist_kws={"markevery": every},
+    )
     plot = so.Plot().add(
         line, data=layers["line"], y="value", marker=hue, linestyle=hue, orient="x", legend=False, **common
     )
@@ -195,11 +203,11 @@ def heat_map(
         is_dark = np.dot(ax.collections[0].to_rgba(values.iloc[i, k])[:3], (0.3, 0.59, 0.11)) < 0.45
         weak = "#555555" if bold and not each[bold] else "black"
         ax.text(
-            k + 0.5, i + 0.5, each[text], ha="center", va="center", fontsize=fontsize, color="white" if is_dark else weak,
+            k + 0.5, i + 0.5, each[text], ha="center", va="center", fontsize=points(fontsize), color="white" if is_dark else weak,
             weight="bold" if bold and each[bold] else "normal",
         )  # fmt: skip
-    ax.set_xticks([i + 0.5 for i in range(len(columns))], [labels(name) for name in columns], fontsize=fontsize)
-    ax.set_yticks([i + 0.5 for i in range(len(rows))], [labels(name) for name in rows], fontsize=fontsize)
+    ax.set_xticks([i + 0.5 for i in range(len(columns))], [labels(name) for name in columns], fontsize=points(fontsize))
+    ax.set_yticks([i + 0.5 for i in range(len(rows))], [labels(name) for name in rows], fontsize=points(fontsize))
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msda_analysis.files import replace_file
+from msda_analysis.report.fitting import fit_texts
 from msda_analysis.report.select import REFERENCE
 from msda_analysis.report.style import styled
 from msda_analysis.report.words import Table
@@ -26,6 +27,7 @@ class Provenance:
         study, command, created: from the manifest; "" where it says nothing.
         version, commit: of the package, from the rows; several are joined by commas.
         source: name and sha256 of the table it was drawn from.
+        drawn: what an author asked of a figure of their own; "" for those of the page.
     """
 
     study: str = ""
@@ -34,6 +36,7 @@ class Provenance:
     version: str = ""
     commit: str = ""
     source: str = ""
+    drawn: str = ""
 
     def line(self) -> str:
         """One line for metadata and file headers."""
@@ -44,6 +47,7 @@ class Provenance:
             "source": self.source,
             "created": self.created,
             "command": self.command,
+            "drawn": self.drawn,
         }
         return "; ".join(f"{name}: {value}" for name, value in parts.items() if value)
 
@@ -91,20 +95,27 @@ def save_figure(figure: "Figure", numbers: Table | None, stem: Path, provenance:
     Raises:
         OSError: the disk is full or the folder cannot be written; older files are kept.
     """
-    figure.draw_without_rendering()  # settle the layout once instead of once per format
-    figure.set_layout_engine("none")
-    line = provenance.line()
-    title = f"{provenance.study}: {stem.name}" if provenance.study else stem.name
-    creator = f"msda_analysis {provenance.version}".strip()
-    pdf = {"Title": title, "Subject": line, "Keywords": line, "Creator": creator, "CreationDate": None}
-    write_bytes(stem.with_suffix(".pdf"), _render(figure, "pdf", pdf))
-    write_bytes(
-        stem.with_suffix(".png"), _render(figure, "png", {"Title": title, "Description": line, "Software": creator})
-    )
+    fit_texts(figure)
+    figure.set_layout_engine("none")  # settled once instead of once per format
+    for kind in ("pdf", "png"):
+        write_bytes(stem.with_suffix(f".{kind}"), render(figure, kind, stem.name, provenance))
     if numbers is not None:
         write_csv(numbers, stem.with_suffix(".csv"))
-    svg = _render(figure, "svg", {"Title": title, "Description": line, "Creator": creator, "Date": None})
-    return svg.decode()
+    return render(figure, "svg", stem.name, provenance).decode()
+
+
+def render(figure: "Figure", kind: str, name: str, provenance: Provenance) -> bytes:
+    """A figure as "pdf", "png" or "svg", with its title and provenance in the metadata."""
+    line, creator = provenance.line(), f"msda_analysis {provenance.version}".strip()
+    title = f"{provenance.study}: {name}" if provenance.study else name
+    metadata = {
+        "pdf": {"Title": title, "Subject": line, "Keywords": line, "Creator": creator, "CreationDate": None},
+        "png": {"Title": title, "Description": line, "Software": creator},
+        "svg": {"Title": title, "Description": line, "Creator": creator, "Date": None},
+    }
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=metadata[kind])
+    return buffer.getvalue()
 
 
 def write_csv(frame: Table, path: Path) -> None:
@@ -143,12 +154,6 @@ def _as_text(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
-
-
-def _render(figure: "Figure", kind: str, metadata: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -1,14 +1,19 @@
 """The forest plot: differences from a reference with intervals, against the region of no practical difference."""
 
+import textwrap
+
 from matplotlib.figure import Figure
 
 from msda_analysis.report import draw
 from msda_analysis.report.panels import GREY
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.select import reference_of
 from msda_analysis.report.style import label_of, looks_for, styled
 from msda_analysis.report.words import Table
 
 _WIDTH = 5.2  # inches: readable on a phone
+_SAID = 7  # points
+_NARROW, _SHARES = 4.5, (0.36, 0.45)  # below this width, verdicts have less of it
 
 
 @styled
@@ -19,9 +24,13 @@ def draw_forest(numbers: Table) -> Figure:
         numbers: columns question, side (text of the row), augmentation, value, low, high, unit, margin (differences of up to
             this make no practical difference) and said (text at the right); of the reference in its attrs.
     """
+    width = page_width(_WIDTH)
+    letters = int(_SHARES[width >= _NARROW] * width * 72 / (0.52 * points(_SAID)))
+    numbers = numbers.assign(said=[textwrap.fill(said, letters) for said in numbers["said"]])
     parts = dict(list(numbers.groupby("question", sort=False)))
-    heights = [0.55 + 0.24 * len(part) for part in parts.values()]
-    figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    lines = {key: max(said.count("\n") for said in part["said"]) for key, part in parts.items()}
+    heights = [points(0.55 + max(0.24, 0.05 + 0.12 * (lines[key] + 1)) * len(part)) for key, part in parts.items()]
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for ax, (question, part) in zip(axes, parts.items(), strict=True):
         margin = float(part["margin"].iloc[0])
@@ -29,7 +38,7 @@ def draw_forest(numbers: Table) -> Figure:
         ax.axvline(0, color=GREY, linewidth=0.8)
         draw.draw_dots(ax, part, "side", looks_for(part["augmentation"]))
         for place, said in enumerate(part["said"]):
-            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7)
+            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), va="center", fontsize=points(_SAID))
         ax.grid(visible=False, axis="y")
         ax.set_title(str(question), loc="left", fontweight="bold")
         ax.set_xlabel(f"minus {label_of(reference_of(numbers))} ({part['unit'].iloc[0]})")

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.style import DOUBLE_COLUMN, Look, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RED, GREY = "#B3261E", "#888888"
+_FEW_PANELS = 4
 _LINEAR_DECADES = 0.4  # room of the linear part of an epsilon axis, in decades of its logarithmic part
 
 
@@ -23,11 +25,19 @@ def grid(
     """A Figure with n panels in reading order; `legend` leaves a strip for one of that many lines at the bottom."""
     columns = min(columns, n_panels)
     n_rows = -(-n_panels // columns)
-    figure = Figure(figsize=(width, n_rows * height + (0.12 + 0.18 * legend if legend else 0.0)), layout="constrained")
+    strip = 0.12 + points(0.18) * legend if legend else 0.0
+    figure = Figure(figsize=(page_width(width), n_rows * height + strip), layout="constrained")
     axes = figure.subplots(n_rows, columns, squeeze=False, sharey=share_y).ravel()
     for ax in axes[n_panels:]:
         ax.set_axis_off()
     return figure, list(axes[:n_panels])
+
+
+def columns_that_fit(columns: int, n_panels: int) -> int:
+    """Panels side by side in a figure of the width that an author asks for, where a page's width holds this many."""
+    columns = min(columns, n_panels)
+    least = 1 if n_panels <= _FEW_PANELS else 2  # many in one column would be a ribbon
+    return min(columns, max(least, round(columns * page_width(DOUBLE_COLUMN) / DOUBLE_COLUMN)))
 
 
 def place_legend(
@@ -69,7 +79,7 @@ def draw_ceiling(ax: "Axes", ceiling: float | None, words: str = "ceiling ln K")
     ax.axhline(ceiling, color=RED, linewidth=0.8, linestyle=(0, (3, 2)))
     ax.annotate(
         f"{words} = {ceiling:.2f}", (1, ceiling), xycoords=("axes fraction", "data"), xytext=(-2, 2),
-        textcoords="offset points", ha="right", color=RED, fontsize=6.5,
+        textcoords="offset points", ha="right", color=RED, fontsize=points(6.5),
     )  # fmt: skip
 
 

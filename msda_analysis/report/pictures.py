@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.style import DOUBLE_COLUMN, label_of, order_augmentations, styled
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _GAP = 2  # white pixels between two images
 LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
+_SMALLEST = 0.4  # inches: a narrow figure shows fewer images rather than smaller ones
 _FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
 
 
@@ -44,19 +46,22 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
 
     Args:
         rows: name -> [image, height, width] or [image, channel, height, width] with 1 or 3 channels.
-        width: of the figure, in inches.
+        width: of the figure, in inches; a narrow one shows the first images of each row only.
 
     Raises:
         ValueError: no rows, or a row with another shape.
     """
     if not rows:
         raise ValueError("rows: expected at least one row of images, got none")
+    width, left = page_width(width), points(LABEL_WIDTH)
+    most = max(1, int((width - left) / _SMALLEST))
+    rows = {name: images[:most] for name, images in rows.items()}
     strips = {name: image_strip(images, name) for name, images in rows.items()}
-    heights = [(width - LABEL_WIDTH) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
+    heights = [(width - left) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
     total = sum(heights) + _ROW_GAP * (len(heights) - 1)
     figure, top = Figure(figsize=(width, total)), total
     for (name, strip), height in zip(strips.items(), heights, strict=True):
-        box = (LABEL_WIDTH / width, (top - height) / total, 1 - LABEL_WIDTH / width, height / total)
+        box = (left / width, (top - height) / total, 1 - left / width, height / total)
         _show_strip(figure.add_axes(box), strip, name, len(rows[name]))
         top -= height + _ROW_GAP
     return figure

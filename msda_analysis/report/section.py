@@ -1,10 +1,10 @@
 """What a section of the report is made of, and the figures and tables that several sections share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msda_analysis.report import draw, pictures, shapes, tables
 from msda_analysis.report.select import has_metric, select_rows, split_parts, summarize
@@ -12,6 +12,7 @@ from msda_analysis.report.tables import ResultTable
 from msda_analysis.report.words import Table, attack_label, in_brackets, metric_of, sentence
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 #: Caption of a table of means.
@@ -43,22 +44,24 @@ class FigureItem:
     Attributes:
         name: of its files.
         numbers: what is drawn; None for pictures.
-        draw: makes the figure of it.
+        draw: makes the figure of it, or of the pictures where there are no numbers.
         caption: how to read it, plain text.
         alt: what it shows in one sentence, for readers who cannot see it.
         is_folded: whether the page shows it only when asked.
+        pictures: rows of a grid by name, [image, (channel,) height, width].
     """
 
     name: str
     numbers: Table | None
-    draw: "Callable[[Table], Figure]"
+    draw: "Callable[[Any], Figure]"
     caption: str
     alt: str
     is_folded: bool = False
+    pictures: "Mapping[str, np.ndarray] | None" = None
 
     def figure(self) -> "Figure":
         """Draw it."""
-        return self.draw(self.numbers)
+        return self.draw(self.pictures if self.numbers is None else self.numbers)
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,14 @@ def picture_grid(folder: Path, name: str, caption: str) -> tuple[FigureItem, ...
     for suffix, (grid, how) in _GRIDS.items():
         path = folder / "pictures" / f"{name}{suffix}.npz"
         if path.exists():
-            painter = partial(_draw_grid, grid, pictures.load_pictures(path), name == "masks")
+            painter = partial(_draw_grid, grid, name == "masks")
             alt = f"Grid of pictures: {caption.partition('.')[0]}."
-            items.append(FigureItem(f"{name}{suffix}", None, painter, sentence(caption, how), alt))
+            rows = pictures.load_pictures(path)
+            items.append(FigureItem(f"{name}{suffix}", None, painter, sentence(caption, how), alt, pictures=rows))
     return tuple(items)
 
 
-def _draw_grid(grid: "Callable[..., Figure]", rows: dict, is_mask: bool, _: Table) -> "Figure":
+def _draw_grid(grid: "Callable[..., Figure]", is_mask: bool, rows: Any) -> "Figure":
     return grid(rows, is_mask=True) if is_mask and grid is not pictures.draw_picture_grid else grid(rows)
 
 

@@ -3,11 +3,13 @@
 import ast
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+
+from msda_analysis.report.presentation import active, scale_sizes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,8 +147,8 @@ def _variant(name: str, settings: dict[str, str]) -> str:
 
 
 def order_augmentations(names: Iterable[str]) -> list[str]:
-    """Unique names in the order of every figure and table: the known ones first, then the others by name."""
-    known = list(_LOOKS)
+    """Unique names in the order of every figure and table: those an author puts first, the known ones, the others by name."""
+    known = list(dict.fromkeys((*active().order, *_LOOKS)))
     return sorted(set(names), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
@@ -155,7 +157,8 @@ def looks_for(names: Iterable[str]) -> dict[str, Look]:
     ordered = order_augmentations(names)
     unknown = [name for name in ordered if name not in _LOOKS]
     spare = {name: _SPARE[i % len(_SPARE)] for i, name in enumerate(unknown)}
-    return {name: _LOOKS.get(name) or spare[name] for name in ordered}
+    looks, colors = {name: _LOOKS.get(name) or spare[name] for name in ordered}, active().colors
+    return {name: replace(look, color=colors.get(name, look.color)) for name, look in looks.items()}
 
 
 def spare_looks(names: Iterable[str]) -> dict[str, Look]:
@@ -165,8 +168,8 @@ def spare_looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def paper_style() -> dict[Any, Any]:
-    """A new dictionary of matplotlib settings for papers: 8 pt, thin lines, fonts kept as text in PDF."""
-    return dict(_RC)
+    """A new dictionary of matplotlib settings for papers: 8 pt, thin lines, fonts kept as text in PDF; or as an author asks."""
+    return scale_sizes(_RC)
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

@@ -13,6 +13,7 @@ from msda_analysis.results import find_unknown_settings, read_rows
 from msda_analysis.studies.store import find_damaged_cells, find_lost_rows, shorten
 
 _HASH = re.compile(r"source: ([^;]+?) sha256 ([0-9a-f]{64})")
+_PARTS = r"; (?=[a-z]+: )"
 _TABLE, _CARRIERS = "results.csv", (".pdf", ".png", ".svg", ".tex")
 
 
@@ -38,14 +39,16 @@ def verify(path: Path) -> Trace:
     with those of the cells; the checksums of the cells' files. A figure's own pixels, and the numbers in it, are not.
 
     Raises:
-        FileNotFoundError: no such file, or no results.csv in its folder or in one above.
+        FileNotFoundError: no such file, or no results.csv in its folder or in one above and nothing in the file that says more.
         ValueError: a file of another kind.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    folder = _study_of(path)
     trace = Trace()
+    folder = _study_of(path)
+    if folder is None:
+        return _tell_alone(path, trace)
     carriers = _carriers(path, folder)
     for carrier in carriers:
         _compare_hash(carrier, folder / _TABLE, trace)
@@ -99,12 +102,21 @@ def _pdf_text(content: bytes) -> str:
     return plain[2:].decode("utf-16-be", errors="replace") if plain.startswith(b"\xfe\xff") else plain.decode("latin-1")
 
 
-def _study_of(path: Path) -> Path:
+def _study_of(path: Path) -> Path | None:
     places = [path] if path.is_dir() else path.absolute().parents[:3]
-    for place in places:
-        if (place / _TABLE).is_file():
-            return place
-    raise FileNotFoundError(f"{path}: expected {_TABLE} of its study in its folder or in one of two above, found none")
+    return next((place for place in places if (place / _TABLE).is_file()), None)
+
+
+def _tell_alone(path: Path, trace: Trace) -> Trace:
+    """What a figure or table says of itself, away from its study."""
+    line = carried_line(path) if path.is_file() and path.suffix in _CARRIERS else ""
+    if not line:
+        raise FileNotFoundError(
+            f"{path}: expected {_TABLE} of its study in its folder or in one of two above, found none"
+        )
+    trace.made_by += re.split(_PARTS, line)
+    trace.unknown.append(f"{path} lies outside its study: put it into the study's folder to hold it against {_TABLE}")
+    return trace
 
 
 def _carriers(path: Path, folder: Path) -> list[Path]:
@@ -134,7 +146,7 @@ def _compare_hash(carrier: Path, table: Path, trace: Trace) -> None:
 def _tell_origin(folder: Path, carrier: Path | None, trace: Trace) -> None:
     rows = read_rows(folder / _TABLE)
     line = carried_line(carrier) if carrier else ""
-    trace.made_by += [f"folder: {folder}", *re.split(r"; (?=[a-z]+: )", line)] if line else [f"folder: {folder}"]
+    trace.made_by += [f"folder: {folder}", *re.split(_PARTS, line)] if line else [f"folder: {folder}"]
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

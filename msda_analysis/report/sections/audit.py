@@ -9,6 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from msda_analysis.report import draw, panels
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import check_columns
 from msda_analysis.report.style import DOUBLE_COLUMN, looks_for, styled
@@ -115,7 +116,7 @@ def draw_laws(records: Table) -> Figure:
         raise ValueError(f"records: expected both laws, {', '.join(_LAWS)}; {', '.join(missing)} is missing")
     records = records.assign(augmentation=records["law"].map(_LAWS))
     decays = sorted(records[records["metric"] == "regions"]["decay"].unique(), reverse=True)
-    figure = Figure(figsize=(DOUBLE_COLUMN, 3.9), layout="constrained")
+    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), 3.9), layout="constrained")
     grid = figure.add_gridspec(2, 2 + len(decays), width_ratios=[1.25, *[1.0] * len(decays), 1.35])
     for i, law in enumerate(_LAW_TITLES):
         mine = records[records["augmentation"] == law]
@@ -152,7 +153,7 @@ def draw_findings(rows: Table) -> Figure:
     )
     height = 1.4 + 0.19 * rows["subject"].nunique() + 0.12 * len(key)
     # browsers may set the longest names a little wider than measured here
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
+    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), height), layout=ConstrainedLayoutEngine(w_pad=0.1))
     ax = figure.add_subplot()
     ax.set_facecolor(_COLORS["not applicable"])
     draw.heat_map(
@@ -160,9 +161,9 @@ def draw_findings(rows: Table) -> Figure:
         cmap=ListedColormap(list(_COLORS.values())), vmin=-0.5, vmax=len(verdicts) - 0.5,
     )  # fmt: skip
     draw.put_column_names_on_top(ax, 50)
-    ax.set_xlabel("\n".join(key), loc="left", fontsize=6, linespacing=1.4)
+    ax.set_xlabel("\n".join(key), loc="left", fontsize=points(6), linespacing=1.4)
     handles = [Patch(color=_COLORS[verdict], label=f"{_MARKS[verdict]} {verdict}".strip()) for verdict in verdicts]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=7)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=points(7))
     return figure
 
 
@@ -198,9 +199,9 @@ def _draw_spectrum(figure: Figure, ax: "Axes", power: Table, law: str, i: int) -
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks([tick + 0.5 for tick in ticks], [f"{tick}" for tick in ticks])
     bar = figure.colorbar(ax.collections[0], ax=ax, shrink=0.85, ticks=[1e-9, 1e-6, 1e-3, 1])
-    bar.ax.tick_params(labelsize=6)
+    bar.ax.tick_params(labelsize=points(6))
     if not (power[power["column"] > 1]["value"] > _FLOOR).all():
-        ax.text(0.55, 0.5, "no power", transform=ax.transAxes, ha="center", color="#666666", fontsize=7)
+        ax.text(0.55, 0.5, "no power", transform=ax.transAxes, ha="center", color="#666666", fontsize=points(7))
 
 
 def _fault_key(rows: Table) -> list[str]:

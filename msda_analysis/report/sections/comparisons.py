@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from msda_analysis.report import draw, panels
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.section import FigureItem, Section, attack_title, present
 from msda_analysis.report.select import (
     half_epsilons,
@@ -54,6 +55,7 @@ METRICS = {
     ),
 }  # fmt: skip
 define(METRICS, told=tuple(METRICS))
+_NARROW = 5.0  # inches: below, attacks stand below each other
 #: Readings of a curve, one row of panels each.
 READINGS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
 _COMPARISONS = (
@@ -219,22 +221,30 @@ def draw_matrix(numbers: Table) -> Figure:
     metrics = [name for name in READINGS if name in set(numbers["metric"])]
     names = order_augmentations(numbers["augmentation"])
     limit = 160 * float(numbers["value"].abs().max()) or 1.0
-    points = 100 * numbers["value"]
-    cells = numbers.assign(points=points, text=[f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in points])
-    figure = Figure(figsize=(DOUBLE_COLUMN, (0.8 + 0.22 * len(names)) * len(metrics) + 0.4), layout="constrained")
-    axes = figure.subplots(len(metrics), len(attacks), squeeze=False)
+    percent = 100 * numbers["value"]
+    cells = numbers.assign(points=percent, text=[_points_text(value) for value in percent])
+    width, is_tall = page_width(DOUBLE_COLUMN), page_width(DOUBLE_COLUMN) < _NARROW
+    n_rows = len(attacks) if is_tall else len(metrics)
+    figure = Figure(figsize=(width, points(0.8 + 0.22 * len(names)) * n_rows + 0.4), layout="constrained")
+    axes = figure.subplots(n_rows, len(metrics) + len(attacks) - n_rows, squeeze=False)
+    grid = axes.T if is_tall else axes
     for i, metric in enumerate(metrics):
         for k, attack in enumerate(attacks):
-            ax, part = axes[i, k], cells[(cells["metric"] == metric) & (cells["attack"] == attack)]
+            ax, part = grid[i, k], cells[(cells["metric"] == metric) & (cells["attack"] == attack)]
             draw.heat_map(
                 ax, part, "augmentation", "reference", value="points", text="text", bold="decided", rows=names, columns=names,
                 labels=label_of, fontsize=5.8, cmap="PuOr", vmin=-limit, vmax=limit,
             )  # fmt: skip
             ax.set_title(f"{attack_label(attack)}: {metric_of(metric).symbol}")
-            ax.tick_params(labelleft=k == 0, labelbottom=i == len(metrics) - 1)
+            ax.tick_params(labelleft=ax in axes[:, 0], labelbottom=ax in axes[-1])
             for label in ax.get_xticklabels():
                 label.set(rotation=40, ha="right", rotation_mode="anchor")
     return figure
+
+
+def _points_text(value: float) -> str:
+    text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return text[1:] if text[1:] == "0.0" else text  # what rounds to nothing has no sign
 
 
 def is_decided(pairs: Table) -> Table:

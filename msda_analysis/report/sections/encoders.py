@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from msda_analysis.report import draw, panels
 from msda_analysis.report.answers import label_of_method, read_answers, symbol_of, wide_table
+from msda_analysis.report.presentation import page_width
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import check_columns, has_metric
 from msda_analysis.report.style import DOUBLE_COLUMN, spare_looks, styled
@@ -87,7 +88,7 @@ def draw_bounds(answers: Table) -> Figure:
     if answers.empty:
         raise ValueError("answers: expected one row per case and method, got none")
     groups = list(dict.fromkeys(answers["group"]))
-    figure = Figure(figsize=(DOUBLE_COLUMN, 4.9), layout="constrained")
+    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), 4.9), layout="constrained")
     grid = figure.subplots(2, len(groups), squeeze=False, sharex="col", sharey="row")
     looks = spare_looks(answers["method"])
     errors = answers.assign(**{name: answers[name] - answers["truth"] for name in ("value", "low", "high")})

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from msda_analysis.estimate import Estimate, wilson_interval
 from msda_analysis.report import draw
 from msda_analysis.report.answers import answer_of, label_of_method, read_answers, symbol_of, wide_table
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import check_columns, has_metric, select_rows
 from msda_analysis.report.style import DOUBLE_COLUMN, styled
@@ -134,7 +135,7 @@ def draw_error_map(answers: Table) -> Figure:
         raise ValueError("answers: expected one row per case and method, got none")
     truths = answers.drop_duplicates("case").set_index("case")["truth"].sort_values(kind="stable")
     texts = [_error_text(row) for row in answers.to_dict("records")]
-    figure = Figure(figsize=(DOUBLE_COLUMN, 1.3 + 0.165 * len(truths)), layout="constrained")
+    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), 1.3 + 0.165 * len(truths)), layout="constrained")
     ax = figure.add_subplot()
     draw.heat_map(
         ax, answers.assign(text=texts), "case", "method", value="error", text="text", bold="good", rows=list(truths.index),
@@ -142,9 +143,9 @@ def draw_error_map(answers: Table) -> Figure:
         norm=SymLogNorm(_LINEAR, vmin=-_WORST, vmax=_WORST),
     )  # fmt: skip
     labels = [f"{str(case).replace('_', ' ')}   {truth:.2f}" for case, truth in truths.items()]
-    ax.set_yticklabels(labels, fontsize=6)
+    ax.set_yticklabels(labels, fontsize=points(6))
     methods = dict.fromkeys(answers["method"])
-    ax.set_xticklabels([symbol_of(str(name)) for name in methods], fontsize=7)
+    ax.set_xticklabels([symbol_of(str(name)) for name in methods], fontsize=points(7))
     ax.set_ylabel("case, truth (nats)")
     draw.put_column_names_on_top(ax)
     _draw_levels(ax, list(truths), float(answers["ceiling"].max()))
@@ -321,7 +322,7 @@ def _draw_levels(ax: "Axes", truths: list[float], ceiling: float) -> None:
             ax.axhline(first, color="black", linewidth=1.2)
             ax.annotate(
                 words, (1, first), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
-                fontsize=6, va="center", annotation_clip=False,
+                fontsize=points(6), va="center", annotation_clip=False,
             )  # fmt: skip
 
 
