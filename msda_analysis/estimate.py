@@ -11,7 +11,16 @@ Bound = Literal["upper", "lower"] | None
 ONE_SEED = "one training seed: the interval leaves out variation between runs"
 #: The verdict where a side has a single training run, however small the p-value: runs differ, and nobody saw by how much.
 ONE_RUN = "undecided (one run)"
+#: With fewer training seeds nothing is said between them: two give intervals of 12.7 standard errors on each side.
+FEWEST_SEEDS = 3
+#: What an interval of too few of them speaks of.
+IMAGES_ALONE = "too few training seeds for an interval between them: this one is over the test images alone"
 _NORMAL_97_5 = 1.959963984540054
+
+
+def too_few(n_seeds: int) -> str:
+    """The verdict on a comparison of fewer seeds than FEWEST_SEEDS."""
+    return ONE_RUN if n_seeds < 2 else f"undecided ({n_seeds} seeds)"
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ _STUDIED = {
 }
 _FEW_SEEDS = {
     1: "Some augmentations have a single training run: its numbers have no interval over seeds and decide nothing.",
-    2: "With two seeds Student's 95 % interval is 12.7 standard errors on each side: it excludes 0 only for differences that "
-    "both seeds reproduce closely. More seeds narrow it quickly.",
+    2: "Two training seeds are too few for an interval between them (it would be 12.7 standard errors wide on each side): "
+    "intervals are over the test images alone and say nothing of other runs, and nothing is decided. Three or more seeds are needed.",
 }
 _SEEDS_LIMIT = (
     "Intervals over seeds speak of repeating the training on this data; they say nothing about other data sets or models. "

@@ -54,7 +54,7 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
     if not rows:
         raise ValueError("rows: expected at least one row of images, got none")
     width, left = page_width(width), points(LABEL_WIDTH)
-    most = max(1, int((width - left) / _SMALLEST))
+    most = max(1, int((width - left) / _SMALLEST)) if width < DOUBLE_COLUMN else None
     rows = {name: images[:most] for name, images in rows.items()}
     strips = {name: image_strip(images, name) for name, images in rows.items()}
     heights = [(width - left) * strip.shape[0] / strip.shape[1] for strip in strips.values()]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msda_analysis.estimate import FEWEST_SEEDS
 from msda_analysis.report import draw, pictures, shapes, tables
 from msda_analysis.report.select import has_metric, select_rows, split_parts, summarize
 from msda_analysis.report.tables import ResultTable
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Caption of a table of means.
-MEANS = "Mean over seeds with 95 % interval, Student's over seeds, for accuracies over images and seeds; a single seed has none."
+MEANS = (
+    "Mean over seeds with 95 % interval, Student's over seeds, for accuracies over images and seeds; with two seeds it is over the test "
+    "images alone, and a single seed has none."
+)
 #: Limit of lower bounds from samples.
 CEILING_LIMIT = (
     "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
@@ -165,6 +169,11 @@ def explain_dots(samples: str, rows: Table) -> str:
     """How to read a dot plot of these rows, whose seeds have intervals over these samples."""
     if rows["seed"].nunique(dropna=False) == 1:
         return f"Each symbol is a single seed; thin bars are 95 % intervals over its {samples}. Nothing here speaks of seeds."
+    if rows.groupby("augmentation")["seed"].nunique(dropna=False).max() < FEWEST_SEEDS:
+        return (
+            f"Small open symbols are single seeds; the large symbol is their mean, and bars are 95 % intervals over the {samples} alone: "
+            "two seeds are too few for an interval between seeds."
+        )
     return (
         f"Small open symbols are single seeds; their thin bars are 95 % intervals over the {samples} of that seed (often "
         "narrower than the symbol). The large symbol is the mean over seeds and the thick bar the 95 % interval of "

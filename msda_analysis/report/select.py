@@ -1,10 +1,11 @@
 """From the long table to the numbers a figure shows: one row per seed, and the mean over seeds with its interval."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from msda_analysis.estimate import Estimate, mean_estimate, share_over_seeds
+from msda_analysis.estimate import FEWEST_SEEDS, IMAGES_ALONE, Estimate, mean_estimate, share_over_seeds
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.words import Table
 
@@ -70,7 +71,8 @@ def summarize(rows: Table, by: Sequence[str]) -> Table:
     """One line per seed and, where there is more than one seed, one for their mean with a 95 % interval.
 
     It is Student's over seeds, but for accuracies, which are shares of images that all seeds share: that of
-    estimate.share_over_seeds, which is never outside [0, 1] nor of no width where seeds agree.
+    estimate.share_over_seeds, which is never outside [0, 1] nor of no width where seeds agree. Below FEWEST_SEEDS it is over the
+    samples alone, which seeds share and so do not average out; none where the seeds have none.
 
     Args:
         rows: selected rows of the long table, one per seed within each group.
@@ -127,7 +129,8 @@ def mean_rows(summary: Table, by: Sequence[str], *, over_samples: bool = False) 
 def paired_difference(rows: Table, augmentation: str, reference: str) -> Estimate | None:
     """Mean over shared seeds of (augmentation - reference), with Student's 95 % interval; None without a shared seed.
 
-    A difference of upper bounds is warned about.
+    With fewer than FEWEST_SEEDS, but more than one, the interval is over the samples alone, as if both sides had other samples,
+    which is wider than one of paired samples; it is warned about, as is a difference of upper bounds.
 
     Args:
         rows: selected rows of one metric, one per augmentation and seed.
@@ -143,7 +146,22 @@ def paired_difference(rows: Table, augmentation: str, reference: str) -> Estimat
     if not shared:
         return None
     differences = [float(values[augmentation][seed] - values[reference][seed]) for seed in shared]
+    if 1 < len(shared) < FEWEST_SEEDS:
+        both = [rows[(rows["augmentation"] == name) & rows["seed"].isin(shared)] for name in (augmentation, reference)]
+        return _difference_over_samples(
+            differences, [side.to_dict("records") for side in both], str(rows["unit"].iloc[0]), warnings
+        )
     return mean_estimate(differences, str(rows["unit"].iloc[0]), warnings=warnings)
+
+
+def _difference_over_samples(
+    differences: list[float], sides: list[list[dict[str, Any]]], unit: str, warnings: list[str]
+) -> Estimate:
+    value, halves = math.fsum(differences) / len(differences), [_half_over_samples(side) for side in sides]
+    if any(half is None for half in halves):
+        return Estimate(value, unit, n=len(differences), warnings=(*warnings, IMAGES_ALONE))
+    half = math.hypot(*(half for half in halves if half is not None))
+    return Estimate(value, unit, value - half, value + half, len(differences), warnings=(*warnings, IMAGES_ALONE))
 
 
 def split_parts(rows: Table) -> Iterator[tuple[str, str, Table]]:
@@ -205,11 +223,30 @@ def _find(node: Any, name: str) -> Iterator[Any]:
 
 def _over_seeds(group: list[dict[str, Any]]) -> dict[str, Any]:
     values, images = [float(row["value"]) for row in group], min(row["n"] for row in group)
-    if group[0]["unit"] == "accuracy" and images > 1:
+    is_share = group[0]["unit"] == "accuracy" and images > 1
+    if len(values) < FEWEST_SEEDS:
+        mean, over = _over_samples(group, int(images), is_share=is_share), "samples"
+    elif is_share:
         mean, over = share_over_seeds(values, int(images)), "images and seeds"
     else:
         mean, over = mean_estimate(values, ""), "seeds"
     return {"value": mean.value, "low": mean.low, "high": mean.high, "n": len(values), "interval_over": over}
+
+
+def _over_samples(group: list[dict[str, Any]], n_images: int, *, is_share: bool) -> Estimate:
+    """Mean over a few seeds with the interval that the samples alone give: a seed's own, as wide as it is on average."""
+    value = math.fsum(float(row["value"]) for row in group) / len(group)
+    if is_share:
+        return share_over_seeds([value], n_images)
+    half = _half_over_samples(group)
+    return Estimate(value, "") if half is None else Estimate(value, "", value - half, value + half)
+
+
+def _half_over_samples(group: Sequence[Mapping[str, Any]]) -> float | None:
+    """Half the width of seeds' intervals over samples, root of the mean square; None where one has none."""
+    halves = [(float(row["high"]) - float(row["low"])) / 2 if row["low"] is not None else math.nan for row in group]
+    half = math.sqrt(math.fsum(half**2 for half in halves) / len(halves))
+    return None if math.isnan(half) else half
 
 
 def _check_one_per_seed(rows: Table, by: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ a direction is claimed only where the corrected one is below SIGNIFICANT. A sing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from msda_analysis.estimate import ONE_RUN, Estimate, holm
+from msda_analysis.estimate import IMAGES_ALONE, ONE_RUN, Estimate, holm, too_few
 from msda_analysis.report.select import (
     DIFFERENCE_OF_BOUNDS,
     has_metric,
@@ -29,7 +29,8 @@ BOUNDS_LIMIT = "A difference of two upper bounds bounds nothing: both err upward
 _MASKS = ("cutmix", "fmix")
 _SEED_COMPARISONS = (
     "Every comparison of this section, paired over seeds: Student's 95 % interval, uncorrected, Student's p value, and the "
-    "same corrected by Holm's method over all rows of this table. A verdict needs a corrected p below 0.05 and two runs."
+    "same corrected by Holm's method over all rows of this table. A verdict needs a corrected p below 0.05 and three runs; with two "
+    "the interval is over the test images alone."
 )
 
 
@@ -62,6 +63,8 @@ class Comparison:
         """Which side lies higher or lower, or why that is undecided."""
         if self.difference is None:
             return "no shared seed"
+        if IMAGES_ALONE in self.difference.warnings:
+            return too_few(self.difference.n)
         if self.difference.low is None:
             return ONE_RUN
         if not self.is_decided:
@@ -259,6 +262,8 @@ def _paired_p(difference: Estimate | None) -> float | None:
 
     if difference is None or difference.low is None or difference.high is None or difference.low == difference.high:
         return None
+    if IMAGES_ALONE in difference.warnings:
+        return None
     error = (difference.high - difference.low) / 2 / t.ppf(0.975, difference.n - 1)
     return float(2 * t.sf(abs(difference.value) / error, difference.n - 1))
 
@@ -276,6 +281,8 @@ def _clause(name: str, one: Comparison) -> str:
     difference = one.difference
     if difference is None:
         return f"{name} shares no seed with it"
+    if IMAGES_ALONE in difference.warnings:
+        return f"{name} {describe_difference(difference, is_decided=False)}"
     if difference.low is None:
         return f"{name} {describe_difference(difference)}, {ONE_RUN}"
     p_value = "" if one.p_holm is None else f" (p = {one.p_holm:.2g})"

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from msda_analysis.report.pictures import LABEL_WIDTH, draw_picture_grid, name_row
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.style import DOUBLE_COLUMN, styled
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ def draw_signal_grid(rows: Mapping[str, np.ndarray], *, is_mask: bool = False, w
     """
     if not rows:
         raise ValueError("rows: expected at least one row of signals, got none")
-    step = _ROW_HEIGHT + _ROW_GAP
+    width, left, step = page_width(width), points(LABEL_WIDTH), _ROW_HEIGHT + _ROW_GAP
     figure = Figure(figsize=(width, step * len(rows)))
     for i, (name, signals) in enumerate(rows.items()):
         _check(name, signals, ("signal", "channel", "length"))
         bottom = 1 - (i * step + _ROW_HEIGHT) / (step * len(rows))
-        box = (LABEL_WIDTH / width, bottom, 1 - LABEL_WIDTH / width, _ROW_HEIGHT / (step * len(rows)))
+        box = (left / width, bottom, 1 - left / width, _ROW_HEIGHT / (step * len(rows)))
         ax = figure.add_axes(box)
         _show_signals(ax, signals[:_SIGNALS, :_CHANNELS], is_mask)
         name_row(ax, name)

@@ -7,14 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msda_analysis.estimate import Estimate
+from msda_analysis.report.columns import PAGE, Layout, fit_columns
 from msda_analysis.report.files import Provenance, write_bytes, write_csv
 from msda_analysis.report.select import has_metric, mean_rows, select_rows, summarize
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.words import Table, metric_of
 
+
+@dataclass(frozen=True)
+class Marked(Estimate):
+    """An Estimate that stands out in its column.
+
+    Attributes:
+        is_best: set in bold.
+        mark: behind the value, such as "*".
+    """
+
+    is_best: bool = False
+    mark: str = ""
+
+
 Cell = str | Estimate | None
 _MOST_COLUMNS = 6  # with more, a table with few rows is turned in print
-_LONG = 32  # letters: longer text is set in lines of a fixed width
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class ResultTable:
         rows: cells.
         units: one per column, "" for none; () where no column has one.
         is_folded: whether the page shows it only when asked.
+        widths: that it may have in print, in inches; the first that holds it is taken.
     """
 
     name: str
@@ -36,6 +51,7 @@ class ResultTable:
     rows: tuple[tuple[Cell, ...], ...]
     units: tuple[str, ...] = ()
     is_folded: bool = False
+    widths: tuple[float, ...] = (PAGE,)
 
     def __post_init__(self):
         for row in (*self.rows, *([self.units] if self.units else [])):
@@ -72,21 +88,21 @@ class ResultTable:
 
         A table with many more columns than rows is turned. Provenance and caption stand above as comments.
         """
-        import pandas as pd
-
         table = self._turned() if self._is_flat else self
-        shown = [[_latex_cell(cell) for cell in row] for row in table.rows]
-        # numbered, as two columns may have one name
-        frame = pd.DataFrame(shown, columns=range(len(table.headers)), dtype=str)
-        body = frame.style.hide(axis="index").hide(axis="columns").to_latex(hrules=True, column_format=table._columns())
-        heads = [[_latex_text(text) for text in line] for line in (table.headers, table.units) if any(line)]
-        head = "".join(f"{' & '.join(line)} \\\\\n" for line in heads)
-        notes = [provenance.line() if provenance else "", self.caption, "needs the package booktabs"]
+        parts = [table.headers, table.units] if any(table.units) else [table.headers]
+        texts = [*parts, *table.texts()]
+        layout = fit_columns(texts, len(parts), table.is_number, self.widths)
+        bodies = [table._tabular(parts, layout, block) for block in layout.blocks]
+        notes = [
+            provenance.line() if provenance else "",
+            self.caption,
+            f"at most {layout.room:g} inches wide; needs the package booktabs",
+        ]
         comments = "".join(
             f"% {' '.join(text.encode('ascii', 'replace').decode().split())}\n" for text in notes if text
         )
-        body = body.replace("\\toprule\n", f"\\toprule\n{head}", 1)
-        return f"{comments}{{\\footnotesize\\setlength{{\\tabcolsep}}{{3pt}}%\n{body}}}\n"
+        body = "\n\n\\medskip\n".join(bodies)
+        return f"{comments}{{{layout.size}\\setlength{{\\tabcolsep}}{{3pt}}%\n{body}}}\n"
 
     def write(self, folder: Path, provenance: Provenance) -> None:
         """Write NAME.csv and NAME.tex, each in one step.
@@ -96,6 +112,16 @@ class ResultTable:
         """
         write_csv(self.frame(), folder / f"{self.name}.csv")
         write_bytes(folder / f"{self.name}.tex", self.latex(provenance).encode())
+
+    def _tabular(self, heads: Sequence[Sequence[str]], layout: Layout, block: Sequence[int]) -> str:
+        """One tabular of some of the columns."""
+        kinds = "".join(layout.kind(i) for i in block)
+        lines = [[layout.head(i, _latex_text(head[i])) for i in block] for head in heads]
+        rows = [[layout.cell(i, _latex_cell(row[i])) for i in block] for row in self.rows]
+        shown = ["".join(f"{' & '.join(line)} \\\\\n" for line in part) for part in (lines, rows)]
+        rules = "\\toprule\n", "\\midrule\n", "\\bottomrule\n"
+        body = f"{rules[0]}{shown[0]}{rules[1]}{shown[1]}{rules[2]}"
+        return f"\\begin{{tabular}}{{{kinds}}}\n{body}\\end{{tabular}}\n"
 
     @property
     def _is_flat(self) -> bool:
@@ -107,15 +133,8 @@ class ResultTable:
     def _turned(self) -> "ResultTable":
         units = self.units or ("",) * len(self.headers)
         rows = [(self.headers[i], units[i], *(row[i] for row in self.rows)) for i in range(1, len(self.headers))]
-        return ResultTable(self.name, self.caption, ("", "Unit", *(str(row[0]) for row in self.rows)), tuple(rows))
-
-    def _columns(self) -> str:
-        """LaTeX's column types: numbers at the right, long text in lines that share what is left of the page."""
-        longest = [max((len(line[i]) for line in self.texts()), default=0) for i in range(len(self.headers))]
-        n_long = sum(length > _LONG for length in longest)
-        wide = f"p{{{0.6 / max(n_long, 1):.2f}\\linewidth}}"
-        kinds = zip(self.is_number, longest, strict=True)
-        return "".join("r" if is_number else wide if length > _LONG else "l" for is_number, length in kinds)
+        headers = ("", "Unit", *(str(row[0]) for row in self.rows))
+        return ResultTable(self.name, self.caption, headers, tuple(rows), widths=self.widths)
 
 
 def metrics_table(
@@ -170,6 +189,10 @@ def format_cell(cell: Cell) -> str:
         return "\N{EN DASH}"
     if isinstance(cell, str):
         return cell
+    return _format_number(cell) + _mark_of(cell)
+
+
+def _format_number(cell: Estimate) -> str:
     if math.isnan(cell.value):
         return "undefined"
     if cell.low is None or cell.high is None:
@@ -253,7 +276,19 @@ def _latex_cell(cell: Cell) -> str:
     text = format_cell(cell)
     if not isinstance(cell, Estimate) or math.isnan(cell.value):
         return _latex_text(text)
-    return "$" + text.replace("\N{PLUS-MINUS SIGN}", r"\pm") + "$"
+    text, mark = text.removesuffix(_mark_of(cell)), cell.mark if isinstance(cell, Marked) else ""
+    if isinstance(cell, Marked) and cell.is_best:
+        value, space, rest = text.partition(" ")
+        text = rf"\mathbf{{{value}}}{space}{rest}"
+    text = text.replace("\N{PLUS-MINUS SIGN}", r"\pm")
+    return f"${text}{f'^{{{mark}}}' if mark else ''}$"
+
+
+def _mark_of(cell: Cell) -> str:
+    """What the page says behind a number that stands out."""
+    if not isinstance(cell, Marked):
+        return ""
+    return cell.mark + (" (best)" if cell.is_best else "")
 
 
 def _latex_text(text: str) -> str:

@@ -104,7 +104,7 @@ def measured_differences(
         reference: chooses the budgets of whole curves, and is what MixUp is claimed to be more robust than.
 
     Each is held against its `reference`, with the corrected p-value of its test (none for the claims, whose intervals are
-    corrected) and, as verdict, the name of the more robust augmentation, "undecided" or ONE_RUN. Whole curves need a budget
+    corrected) and, as verdict, the name of the more robust augmentation, "undecided" or estimate.too_few. Whole curves need a budget
     above 0, claims MixUp and the reference; see compare_curves, compare_claims and compare.
 
     Raises:

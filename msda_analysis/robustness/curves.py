@@ -15,7 +15,7 @@ import torch
 
 from msda_analysis.attacks.registry import STRONG_GRADIENT_ATTACKS
 from msda_analysis.checks import check_choice, check_in_range
-from msda_analysis.estimate import ONE_RUN
+from msda_analysis.estimate import FEWEST_SEEDS, too_few
 from msda_analysis.robustness.outcome import Outcome, check_outcomes
 from msda_analysis.robustness.statistics import judge_differences, nested_difference
 
@@ -151,8 +151,9 @@ def compare_claims(
 
 
 def _judge_interval(row: Mapping[str, Any]) -> str:
-    if min(row["seeds_a"], row["seeds_b"]) == 1:
-        return ONE_RUN
+    n_seeds = min(row["seeds_a"], row["seeds_b"])
+    if n_seeds < FEWEST_SEEDS:
+        return too_few(n_seeds)
     return "a" if row["low"] > 0 else "b" if row["high"] < 0 else "undecided"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from msda_analysis.checks import check_count, check_in_range
-from msda_analysis.estimate import ONE_RUN, ONE_SEED, Estimate, holm
+from msda_analysis.estimate import FEWEST_SEEDS, IMAGES_ALONE, ONE_SEED, Estimate, holm, too_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,16 +58,19 @@ def mcnemar(survived_a: Survived, survived_b: Survived) -> Paired:
     return Paired((only_a - only_b) / a.shape[1], only_a, only_b, a.shape[1], p_value)
 
 
-def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: float = 0.05) -> tuple[Estimate, float]:
+def nested_difference(
+    values_a: np.ndarray, values_b: np.ndarray, *, level: float = 0.05, fewest: int = FEWEST_SEEDS
+) -> tuple[Estimate, float]:
     """Mean of a minus mean of b with an interval of confidence 1 - level, and the two-sided p-value of no difference.
 
     Welch's t on the seeds' means; the variance of the paired differences over images, averaged over seeds, is added.
-    That variance holds some of the variation between seeds again, so the test errs on the side of caution. With one seed
-    on a side the variation between its runs is left out: the result speaks of those classifiers alone, and says so.
+    That variance holds some of the variation between seeds again, so the test errs on the side of caution. With fewer
+    seeds than `fewest` on a side the variation between runs is left out: the result speaks of those classifiers alone, and says so.
 
     Args:
         values_a, values_b: numbers (or bool) [training seed, image]; the same images in the same order.
         level: chance that the interval misses the true difference.
+        fewest: seeds from which on there is something to say between them.
 
     Raises:
         ValueError: not two matrices, the images differ in number, or there are fewer than two.
@@ -81,10 +84,11 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"values_b: expected the same {a.shape[1]} images as values_a, got {b.shape[1]}")
     check_count("images", a.shape[1], minimum=2)
-    parts = [(side.mean(1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b) if len(side) > 1]
+    n_seeds = min(len(a), len(b))
+    parts = [(side.mean(1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b) if n_seeds >= fewest]
     parts.append(((a.mean(0) - b.mean(0)).var(ddof=1) / a.shape[1], a.shape[1] - 1))
     variance, difference = sum(part for part, _ in parts), float(a.mean() - b.mean())
-    warnings = () if min(len(a), len(b)) > 1 else (ONE_SEED,)
+    warnings = () if n_seeds >= fewest else (ONE_SEED,) if n_seeds == 1 else (IMAGES_ALONE,)
     if variance == 0:
         exact = Estimate(difference, "accuracy", difference, difference, a.shape[1], warnings=warnings)
         return exact, 1.0 if difference == 0 else 0.0
@@ -97,8 +101,8 @@ def nested_difference(values_a: np.ndarray, values_b: np.ndarray, *, level: floa
 def judge_differences(table: "pd.DataFrame", level: float = 0.05) -> "pd.DataFrame":
     """Tested differences with two more columns: p_holm, corrected over the whole table, and verdict.
 
-    The verdict is "a" or "b" where the corrected p-value is below `level`, else "undecided"; ONE_RUN where a side has a
-    single training seed, whose p-value speaks of these very classifiers and not of their training.
+    The verdict is "a" or "b" where the corrected p-value is below `level`, else "undecided"; estimate.too_few where a
+    side has fewer training seeds than FEWEST_SEEDS: their p-value speaks of these very classifiers and not of their training.
 
     Args:
         table: columns value (a minus b), p_value, seeds_a, seeds_b.
@@ -106,8 +110,9 @@ def judge_differences(table: "pd.DataFrame", level: float = 0.05) -> "pd.DataFra
     """
     p_holm = holm(table["p_value"].tolist())
     decided = np.where(np.array(p_holm) < level, np.where(table["value"] > 0, "a", "b"), "undecided")
-    one_run = (table["seeds_a"] == 1) | (table["seeds_b"] == 1)
-    return table.assign(p_holm=p_holm, verdict=np.where(one_run, ONE_RUN, decided))
+    n_seeds = table[["seeds_a", "seeds_b"]].min(axis=1)
+    held_back = [too_few(n) if n < FEWEST_SEEDS else word for n, word in zip(n_seeds, decided, strict=True)]
+    return table.assign(p_holm=p_holm, verdict=held_back)
 
 
 def survival_curve(minimum_norms: Tensor, epsilons: Sequence[float], *, level: float = 0.05) -> "pd.DataFrame":

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from msda_analysis.estimate import Estimate, Measured, share_over_seeds
+from msda_analysis.estimate import IMAGES_ALONE, Estimate, Measured, share_over_seeds
 from msda_analysis.report.select import (
     half_epsilons,
     mean_rows,
@@ -113,14 +113,14 @@ def test_summary_keeps_figure_order(tmp_path):
 
 
 def test_paired_difference_uses_shared_seeds_only(tmp_path):
-    values = {("baseline", 0): 10.0, ("baseline", 1): 20.0, ("baseline", 2): 99.0, ("mixup", 0): 8.0, ("mixup", 1): 17.0,
-              ("mixup", 5): -50.0}  # fmt: skip
+    values = {("baseline", 0): 10.0, ("baseline", 1): 20.0, ("baseline", 3): 30.0, ("baseline", 2): 99.0, ("mixup", 0): 8.0,
+              ("mixup", 1): 17.0, ("mixup", 3): 26.0, ("mixup", 5): -50.0}  # fmt: skip
     difference = paired_difference(make_table(tmp_path, values), "mixup", "baseline")
     assert difference is not None
-    half = stats.t.ppf(0.975, 1) * np.std([-2, -3], ddof=1) / math.sqrt(2)
-    assert difference.value == pytest.approx(-2.5)
-    assert (difference.low, difference.high) == pytest.approx((-2.5 - half, -2.5 + half))
-    assert (difference.n, difference.unit) == (2, "nats")
+    half = stats.t.ppf(0.975, 2) * np.std([-2, -3, -4], ddof=1) / math.sqrt(3)
+    assert difference.value == pytest.approx(-3)
+    assert (difference.low, difference.high) == pytest.approx((-3 - half, -3 + half))
+    assert (difference.n, difference.unit) == (3, "nats")
 
 
 def test_paired_difference_without_a_shared_seed_is_none(tmp_path):
@@ -165,3 +165,31 @@ def test_half_epsilon_looks_at_the_baseline_alone(full_table):
 
 def test_half_epsilon_without_a_baseline_uses_all(full_table):
     assert half_epsilons(full_table[full_table["augmentation"] != "baseline"])["pgd", "linf"] in (0.01, 0.02)
+
+
+@pytest.mark.parametrize(("n_seeds", "half"), [(2, 0.2), (3, None)])
+def test_two_seeds_give_the_interval_of_the_samples_alone(n_seeds, half):
+    """Two seeds would give 12.7 standard errors; from three on the interval is between seeds."""
+    values = [4.0, 6.0, 5.0][:n_seeds]
+    rows = pd.DataFrame([
+        {"metric": "rate", "augmentation": name, "seed": i, "value": value + shift, "unit": "nats", "low": value + shift - 0.2,
+         "high": value + shift + 0.2, "n": 100, "status": "ok"}
+        for name, shift in (("baseline", 0.0), ("mixup", -1.0)) for i, value in enumerate(values)
+    ])  # fmt: skip
+    mean = summarize(rows, ("metric", "augmentation")).query("level == 'mean' and augmentation == 'mixup'").iloc[0]
+    difference = paired_difference(rows, "mixup", "baseline")
+    assert difference.value == -1 and difference.n == n_seeds
+    if half is None:
+        assert mean["high"] - mean["value"] > 2 and difference.warnings == ()
+        return
+    assert mean["high"] - mean["value"] == pytest.approx(half) and mean["interval_over"] == "samples"
+    assert difference.high + 1 == pytest.approx(half * 2**0.5) and difference.warnings == (IMAGES_ALONE,)
+
+
+def test_shares_of_two_equal_seeds_have_a_width_inside_0_and_1():
+    rows = pd.DataFrame([
+        {"metric": "accuracy", "augmentation": "fmix", "seed": i, "value": 1.0, "unit": "accuracy", "low": 0.9, "high": 1.0, "n": 60,
+         "status": "ok"} for i in range(2)
+    ])  # fmt: skip
+    mean = summarize(rows, ("metric", "augmentation")).iloc[-1]
+    assert 0.9 < mean["low"] < mean["high"] == 1.0

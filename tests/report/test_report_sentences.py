@@ -73,9 +73,17 @@ def test_pairs_are_the_reference_and_mixup_against_masks():
     assert not is_masking("custom") and pairs_of(["cutmix", "fmix"]) == []
 
 
+def test_two_seeds_decide_nothing_and_say_so():
+    """However large the difference and however small the spread between the two."""
+    (one,) = compare_seeds(rows({"baseline": [1.0, 1.01], "mixup": [0.5, 0.52]}), "x")
+    assert one.verdict == "undecided (2 seeds)" and one.p_value is None
+    (text,) = compare_with_baseline(rows({"baseline": [1.0, 1.01], "mixup": [0.5, 0.52]}), "x")
+    assert "distinguishable" not in text and "over the test images alone" in text and "(2 seeds)" in text
+
+
 def test_seeds_that_agree_to_the_last_digit_show_no_spread_and_make_no_claim():
-    (text,) = compare_with_baseline(rows({"baseline": [1.0, 1.0], "mixup": [0.5, 0.5]}), "x")
-    assert text == "x, against Baseline: MixUp is not distinguishable, −0.500 nats [−0.500, −0.500] (2 seeds)."
+    (text,) = compare_with_baseline(rows({"baseline": [1.0, 1.0, 1.0], "mixup": [0.5, 0.5, 0.5]}), "x")
+    assert text == "x, against Baseline: MixUp is not distinguishable, −0.500 nats [−0.500, −0.500] (3 seeds)."
 
 
 def test_one_seed_makes_no_claim():

@@ -52,7 +52,8 @@ def test_rows_are_those_of_the_long_table(weak_and_strong, tmp_path):
 
 def test_rows_of_a_comparison_hold_every_run_and_every_difference(weak_and_strong):
     runs = {
-        name: [make_outcome((0.1, share, 0.9), seed) for seed in (2, 3)] for name, share in {"a": 0.3, "b": 0.7}.items()
+        name: [make_outcome((0.1, share, 0.9), seed) for seed in (2, 3, 4)]
+        for name, share in {"a": 0.3, "b": 0.7}.items()
     }
     found = compare(runs)
     table = to_table(found.rows())
@@ -60,8 +61,10 @@ def test_rows_of_a_comparison_hold_every_run_and_every_difference(weak_and_stron
     assert sorted(zip(accuracy["augmentation"], accuracy["seed"], strict=True)) == [
         ("a", 0),
         ("a", 1),
+        ("a", 2),
         ("b", 0),
         ("b", 1),
+        ("b", 2),
     ]
     differences = table[table["metric"] == "accuracy_difference"]
     assert len(differences) == len(found.table) and set(differences["reference"]) == {"b"}

@@ -15,6 +15,7 @@ FILES = (
     "estimators",
     "encoders",
     "claims",
+    "paper",
     "masks",
     "information",
     "between",

@@ -129,7 +129,7 @@ def _picture_grid(folder: Path) -> tuple[FigureItem, ...]:
     (name, images), *maps = pictures.load_pictures(path).items()
     rows = {name: images} | {family: overlay(images, found) for family, found in maps}
     alt = "Grid of pictures: test images, and below them where the classifiers of each augmentation look."
-    return (FigureItem("attribution", None, lambda _: pictures.draw_picture_grid(rows), _PICTURES, alt),)
+    return (FigureItem("attribution", None, pictures.draw_picture_grid, _PICTURES, alt, pictures=rows),)
 
 
 def _panel(row: Mapping[str, str]) -> str:

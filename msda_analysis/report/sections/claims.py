@@ -5,13 +5,14 @@ it, below it. An advantage is supported when its interval lies above the margin,
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msda_analysis.estimate import ONE_RUN, Estimate, over_seeds
+from msda_analysis.estimate import FEWEST_SEEDS, IMAGES_ALONE, ONE_RUN, Estimate, over_seeds, too_few
 from msda_analysis.report.forest import draw_forest
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import (
@@ -82,7 +83,6 @@ _FOREST = (
     "2 % of the information of {reference}). At the right the verdict on the paper's claim, or where a family without a claim lies, "
     "and what would decide it at the spread seen, if the value stayed."
 )
-_FEWEST_SEEDS = 3  # two give an interval that is 12.7 standard errors wide on each side
 _DENIALS = ("strong_gradient",)
 _LIKENESS = (("deepfool", "linf"), ("deepfool", "l2"), ("uniform_noise", "linf"))
 
@@ -222,8 +222,8 @@ def _judge_advantages(table: Table) -> list[Verdict]:
             for row in rows.to_dict("records"):
                 number = Estimate(row["value"], "fraction", row["low"], row["high"], int(row["n"]))
                 region, word = _judge_advantage(number, is_denied=attack in _DENIALS)
-                region, word = ("", ONE_RUN) if row["verdict"] == ONE_RUN else (region, word)
-                needs = _what_decides(number, (MARGIN,)) if word == "undecided" else ""
+                number, region, word, needs = _hold_back(row, number, region, word)
+                needs = needs or (_what_decides(number, (MARGIN,)) if word == "undecided" else "")
                 question = _QUESTIONS.get(attack, "")
                 verdicts.append(Verdict(claim, reading, number, word, row["note"], region, question, needs=needs))
     return verdicts
@@ -242,11 +242,24 @@ def _judge_others(table: Table) -> list[Verdict]:
         low, high = sorted((sign * row["low"], sign * row["high"]))
         number = Estimate(sign * row["value"], "fraction", low, high, int(row["n"]))
         region, _ = _judge_advantage(number, is_denied=False)
-        word = row["verdict"] if row["verdict"] == ONE_RUN else _SHORT.get(region.partition(":")[0], "undecided")
+        word = _SHORT.get(region.partition(":")[0], "undecided")
+        number, region, word, needs = _hold_back(row, number, region, word)
         if name != MIXUP:
             question = _QUESTIONS[row["attack"]]
-            verdicts.append(Verdict("", "accuracy", number, word, row["note"], region, question, name))
+            verdicts.append(Verdict("", "accuracy", number, word, row["note"], region, question, name, needs=needs))
     return verdicts
+
+
+def _hold_back(row: dict, number: Estimate, region: str, word: str) -> tuple[Estimate, str, str, str]:
+    """Number, region, verdict and what is needed: with too few seeds nothing is decided, and no interval between two is shown."""
+    found = re.search(r"(\d+)(?: and (\d+))? seeds; epsilon", row["note"])
+    n_seeds = min(int(count) for count in found.groups() if count) if found else FEWEST_SEEDS
+    n_seeds = 1 if row["verdict"] == ONE_RUN else n_seeds
+    if n_seeds >= FEWEST_SEEDS:
+        return number, region, word, ""
+    if n_seeds > 1 and IMAGES_ALONE not in row["note"]:  # an older table: between two seeds
+        number = replace(number, low=None, high=None)
+    return number, "", too_few(n_seeds), f"at least {FEWEST_SEEDS} seeds are needed"
 
 
 def _judge_information(table: Table) -> list[Verdict]:
@@ -275,11 +288,11 @@ def _judge_information(table: Table) -> list[Verdict]:
 
 def _judge_level(number: Estimate, margin: float, *, is_lowering: bool) -> tuple[str, str, str]:
     """Region, verdict, and what would decide it, of a level that a claim says is lowered, or is not."""
-    if number.low is None or number.high is None or number.n < _FEWEST_SEEDS:
+    if number.low is None or number.high is None or number.n < FEWEST_SEEDS:
         return (
             "",
-            ONE_RUN if number.n < 2 else f"undecided ({number.n} seeds)",
-            f"at least {_FEWEST_SEEDS} seeds are needed",
+            too_few(number.n),
+            f"at least {FEWEST_SEEDS} seeds are needed",
         )
     if number.high < -margin:
         return "below the margin: lowered", "supported" if is_lowering else "refuted", ""
@@ -312,7 +325,7 @@ def _widen(number: Estimate, count: int) -> Estimate:
     """Student's 95 % interval made to hold for this many numbers at once (Bonferroni)."""
     from scipy.stats import t
 
-    if number.low is None or number.high is None or number.n < 2:
+    if number.low is None or number.high is None or number.n < FEWEST_SEEDS:
         return number
     wider = float(t.ppf(1 - 0.025 / count, number.n - 1) / t.ppf(0.975, number.n - 1))
     half = wider * (number.high - number.low) / 2
@@ -355,7 +368,11 @@ def _judge_likeness(table: Table) -> list[Verdict]:
         number, beyond = over_seeds(values), likeness_of(table, attack, norm, metric="mixup_likeness_beyond_fading")
         claim = f"(d) perturbations of {attack_label(attack, norm)} look like MixUp"
         where = f"classifiers of {say_reference(table)}, {len(values)} seed{'s' if len(values) > 1 else ''}"
-        word = _judge_share(number, over_seeds(beyond) if beyond else None) if len(values) > 1 else ONE_RUN
+        word = (
+            _judge_share(number, over_seeds(beyond) if beyond else None)
+            if len(values) >= FEWEST_SEEDS
+            else too_few(len(values))
+        )
         verdicts.append(Verdict(claim, "likeness", number, word, where))
     return verdicts
 

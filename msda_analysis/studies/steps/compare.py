@@ -16,7 +16,7 @@ from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps import measure_classifier
 
-FORMAT = 1
+FORMAT = 2
 
 
 def plan(study: StudyPlan) -> list[Cell]:
