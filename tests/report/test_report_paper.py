@@ -18,7 +18,7 @@ LATEX = shutil.which("pdflatex")
 def overfull(text: str, folder, inches: str) -> list[str]:
     """How far lines of a document with these tables reach over its width."""
     document = (
-        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[paperheight=100in]{geometry}\\hfuzz=0.5pt\\begin{document}"
+        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[margin=0.5in,paperwidth=8.5in,paperheight=100in]{geometry}\\hfuzz=0.5pt\\begin{document}"
         f"\\noindent\\begin{{minipage}}{{{inches}in}}\\noindent\n{text}\\end{{minipage}}\\end{{document}}\n"
     )
     (folder / "t.tex").write_text(document)
