@@ -109,6 +109,7 @@ def test_report_has_every_table_in_two_files(report):
         "information_comparisons",
         "masks",
         "notes",
+        "paper",
         "training_time",
     }
     assert names == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "tex"))

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from msda_analysis.estimate import Estimate
 from msda_analysis.report.columns import COLUMN, PAGE
 from msda_analysis.report.section import Section
 from msda_analysis.report.select import (
@@ -51,7 +52,8 @@ def paper_table(table: Table, *, name: str, caption: str) -> ResultTable | None:
     marks = _significant(table, columns)
     rows = [list(row) for row in plain.rows]
     for k, (*_, is_better_high) in enumerate(columns, start=2):
-        best = max((row[k].value for row in rows if row[k] is not None), default=None) if is_better_high else None
+        values = [cell.value for row in rows if isinstance(cell := row[k], Estimate)]
+        best = max(values, default=None) if is_better_high else None
         for row in rows:
             row[k] = _marked(row[k], best, is_different=(k, row[0]) in marks)
     is_same = len({row[1] for row in rows}) == 1
