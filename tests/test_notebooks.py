@@ -113,7 +113,9 @@ def test_numbers_that_moved_are_noticed():
 
 
 def test_what_tells_of_a_machine_is_not_kept():
-    made = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3"}, "made_on": "/home/someone"})
+    made = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}, "made_on": "/home/someone"}
+    )
     warning = nbformat.v4.new_output("stream", name="stderr", text="/home/someone/lib.py: a warning")
     drawn = io.BytesIO()
     note = PngInfo()

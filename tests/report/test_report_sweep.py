@@ -98,5 +98,6 @@ def test_tables_without_the_numbers_or_without_settings_have_no_sweep():
 def test_masks_of_one_study_and_classifiers_of_it_are_told_apart():
     masks = table_of(FAMILIES, metric="perimeter", unit="pixels").assign(model="")
     both = pd.concat([table_of(FAMILIES), masks], ignore_index=True)
-    names = [item.name for item in sweep_section(both, None).figures]
-    assert len(names) == len(set(names)) == 2
+    figures = sweep_section(both, None).figures
+    assert len({item.name for item in figures}) == len(figures) == 2
+    assert [set(item.numbers["metric"]) for item in figures] == [{"accuracy"}, {"perimeter"}], "what was trained first"

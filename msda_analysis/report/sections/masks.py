@@ -100,7 +100,7 @@ _TEXT = (
     "the second. The statistics describe masks alone, without any training."
 )
 _GRIDS = {
-    "masks": "Masks, one row per family. White keeps the first image, black takes the second.",
+    "masks": "Masks, one row per family. In pictures white keeps the first image and black takes the second.",
     "mixed": "Two source images and their mix under each family. Values outside [0, 1] are drawn as black or white.",
 }
 _FMIX_LIMIT = (

@@ -32,7 +32,8 @@ def sweep_section(table: Table, folder: Path) -> Section | None:
     """A figure for each family and setting that a table holds two values of, on each data set and model."""
     del folder
     shown = [metric for metric in SWEPT if has_metric(table, metric)]
-    parts = split_parts(select_rows(table, shown)) if shown else ()
+    parts = list(split_parts(select_rows(table, shown))) if shown else []
+    parts.sort(key=lambda part: part[2]["model"].iloc[0] == "")  # what was trained comes before masks alone
     items = [item for suffix, words, part in parts for item in sweep_figures(part, suffix, words)]
     return Section("sweep", "What does a setting change?", text=(_TEXT,), figures=tuple(items)) if items else None
 
