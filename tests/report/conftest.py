@@ -208,6 +208,12 @@ def full_table(full_study):
     return read_table(full_study / "results.csv")
 
 
+@pytest.fixture(scope="session")
+def study_maker() -> type[StudyMaker]:
+    """Makes study folders of any number of seeds, in fixtures that last."""
+    return StudyMaker
+
+
 @pytest.fixture
 def write_study():
     """Writes a study of some seeds and parts into a folder: write_study(folder, "vae", n_seeds=2)."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from conftest import StudyMaker
 
 import msda_analysis
 from msda_analysis.cli import main
@@ -26,9 +25,9 @@ from msda_analysis.studies.verify import carried_line, verify
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, study_maker):
     """One seed and few budgets: quickly drawn."""
-    folder = StudyMaker(1).write(tmp_path_factory.mktemp("small"))
+    folder = study_maker(1).write(tmp_path_factory.mktemp("small"))
     table = read_table(folder / "results.csv")
     kept = table[table["epsilon"].isna() | table["epsilon"].isin([0.0, 0.01, 0.1])]
     write_table(kept.to_dict("records"), folder / "results.csv")
