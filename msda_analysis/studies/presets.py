@@ -13,9 +13,9 @@ def quickstart() -> StudyPlan:
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
         data=DataSpec("digits"),
         n_seeds=4,
-        vae=VaeFit(epochs=7, batch_size=32, lr=4e-3, latent=16),
+        vae=VaeFit(epochs=5, batch_size=32, lr=5e-3, latent=16),
         classifier=ClassifierFit(epochs=6, batch_size=64, augment="crop"),
-        attack=AttackSpec(n_images=50),
+        attack=AttackSpec(n_images=40),
         attribution=AttributionSpec(),
         device="auto",
     )
