@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from msda_analysis.report.section import SectionMaker
 
 
 def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
@@ -20,6 +24,12 @@ def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
         OSError: the disk is full or the folder cannot be written; the old report is kept.
     """
     from msda_analysis.report.page import write_page  # matplotlib, needed only here
+
+    return write_page(Path(folder), all_sections(), damage)
+
+
+def all_sections() -> "tuple[SectionMaker, ...]":
+    """What makes the sections of a page, in their order."""
     from msda_analysis.report.sections import SECTIONS
 
-    return write_page(Path(folder), SECTIONS, damage)
+    return SECTIONS

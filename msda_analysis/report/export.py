@@ -12,6 +12,7 @@ from matplotlib import colors as mpl_colors
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 
+from msda_analysis.report import all_sections
 from msda_analysis.report.files import Provenance, StudyFolder, open_study, render, write_bytes
 from msda_analysis.report.fitting import fit_texts, named_ticks, texts_outside
 from msda_analysis.report.presentation import Presentation, presented
@@ -116,9 +117,7 @@ def make_figure(
 
 def figures_of(study: StudyFolder) -> Iterator[FigureItem]:
     """All figures of a study's page, in its order; a section that cannot be made has none."""
-    from msda_analysis.report.sections import SECTIONS
-
-    for maker in SECTIONS:
+    for maker in all_sections():
         try:
             section = maker(study.table, study.path)
         except ValueError:  # the page says so; other figures can be drawn

@@ -72,7 +72,7 @@ def test_pictures_are_chosen_and_narrowed_too(study):
     assert figure.get_figwidth() == 3.3
 
 
-@pytest.mark.parametrize(("width", "size"), [(3.3, 11), (6.9, 8)])
+@pytest.mark.parametrize(("width", "size"), [(3.3, 11)])
 def test_every_legend_and_text_lies_inside_the_box(study, width, size):
     """With a name that is longer than a column."""
     with presented(Presentation(width, scale=size / 8)):
