@@ -21,7 +21,10 @@ def test_a_checkpoint_of_other_classes_is_not_attacked(tmp_path, capsys, n_class
     arguments = ["--dataset", "digits", "--test-size", "10", "--attacks", "fgsm", "--device", "cpu", "--out", str(out)]
     assert main(["robustness", str(path), *arguments]) == 2
     found = capsys.readouterr().err
-    assert f"{path}: expected a classifier of 10 classes, those of the dataset (0, 1, 2, ...); got one of" in found
+    assert (
+        f"{path} does not fit these images: expected 10 logits per image, one per class of the data, got {n_classes}"
+        in found
+    )
     assert not (out / "results.csv").exists()
 
 

@@ -66,7 +66,7 @@ def test_claims_and_curves_are_among_the_rows(study):
     claims = study[study["metric"] == "claim_accuracy"]
     assert set(claims["attack"]) == {"deepfool", "uniform_noise", "strong_gradient", "mixup_direction"}
     assert set(claims["augmentation"]) == {"mixup"} and set(claims["reference"]) == {"baseline"}
-    assert claims["note"].str.match(r"2 seeds; epsilon 0\.").all() and set(claims["p_value"]) == {""}
+    assert claims["note"].str.contains(r"2 seeds; epsilon 0\.").all() and set(claims["p_value"]) == {""}
     curves = study[study["metric"] == "curve_kept"].set_index("attack")
     assert list(curves.index) == ["deepfool", "uniform_noise", "pgd", "mixup_direction", "worst_case"]
     assert set(curves["augmentation"]) == {"baseline"} and set(curves["reference"]) == {"mixup"}
@@ -77,7 +77,10 @@ def test_every_number_under_an_attack_names_its_norm_and_every_difference_its_ve
     attacked = study[study["metric"].isin(["robust_accuracy", "survival", "minimum_norm_median", "flag"])]
     differences = study[study["metric"].str.match("accuracy_difference|curve_|claim_")]
     assert set(attacked["norm"]) == set(differences["norm"]) == {"linf"}
-    assert set(differences["verdict"]) <= {"baseline", "mixup", "undecided"} and len(differences) > 20
+    assert (
+        set(differences["verdict"]) <= {"baseline", "mixup", "undecided", "undecided (2 seeds)"}
+        and len(differences) > 20
+    )
     assert (
         not study["metric"].str.contains("p_holm").any() and not study["note"].str.contains("more robust|flags:").any()
     )
