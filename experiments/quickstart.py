@@ -2,7 +2,7 @@
 
     python experiments/quickstart.py --out runs/quickstart
 
-The same as `msda-analysis quickstart`. 4 augmentations x 2 seeds; times and results are in experiments/README.md.
+The same as `msda-analysis quickstart`. 4 augmentations x 4 seeds; times and results are in experiments/README.md.
 `--smoke` takes seconds and means nothing.
 """
 

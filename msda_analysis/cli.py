@@ -25,7 +25,7 @@ _SUMMARY = "Analyze mixed-sample data augmentation: masks, mutual information, r
 DOORS: Mapping[str, tuple[Door, str]] = {
     "quickstart": (
         Door(presets.quickstart, "quickstart", {"--smoke": presets.quickstart_smoke}),
-        "From images to report on handwritten digits: 4 augmentations x 2 seeds, offline, a few minutes on 2 cores.",
+        "From images to report on handwritten digits: 4 augmentations x 4 seeds, offline, a few minutes on 2 cores.",
     ),
     "study": (
         Door(
