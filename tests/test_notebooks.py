@@ -25,6 +25,12 @@ LARGEST = 500_000  # bytes
 _NUMBER = re.compile(r"(?<![\w.])[-+\N{MINUS SIGN}]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Several tests run side by side, and threads that wait for each other's processors take minutes for seconds."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 def numbers_of(text: str) -> list[float]:
     return [float(found.replace("\N{MINUS SIGN}", "-")) for found in _NUMBER.findall(text)]
 

@@ -4,10 +4,12 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from msda_analysis.files import replace_file
@@ -46,6 +48,7 @@ _SHORT_TABLE = 9  # rows: longer tables are folded
 _PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d)\d+")
 _PROVENANCE = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)  # the files beside the page have it
 _SAFE = " /:;,=+-_.!*()'@$?[]{}|~\n"  # what need not be escaped in an image's address
+_ROWS_PER_PROCESS = 1000  # of a table, for a process more that draws
 _LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
@@ -70,21 +73,37 @@ def write_page(folder: Path, sections: Sequence[SectionMaker], damage: Sequence[
         OSError: the disk is full or the folder cannot be written; the old report is kept.
     """
     study, shown, problems = open_study(folder), [], list(damage)
-    for maker in tqdm(sections, "Writing report", disable=None):
-        name = maker.__name__.removesuffix("_section").replace("_", " ")
-        try:
-            section = maker(study.table, study.path)
-            shown += [_write_section(section, study)] if section is not None else []
-        except ValueError as error:  # contradicting rows or an unreadable picture file; all else is our own mistake
-            problems.append(f"Section {name!r} could not be made: {error}")
+    drawn = Parallel(_suited_processes(study.table), return_as="generator")(
+        delayed(_draw_section)(maker, study) for maker in sections
+    )
+    for part in tqdm(drawn, "Writing report", len(sections), disable=None):
+        if isinstance(part, str):
+            problems.append(part)
+        elif part is not None:
+            shown.append(part)
     page = _render(study, shown, problems)
     with replace_file(study.path / "report.html") as file:
         file.write(page)
     return study.path / "report.html"
 
 
+def _suited_processes(table: Table) -> int:
+    """Processes for drawing, each of which takes seconds to start: one for a small table, else up to one per core."""
+    return min(cpu_count(), 1 + len(table) // _ROWS_PER_PROCESS)
+
+
+def _draw_section(maker: SectionMaker, study: StudyFolder) -> dict[str, Any] | str | None:
+    """What the page shows of a section, its files written; None without rows, what is wrong with it as text."""
+    name = maker.__name__.removesuffix("_section").replace("_", " ")
+    try:
+        section = maker(study.table, study.path)
+        return None if section is None else _write_section(section, study)
+    except ValueError as error:  # contradicting rows or an unreadable picture file; all else is our own mistake
+        return f"Section {name!r} could not be made: {error}"
+
+
 def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
-    """Write a section's files and return what the page shows of it."""
+    """Write a section's files and return what the page shows of it, which can travel between processes."""
     figures = [_write_figure(item, study) for item in section.figures]
     for table in section.tables:
         table.write(study.path / "tables", study.provenance)
@@ -92,7 +111,7 @@ def _write_section(section: Section, study: StudyFolder) -> dict[str, Any]:
     for figure in shown[1:]:  # a section opens with one figure, or one short table; the rest comes when asked
         figure["is_folded"] = True
     tables = [_show_table(table, is_first=i == 0 and not shown) for i, table in enumerate(section.tables)]
-    return {"section": section, "figures": figures, "tables": tables}
+    return {"section": replace(section, figures=(), tables=()), "figures": figures, "tables": tables}
 
 
 def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
