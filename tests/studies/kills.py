@@ -38,7 +38,7 @@ STUDY = (
 #: Phases, with the locks that are held in them; at the start none is yet, and a file is written in any of them.
 LOCKS = {"training": ("train_vae", "train_classifier"), "attacks": ("measure_classifier",), "reporting": ("outputs",)}
 PHASES = ("start-up", *LOCKS, "writing")
-_PER_ROUND = 17
+_PER_ROUND = 25
 _FINISHED = re.compile(r"^(\S+) finished in ", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_S = 0.02

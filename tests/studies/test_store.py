@@ -12,6 +12,7 @@ from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.results import read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, cells_of, run_study
 from msda_analysis.studies.context import Context
+from msda_analysis.studies.seal import seal
 from msda_analysis.studies.steps import STEPS
 
 PLAN = StudyPlan(
@@ -68,6 +69,7 @@ def test_the_time_of_all_runs_is_counted(tmp_path, ran):
     assert 0 < first < 60
     timing = next((tmp_path / "out" / "cells").glob("*/timing.json"))
     timing.write_text(json.dumps({"seconds": json.loads(timing.read_text())["seconds"] + 100}))
+    seal(timing.parent, 1)
     run_study(PLAN, tmp_path / "out", progress=False)
     assert ran == [cell.name for cell in cells_of(PLAN)], "the second run ran nothing"
     assert counted() == pytest.approx(first + 100)
