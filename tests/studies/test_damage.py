@@ -29,7 +29,7 @@ from msda_analysis.studies.store import find_damaged_cells, read_study
 CELL = next(cell for cell in cells_of(PLAN) if cell.kind == "train_classifier")
 
 
-DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
+DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("rows.csv", cut, r"rows\.csv has \d+ bytes instead of \d+"),
     ("rows.csv", empty, r"rows\.csv has 0 bytes instead of \d+"),
     ("rows.csv", flip, r"rows\.csv has another content than when it was finished"),

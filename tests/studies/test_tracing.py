@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from damages import DAMAGE, assert_named, damaged, files_with_content
+from matplotlib.figure import Figure
 from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
@@ -54,8 +55,6 @@ def test_every_figure_and_table_says_what_made_it(drawn, kind):
 
 def test_a_drawing_as_svg_says_it_too(tmp_path, drawn):
     line = carried_line(figure(drawn, ".png")) + " <&> (a)"
-    from matplotlib.figure import Figure
-
     for suffix, name in ((".svg", "Description"), (".pdf", "Subject")):
         Figure().savefig(tmp_path / f"a{suffix}", metadata={name: line})
         assert carried_line(tmp_path / f"a{suffix}") == line
@@ -103,7 +102,7 @@ def test_no_number_that_was_not_measured_reaches_a_page(study, capsys, shown, mo
     with monkeypatch.context() as patch:
         made: list[dict] = []
         patch.setattr(
-            "msda_analysis.report.export.make_figure", lambda *_, **how: made.append(how) or Made(None, (), (), ())
+            "msda_analysis.report.export.make_figure", lambda *_, **how: made.append(how) or Made(Figure(), (), (), ())
         )
         assert main(["figure", "kept_fraction", str(study), "--out", str(study / "a.svg")]) == 0
     assert f"left out: {cell}" in capsys.readouterr().err and made[0]["left_out"] == [cell]
