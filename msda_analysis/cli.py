@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,35 +168,51 @@ def _report(folders: list[Path], names: list[str], out: Path | None) -> int:
         return _draw_again(folders[0])
     if out is None:
         raise ValueError("out: expected a folder for the page of several studies; add --out")
+    from msda_analysis.studies.damage import find_all_damage
     from msda_analysis.studies.join import join_studies
-    from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-    lines = [line for folder in folders for line in (*find_damaged_cells(folder), *find_lost_rows(folder))]
-    return _draw(out, [*join_studies(folders, names, out, command_line()), *lines])
+    damage = {folder: find_all_damage(folder) for folder in folders}
+    wrong = join_studies(
+        folders, names, out, command_line(), {folder: found.doubtful for folder, found in damage.items()}
+    )
+    return _draw(out, [*wrong, *(line for found in damage.values() for line in found.lines)])
 
 
 def _draw_again(folder: Path) -> int:
+    from msda_analysis.studies.damage import find_all_damage
     from msda_analysis.studies.join import contradictions_of
-    from msda_analysis.studies.store import find_damaged_cells, find_lost_rows
 
-    return _draw(folder, [*contradictions_of(folder), *find_damaged_cells(folder), *find_lost_rows(folder)])
+    damage = find_all_damage(folder)
+    return _draw(folder, [*contradictions_of(folder), *damage.lines], damage.doubtful)
 
 
-def _draw(folder: Path, wrong: list[str]) -> int:
+def _draw(folder: Path, wrong: list[str], left_out: Sequence[str] = ()) -> int:
     from msda_analysis.report import write_report
+    from msda_analysis.studies.damage import vouched
 
-    page = write_report(folder, wrong)
-    for line in wrong:
-        print(f"msda-analysis: {line}", file=sys.stderr)
+    wrong = _say_damage(wrong, left_out)
+    with vouched(folder, whole=False):
+        page = write_report(folder, wrong, left_out)
     print(page)
     return 0
 
 
+def _say_damage(lines: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    """Say what is wrong, and of which cells no row is shown; all of it, for the page."""
+    told = "the rows of these cells are left out: {}; run the study again to collect them"
+    lines = [*lines, *([told.format(", ".join(left_out))] if left_out else [])]
+    for line in lines:
+        print(f"msda-analysis: {line}", file=sys.stderr)
+    return lines
+
+
 def _draw_figure(name: str, folder: Path, out: Path | None, palette: list[str] | None, **asked: Any) -> int:
     from msda_analysis.report.export import make_figure, read_palette
+    from msda_analysis.studies.damage import find_all_damage
 
-    path = out or Path(f"{name}.pdf")
-    made = make_figure(name, folder, path, palette=read_palette(palette), **asked)
+    path, damage = out or Path(f"{name}.pdf"), find_all_damage(folder)
+    _say_damage(damage.lines, damage.doubtful)
+    made = make_figure(name, folder, path, palette=read_palette(palette), left_out=damage.doubtful, **asked)
     if made.unused:
         shown = "; ".join(repr(text) for text in made.texts)
         print(

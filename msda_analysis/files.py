@@ -32,7 +32,7 @@ def replace_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in _NO_ROOM and error.filename in (None, str(temporary)):
+        if is_out_of_room(error) and error.filename in (None, str(temporary)):
             raise _name_file(error, path, temporary) from error
         raise
     finally:
@@ -51,6 +51,11 @@ def replace_file(path: str | os.PathLike[str], *, binary: bool = False) -> Itera
         yield file
         file.flush()
         os.fsync(file.fileno())  # the content is on the disk before the name points to it
+
+
+def is_out_of_room(error: OSError) -> bool:
+    """Whether a file did not fit, where another, smaller one may: the disk or a quota is full, or the file too large."""
+    return error.errno in _NO_ROOM
 
 
 def file_digest(path: Path, size: int = 16) -> str:

@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from msda_analysis.report.section import SectionMaker
 
 
-def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
+def write_report(folder: Path, damage: Sequence[str] = (), left_out: Sequence[str] = ()) -> Path:
     """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
 
     Args:
         folder: a study's output folder.
         damage: what is known to be wrong with it, one line each, to be said on the page.
+        left_out: cells whose rows are not shown.
 
     Returns:
         Path of report.html.
@@ -25,7 +26,7 @@ def write_report(folder: Path, damage: Sequence[str] = ()) -> Path:
     """
     from msda_analysis.report.page import write_page  # matplotlib, needed only here
 
-    return write_page(Path(folder), all_sections(), damage)
+    return write_page(Path(folder), all_sections(), damage, left_out)
 
 
 def all_sections() -> "tuple[SectionMaker, ...]":

@@ -93,12 +93,12 @@ def paper_figure(
 def make_figure(
     name: str, folder: str | Path, out: str | Path | None = None, *, width: float | str | None = None,
     families: Sequence[str] = (), palette: Palette | None = None, labels: Mapping[str, str] | str | Path | None = None,
-    font: str | None = None, font_size: float | None = None,
+    font: str | None = None, font_size: float | None = None, left_out: Sequence[str] = (),
 ) -> Made:  # fmt: skip
-    """The same as paper_figure, with what its author may want to know."""
+    """The same as paper_figure, with what its author may want to know, and without the rows of cells that are left out."""
     kind = _kind_of(out)
     texts = read_labels(labels)
-    study = open_study(Path(folder))
+    study = open_study(Path(folder), left_out)
     known = _families_of(study)
     _check_families(families, known)
     order = [*families, *(each for each in order_augmentations(known) if each not in families)]

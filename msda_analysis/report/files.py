@@ -3,8 +3,7 @@
 import hashlib
 import io
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +61,11 @@ class StudyFolder:
     provenance: Provenance = Provenance()
 
 
-def open_study(path: Path) -> StudyFolder:
+def open_study(path: Path, left_out: Sequence[str] = ()) -> StudyFolder:
     """Read results.csv and manifest.json of a study folder.
+
+    Args:
+        left_out: cells whose rows are not read.
 
     Raises:
         FileNotFoundError: the folder has no results.csv.
@@ -77,6 +79,7 @@ def open_study(path: Path) -> StudyFolder:
     if not source.exists():
         raise FileNotFoundError(f"{path}: expected a study folder with results.csv in it; run a study into it first")
     table, manifest = read_table(source), _read_manifest(path / "manifest.json")
+    table = table[~table["cell"].isin(left_out)].reset_index(drop=True) if left_out else table
     if manifest.get(REFERENCE):
         table.attrs[REFERENCE] = str(manifest[REFERENCE])
     return StudyFolder(path, table, manifest, _provenance(table, manifest, source))
@@ -136,13 +139,8 @@ def write_csv(frame: Table, path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Put a whole file in place in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_file(path, binary=True) as file:
+        file.write(content)
 
 
 def _as_text(value: Any) -> Any:

@@ -53,7 +53,9 @@ _LONG_LIST = 20  # longer ones (class names) are cut in the page
 _PIXELS_PER_INCH = 118  # shows 8 pt print as about 10 pt on a screen
 
 
-def write_page(folder: Path, sections: Sequence[SectionMaker], damage: Sequence[str] = ()) -> Path:
+def write_page(
+    folder: Path, sections: Sequence[SectionMaker], damage: Sequence[str] = (), left_out: Sequence[str] = ()
+) -> Path:
     """Make figures/, tables/ and report.html of a study from its results.csv, manifest.json and pictures.
 
     Sections without rows are left out; what is missing or failed is listed. A section whose rows contradict each
@@ -63,6 +65,7 @@ def write_page(folder: Path, sections: Sequence[SectionMaker], damage: Sequence[
         folder: a study's output folder.
         sections: functions (table, folder) -> Section | None, in order.
         damage: what is known to be wrong with the folder, one line each.
+        left_out: cells whose rows are not shown.
 
     Returns:
         Path of report.html.
@@ -72,7 +75,7 @@ def write_page(folder: Path, sections: Sequence[SectionMaker], damage: Sequence[
         ValueError: results.csv or manifest.json cannot be read.
         OSError: the disk is full or the folder cannot be written; the old report is kept.
     """
-    study, shown, problems = open_study(folder), [], list(damage)
+    study, shown, problems = open_study(folder, left_out), [], list(damage)
     drawn = Parallel(_suited_processes(study.table), return_as="generator")(
         delayed(_draw_section)(maker, study) for maker in sections
     )

@@ -15,7 +15,13 @@ from msda_analysis.results import read_rows, read_table, write_table
 _FORMATS = ("format", "attack_format", "information_format")
 
 
-def join_studies(folders: Sequence[Path], names: Sequence[str], out: Path, command: str = "") -> list[str]:
+def join_studies(
+    folders: Sequence[Path],
+    names: Sequence[str],
+    out: Path,
+    command: str = "",
+    left_out: Mapping[Path, Sequence[str]] = {},
+) -> list[str]:
     """Write results.csv and manifest.json of several studies into a folder of their own, for report.write_report.
 
     Rows stay as they are but for `study`, which becomes the name, and `dataset`, which gets it behind it, so that figures
@@ -26,6 +32,7 @@ def join_studies(folders: Sequence[Path], names: Sequence[str], out: Path, comma
         names: one for each; none takes the names of the folders.
         out: new, empty, or of an earlier page of several studies.
         command: the command line, for the manifest.
+        left_out: folder -> cells whose rows are not taken.
 
     Returns:
         What speaks against comparing them, one line each; see contradictions.
@@ -45,7 +52,10 @@ def join_studies(folders: Sequence[Path], names: Sequence[str], out: Path, comma
             )
         read_table(folder / "results.csv")
     manifests = {name: _read_manifest(folder) for name, folder in parts.items()}
-    rows = [_named(row, name) for name, folder in parts.items() for row in read_rows(folder / "results.csv")]
+    rows = [
+        _named(row, name) for name, folder in parts.items() for row in read_rows(folder / "results.csv")
+        if row["cell"] not in left_out.get(folder, ())
+    ]  # fmt: skip
     write_table(rows, out / "results.csv")
     wrong = contradictions(parts, manifests)
     with replace_file(out / "manifest.json") as file:

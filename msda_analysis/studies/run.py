@@ -16,6 +16,7 @@ from msda_analysis.results import read_table
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.cluster import Cluster, spread
 from msda_analysis.studies.context import Context
+from msda_analysis.studies.damage import vouched
 from msda_analysis.studies.plan import Plan, choose_reference
 from msda_analysis.studies.progress import Progress
 from msda_analysis.studies.runner import Runner
@@ -94,7 +95,9 @@ def run_study(
         runner = make_runner(context, waits=not is_shard, tell=tell, run_name=secrets.token_hex(8))
         if cluster is not None:
             _spread(cluster, context, runner, mine)
-        elif (n := workers or suited_workers(context.plan, store, mine, context.data_bytes())) > 1:
+        elif any(not store.is_done(cell) for cell in mine) and (  # else processes would be started for nothing
+            (n := workers or suited_workers(context.plan, store, mine, context.data_bytes())) > 1
+        ):
             _share(n, context, runner, mine)
         known = runner.run(mine)  # alone, or what is left when workers died
     otherwise = "shard" if is_shard else "damaged"
@@ -205,7 +208,8 @@ def _write_outputs(context: Context, cells: Sequence[Cell], n_failed: int, comma
     from msda_analysis.report import write_report  # matplotlib, needed only here
 
     store = context.store
-    with store.hold("outputs", wait=True):  # the processes that shared the cells end at the same time
+    held = store.hold("outputs", wait=True)  # the processes that shared the cells end at the same time
+    with held, vouched(store.folder, whole=True):
         store.clean()
         store.collect(cells)
         done = [cell for cell in cells if store.is_done(cell)]

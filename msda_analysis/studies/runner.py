@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from msda_analysis.environment import cpu_threads
+from msda_analysis.files import is_out_of_room
 from msda_analysis.results import Source, make_failure_row
 from msda_analysis.studies.store import NamedCell, Store, shorten
 
@@ -31,7 +32,8 @@ class Runner(Generic[_Cell]):
         store: where the cells are kept.
         work: does a cell in its folder and returns its rows.
         source: columns of the row of a cell that failed.
-        noted: errors that are noted while the other cells go on; an OSError never is, since it would hit them all.
+        noted: errors that are noted while the other cells go on; of an OSError, only that something did not fit on the disk,
+            as long as at least this can be noted there: any other would hit all cells.
         waits: at the end, wait for cells that other processes run instead of leaving them.
         tell: takes what happens: event, name of a cell, words; see progress.Progress.
         run_name: what the processes that one command started share: a cell that failed in one is not tried in another.
@@ -108,8 +110,11 @@ class Runner(Generic[_Cell]):
                 raise RuntimeError(f"needs {', '.join(failed_needs)}, which did not finish")
             rows = self.work(cell, folder)
             self.store.finish(cell, rows, time.perf_counter() - start, cpu_threads())
-        except OSError:
-            raise  # a full disk or a lost folder: going on would fail everywhere
+        except OSError as error:
+            if not is_out_of_room(error):
+                raise  # a lost folder, say: going on would fail everywhere
+            self.give_up(cell, error, traceback.format_exc())  # raises where not even this fits
+            return
         except self.noted as error:  # one cell's fault must not take the others down; it is stored and counted
             self.give_up(cell, error, traceback.format_exc())
             return

@@ -17,7 +17,18 @@ from msda_analysis.files import is_leftover, remove_leftovers, replace_file
 from msda_analysis.results import read_rows, write_table
 from msda_analysis.studies.growth import grow
 from msda_analysis.studies.plan import Plan
-from msda_analysis.studies.seal import ROWS, TIMING, find_damage, is_sealed, is_unsealed, read_seal, seal
+from msda_analysis.studies.seal import (
+    ROWS,
+    TIMING,
+    find_damage,
+    find_damaged_note,
+    is_sealed,
+    is_unsealed,
+    read_seal,
+    read_signed,
+    seal,
+    write_signed,
+)
 
 _PLAN, _FAILURE, _CELLS, _LOCKS, _KEPT = "study.json", "failure.json", "cells", "locks", "kept"
 #: Folder inside a cell's, of what a cell that was stopped goes on from; it is there until the cell is done.
@@ -73,7 +84,7 @@ class Store:
             if wanted not in [asked["plan"] for asked in self.asked]:
                 when = datetime.now(UTC).isoformat(timespec="seconds")
                 self.asked.append({"created": when, "command": command, "plan": wanted})
-                self._write_json(self.folder / _PLAN, {"plan": self.plan.identity(), "asked": self.asked})
+                write_signed(self.folder / _PLAN, {"plan": self.plan.identity(), "asked": self.asked})
 
     @contextmanager
     def hold(self, name: str, *, wait: bool) -> Iterator[bool]:
@@ -214,7 +225,7 @@ class Store:
         path = self.folder / _PLAN
         if path.is_file():
             try:
-                return _read_json(path)
+                return _read_plan(path)
             except ValueError as error:
                 raise ValueError(f"out: {error}; choose another --out") from error
         if self.folder.exists() and not self.folder.is_dir():
@@ -243,7 +254,7 @@ def read_study(folder: Path) -> Any:
     path = folder / _PLAN
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: expected the folder of a study, with {_PLAN} in it")
-    return _split(_read_json(path))[0]
+    return _split(_read_plan(path))[0]
 
 
 def find_damaged_cells(folder: Path, names: Sequence[str] | None = None) -> list[str]:
@@ -287,6 +298,18 @@ def _split(known: Any) -> tuple[Any, list[dict[str, Any]]]:
     return known, []
 
 
+def _read_plan(path: Path) -> Any:
+    """What study.json says; an older version wrote no checksum of it."""
+    known = _read_json(path)
+    try:
+        known = read_signed(path) if isinstance(known, dict) else known
+        if isinstance(known, dict) and "asked" in known and (other := known.keys() - {"plan", "asked"}):
+            raise ValueError(f"unknown entries {', '.join(sorted(other))}")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return known
+
+
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -303,8 +326,10 @@ def _read_seconds(path: Path) -> float:
 
 
 def _read_noted(path: Path, name: str) -> Any:
-    """What timing.json says; None where it is missing or damaged, since nothing vouches for it."""
+    """What timing.json says; None where it is missing or damaged."""
     try:
+        if find_damaged_note(path.parent):
+            return None
         return _read_json(path)[name]
     except (OSError, ValueError, KeyError, TypeError):
         return None

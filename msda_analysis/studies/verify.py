@@ -5,12 +5,12 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from msda_analysis.results import find_unknown_settings, read_rows
-from msda_analysis.studies.store import find_damaged_cells, find_lost_rows, shorten
+from msda_analysis.studies.damage import find_all_damage
+from msda_analysis.studies.store import shorten
 
 _HASH = re.compile(r"source: ([^;]+?) sha256 ([0-9a-f]{64})")
 _PARTS = r"; (?=[a-z]+: )"
@@ -36,7 +36,7 @@ def verify(path: Path) -> Trace:
     """Trace a figure (pdf, png, svg), a table (csv, tex) or a study's folder, and compare all that should agree.
 
     What is compared: the hash of results.csv that figures and tables carry; each row's digest of its settings; the rows
-    with those of the cells; the checksums of the cells' files. A figure's own pixels, and the numbers in it, are not.
+    with those of the cells; the checksums of the cells' files and of what was made from them, figures too.
 
     Raises:
         FileNotFoundError: no such file, or no results.csv in its folder or in one above and nothing in the file that says more.
@@ -184,22 +184,8 @@ def _compare_cells(folder: Path, trace: Trace) -> None:
     if not (folder / "cells").is_dir():
         trace.unknown.append(f"{folder} has no cells/: rows cannot be held against what was measured")
         return
-    lines = [*find_damaged_cells(folder), *find_lost_rows(folder), *_changed_rows(folder)]
+    lines = find_all_damage(folder).lines
     trace.differs.extend(lines)
     if not lines:
         trace.agrees.append("the files of all cells have their checksums, and the rows are theirs")
-
-
-def _changed_rows(folder: Path) -> Iterator[str]:
-    """Cells whose rows in results.csv are not those in the cell's folder."""
-    by_cell: dict[str, list[dict[str, str]]] = {}
-    for row in read_rows(folder / _TABLE):
-        if row["status"] == "ok":
-            by_cell.setdefault(row["cell"], []).append(row)
-    for name, rows in by_cell.items():
-        path = folder / "cells" / name / "rows.csv"
-        if not path.is_file():
-            yield f"{folder / _TABLE} has rows of cell {name}, which is missing"
-        elif (own := read_rows(path)) != rows and len(own) == len(rows):
-            n = sum(a != b for a, b in zip(own, rows, strict=True))
-            yield f"{folder / _TABLE} has {n} other rows of cell {name} than {path}"
+        trace.agrees.append("what was made from them has its checksums")

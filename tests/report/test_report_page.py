@@ -349,10 +349,10 @@ def test_a_damaged_manifest_is_refused(small_study):
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     write_bytes(tmp_path / "a.pdf", b"old")
 
-    def fail(self, content):
+    def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         write_bytes(tmp_path / "a.pdf", b"new")
     assert (tmp_path / "a.pdf").read_bytes() == b"old"

@@ -181,7 +181,7 @@ def test_failed_cells_exit_with_1(shared_image_folder, tmp_path, capsys, monkeyp
 @pytest.mark.parametrize(
     "error, code, words",
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device; what was finished is kept"),
+        (OSError(errno.EROFS, "Read-only file system"), 1, "Read-only file system; what was finished is kept"),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on where it stopped"),
         (FileNotFoundError("weights: gone"), 2, "error: weights: gone"),
     ],

@@ -1,40 +1,35 @@
 """What a full disk, a dying machine or another version left behind is found, named and done again."""
 
+import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from damages import cut, empty, flip
 from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
 from msda_analysis.cli import main
 from msda_analysis.results import read_rows, write_table
+from msda_analysis.robustness.resume import BatchStore
 from msda_analysis.studies import AttackSpec, Store, cells_of, run_study
 from msda_analysis.studies.context import MODEL_FILE, Context
+from msda_analysis.studies.damage import find_damaged_outputs
+from msda_analysis.studies.seal import find_damage
 from msda_analysis.studies.steps import STEPS
 from msda_analysis.studies.steps import measure_classifier as attacks
-from msda_analysis.studies.store import find_damaged_cells
+from msda_analysis.studies.store import find_damaged_cells, read_study
 
 CELL = next(cell for cell in cells_of(PLAN) if cell.kind == "train_classifier")
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-5])
-
-
-def flip(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
+DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("rows.csv", cut, r"rows\.csv has \d+ bytes instead of \d+"),
     ("rows.csv", empty, r"rows\.csv has 0 bytes instead of \d+"),
     ("rows.csv", flip, r"rows\.csv has another content than when it was finished"),
@@ -80,8 +75,9 @@ def test_report_names_a_table_that_lost_rows(tmp_path, ran, capsys, monkeypatch)
     monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
     write_table(read_rows(tmp_path / "results.csv")[:-2], tmp_path / "results.csv")
     assert main(["report", str(tmp_path)]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
+    line, size = capsys.readouterr().err.splitlines()
     assert f"results.csv has 1 of the 3 rows of cell {NAMES[-1]}; run the study again" in line
+    assert "results.csv has " in size and "bytes instead of" in size
 
 
 def test_cells_of_a_version_that_wrote_no_checksums_run_again_with_one_line(tmp_path, ran, capsys):
@@ -171,3 +167,68 @@ def test_what_kills_left_in_a_study_is_removed(tmp_path, ran):
     run_study(replace(PLAN, n_masks=6), tmp_path, progress=False)
     assert [name for name in left if (tmp_path / name).exists()] == []
     assert all((tmp_path / name).exists() for name in kept)
+
+
+def signed_files(folder: Path) -> list[tuple[Path, Callable[[Path], object]]]:
+    """What says what is whole, and how it is read."""
+    return [
+        (folder / "cells" / CELL.name / "done.json", lambda path: find_damage(path.parent)),
+        (folder / "outputs.json", lambda path: [*find_damaged_outputs(path.parent)]),
+        (folder / "study.json", lambda path: _words_of(read_study, path.parent)),
+    ]
+
+
+def _words_of(read: Callable[[Path], object], folder: Path) -> str:
+    try:
+        read(folder)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _some_of(n_bytes: int) -> list[int]:
+    """Places all over a file, its ends among them."""
+    return sorted(
+        {*np.random.default_rng(0).choice(n_bytes, min(150, n_bytes), replace=False).tolist(), *range(9), n_bytes - 1}
+    )
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_no_byte_of_what_says_what_is_whole_can_change_unseen(tmp_path, ran, place):
+    run_study(replace(PLAN, n_seeds=1), tmp_path, progress=False)
+    path, look = signed_files(tmp_path)[place]
+    whole = path.read_bytes()
+    assert not look(path)
+    for i in _some_of(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        assert look(path), whole[max(0, i - 20) : i + 20]
+    path.write_bytes(whole)
+    assert not look(path)
+
+
+def test_what_an_older_version_wrote_without_checksums_counts(tmp_path, ran):
+    run_study(PLAN, tmp_path, progress=False)
+    for path in [tmp_path / "study.json", *tmp_path.glob("cells/*/done.json")]:
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({name: content[name] for name in content if name not in ("noted", "blake2b")}))
+    ran.clear()
+    assert run_study(PLAN, tmp_path, progress=False).n_done == len(NAMES) and ran == []
+
+
+def test_a_damaged_batch_of_attacks_is_computed_again_whatever_byte_it_is(tmp_path):
+    store, name = BatchStore(tmp_path / "kept" / "attacks", "print"), "pgd-0000000"
+    success, norms = torch.tensor([[True, False], [True, True]]), torch.tensor([0.25, 0.5])
+    store.save(name, success, norms, 7)
+    path = tmp_path / "kept" / "attacks" / f"{name}.npz"
+    whole, n_seen = path.read_bytes(), 0
+    flags = [whole.index(start) + at for start, at in ((b"PK\x01\x02", 8), (b"PK\x01\x02", 10), (b"PK\x03\x04", 8))]
+    places = [*flags, *_some_of(len(whole))]  # encrypted, compressed
+    for i in places:
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = store.load(name)
+        assert (found is None) == any("its batch is computed again" in str(each.message) for each in said)
+        n_seen += found is None
+        assert found is None or (torch.equal(found[0], success) and torch.equal(found[1], norms) and found[2] == 7)
+    assert n_seen > len(places) / 3

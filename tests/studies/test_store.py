@@ -12,6 +12,7 @@ from msda_analysis import ClassifierFit, VaeFit
 from msda_analysis.results import read_table
 from msda_analysis.studies import DataSpec, Store, StudyPlan, cells_of, run_study
 from msda_analysis.studies.context import Context
+from msda_analysis.studies.seal import seal
 from msda_analysis.studies.steps import STEPS
 
 PLAN = StudyPlan(
@@ -68,6 +69,7 @@ def test_the_time_of_all_runs_is_counted(tmp_path, ran):
     assert 0 < first < 60
     timing = next((tmp_path / "out" / "cells").glob("*/timing.json"))
     timing.write_text(json.dumps({"seconds": json.loads(timing.read_text())["seconds"] + 100}))
+    seal(timing.parent, 1)
     run_study(PLAN, tmp_path / "out", progress=False)
     assert ran == [cell.name for cell in cells_of(PLAN)], "the second run ran nothing"
     assert counted() == pytest.approx(first + 100)
@@ -136,15 +138,26 @@ def test_a_failed_cell_is_noted_and_tried_again(tmp_path, ran, monkeypatch, caps
     assert not list(tmp_path.rglob("failure.json"))
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_is_finished(tmp_path, ran, monkeypatch):
+def test_a_folder_that_cannot_be_written_stops_the_run_and_keeps_what_is_finished(tmp_path, ran, monkeypatch):
     with monkeypatch.context() as patch:
-        break_at(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(OSError, match="No space left"):
+        break_at(patch, 3, OSError(errno.EROFS, "Read-only file system"))
+        with pytest.raises(OSError, match="Read-only"):
             run_study(PLAN, tmp_path, progress=False)
     store = Store(tmp_path, PLAN)
     assert [store.is_done(cell) for cell in cells_of(PLAN)] == [True] * 3 + [False] * (N_CELLS - 3)
     ran.clear()
     assert run_study(PLAN, tmp_path, progress=False).n_done == N_CELLS and len(ran) == N_CELLS - 3
+
+
+def test_where_one_cell_does_not_fit_on_the_disk_others_may(tmp_path, ran, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        break_at(patch, 1, OSError(errno.ENOSPC, "No space left on device"))
+        summary = run_study(PLAN, tmp_path, progress=False)
+    (name,) = summary.missing
+    assert summary.missing == {name: "failed"} and summary.n_done == N_CELLS - 1
+    assert f"{name} failed: [Errno 28] No space left on device" in capsys.readouterr().err
+    ran.clear()
+    assert run_study(PLAN, tmp_path, progress=False).n_done == N_CELLS and ran == [name]
 
 
 def test_a_disk_that_fills_while_rows_are_written_leaves_the_cell_undone(tmp_path, ran, monkeypatch):

@@ -6,39 +6,31 @@ import shutil
 from pathlib import Path
 
 import pytest
+from damages import DAMAGE, assert_named, damaged, files_with_content
+from matplotlib.figure import Figure
 from replaced import replace_work
 from test_sharing import NAMES, PLAN
 
 from msda_analysis.cli import main
 from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.report.export import Made
 from msda_analysis.results import Source, read_rows, to_rows, write_table
 from msda_analysis.studies import run_study
 from msda_analysis.studies.cite import REFERENCES, _entries, cite
+from msda_analysis.studies.damage import Damage, find_all_damage
 from msda_analysis.studies.differences import compare_studies
 from msda_analysis.studies.steps import STEPS
 from msda_analysis.studies.verify import carried_line, verify
 
 ROOT = Path(__file__).parents[2]
+WORDS = ["masks", "--families", "mixup", "fmix(decay_power=1.5)", "--size", "8", "8", "--n", "20", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
     """A study of masks alone, with its real page, figures and tables."""
     out = tmp_path_factory.mktemp("drawn") / "out"
-    words = [
-        "masks",
-        "--families",
-        "mixup",
-        "fmix(decay_power=1.5)",
-        "--size",
-        "8",
-        "8",
-        "--n",
-        "20",
-        "--device",
-        "cpu",
-    ]
-    assert main([*words, "--out", str(out)]) == 0
+    assert main([*WORDS, "--out", str(out)]) == 0
     return out
 
 
@@ -63,11 +55,82 @@ def test_every_figure_and_table_says_what_made_it(drawn, kind):
 
 def test_a_drawing_as_svg_says_it_too(tmp_path, drawn):
     line = carried_line(figure(drawn, ".png")) + " <&> (a)"
-    from matplotlib.figure import Figure
-
     for suffix, name in ((".svg", "Description"), (".pdf", "Subject")):
         Figure().savefig(tmp_path / f"a{suffix}", metadata={name: line})
         assert carried_line(tmp_path / f"a{suffix}") == line
+
+
+def test_a_damaged_file_of_a_study_is_named_whichever_it_is(study):
+    """Each in one way, and those that say what is whole in every way."""
+    assert find_all_damage(study) == Damage([], [])
+    for i, path in enumerate(files_with_content(study)):
+        says = path.suffix == ".json" or path.name in ("rows.csv", "results.csv")
+        for way in DAMAGE if says else [list(DAMAGE)[i % len(DAMAGE)]]:
+            assert_named(study, path, way)
+    assert find_all_damage(study) == Damage([], [])
+
+
+@pytest.mark.slow
+def test_every_file_of_a_study_damaged_in_every_way_is_named(study):
+    for path in files_with_content(study):
+        for way in DAMAGE:
+            assert_named(study, path, way)
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list:
+    """Pages without sections, and the tables that these would be made of."""
+    tables: list = []
+    monkeypatch.setattr("msda_analysis.report.all_sections", lambda: (lambda table, folder: tables.append(table),))
+    return tables
+
+
+def test_no_number_that_was_not_measured_reaches_a_page(study, capsys, shown, monkeypatch):
+    """Of a table that was changed; the page says so, and another run collects the rows again."""
+    table, cell = study / "results.csv", read_rows(study / "results.csv")[0]["cell"]
+    whole, outputs = table.read_bytes(), (study / "outputs.json").read_bytes()
+    with damaged(study / "manifest.json", "flip"):
+        change_a_value(study)
+        for _ in range(2):  # the first page does not make it right
+            assert main(["report", str(study)]) == 0
+            page, err = (study / "report.html").read_text(), capsys.readouterr().err
+            for words in (f"has 1 other rows of cell {cell}", "manifest.json has another content", "results.csv has "):
+                assert words in page and words in err
+            assert f"the rows of these cells are left out: {cell}; run the study again" in page
+    assert len(shown) == 2 and all(set(table["cell"]) and cell not in set(table["cell"]) for table in shown)
+    assert main(["report", str(study)]) == 0 and "manifest.json has" not in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        made: list[dict] = []
+        patch.setattr(
+            "msda_analysis.report.export.make_figure", lambda *_, **how: made.append(how) or Made(Figure(), (), (), ())
+        )
+        assert main(["figure", "kept_fraction", str(study), "--out", str(study / "a.svg")]) == 0
+    assert f"left out: {cell}" in capsys.readouterr().err and made[0]["left_out"] == [cell]
+    assert main([*WORDS, "--out", str(study)]) == 0
+    assert table.read_bytes() == whole and find_all_damage(study) == Damage([], [])
+    assert json.loads(outputs)["files"].keys() <= json.loads((study / "outputs.json").read_text())["files"].keys()
+
+
+def test_what_vouches_is_gone_while_outputs_are_written_and_a_page_drawn_later_is_vouched_for(
+    study, monkeypatch, shown
+):
+    seen = []
+
+    def write(folder, *_):
+        seen.append((folder / "outputs.json").exists())
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("msda_analysis.report.write_report", write)
+        assert main(["report", str(study)]) == 1 and (study / "outputs.json").exists(), "what was whole is known"
+        assert main([*WORDS, "--out", str(study)]) == 1
+    assert seen == [True, False]
+    (line,) = find_all_damage(study).lines
+    assert "outputs.json is missing, which vouches for tables and figures: the last run did not end" in line
+    assert main(["report", str(study)]) == 0 and find_all_damage(study).lines == []
+    (study / "notes.md").write_text("mine")
+    assert main(["report", str(study)]) == 0
+    assert "notes.md" not in (study / "outputs.json").read_text()
 
 
 @pytest.mark.parametrize("kind", [".pdf", ".png", ".tex", ".csv", ""])
@@ -80,6 +143,7 @@ def test_what_agrees_is_said_to(drawn, capsys, kind):
     assert "was made from results.csv as it is" in out
     assert "agrees: every row's digest is that of its settings" in out
     assert "agrees: the files of all cells have their checksums, and the rows are theirs" in out
+    assert "agrees: what was made from them has its checksums" in out
 
 
 def change_a_value(study: Path) -> None:
@@ -106,20 +170,31 @@ def rename_the_study(study: Path) -> None:
     path.write_text(path.read_text().replace('"study": "masks"', '"study": "other"'))
 
 
+WRITTEN_AGAIN = r"/{}\.{} has (\d+ bytes instead of \d+|another content than when it was finished)$"
+TABLE = WRITTEN_AGAIN.format("results", "csv")
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
-        (change_a_value, [r"was made from another results\.csv", r"has 1 other rows of cell mask_samples-"]),
+        (change_a_value, [r"was made from another results\.csv", r"has 1 other rows of cell mask_samples-", TABLE]),
         (
             change_a_setting,
             [
                 r"settings\.json lacks or contradicts 2 digests of rows",
                 *[r"has \d+ other rows of cell mask_samples-"] * 2,
+                WRITTEN_AGAIN.format("settings", "json"),
             ],
         ),
-        (drop_a_row, [r"was made from another results\.csv", r"has \d+ of the \d+ rows of cell"]),
+        (drop_a_row, [r"was made from another results\.csv", r"has \d+ of the \d+ rows of cell", TABLE]),
         (damage_a_cell, [r"masks\.npz has 0 bytes instead of"]),
-        (rename_the_study, [r"rows of results\.csv are of another study than .*manifest\.json names, 'other'"]),
+        (
+            rename_the_study,
+            [
+                r"rows of results\.csv are of another study than .*manifest\.json names, 'other'",
+                WRITTEN_AGAIN.format("manifest", "json"),
+            ],
+        ),
     ],
 )
 def test_what_does_not_agree_is_named(study, capsys, change, words):
@@ -250,4 +325,4 @@ def test_a_study_that_ran_agrees(tmp_path, ran, monkeypatch):
         replace_work(patch, {"pictures": fail})
         run_study(PLAN, tmp_path, progress=False)
     trace = verify(tmp_path)
-    assert trace.differs == [] and len(trace.agrees) == 2 and len(NAMES) > 1 and "pictures" in STEPS
+    assert trace.differs == [] and len(trace.agrees) == 3 and len(NAMES) > 1 and "pictures" in STEPS

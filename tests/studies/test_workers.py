@@ -216,6 +216,7 @@ def test_workers_are_started_for_what_is_left_of_long_work_only(tmp_path, monkey
     monkeypatch.setattr(run, "_share", lambda n, *_: asked.append(n))
     plan = replace(PLAN, n_seeds=1, augmentations=("baseline", "mixup", "fmix"))
     run_study(plan, tmp_path / "out", workers=0, progress=False)
-    run_study(plan, tmp_path / "out", workers=0, progress=False)  # nothing is left
+    for n in (0, 2):  # nothing is left
+        run_study(plan, tmp_path / "out", workers=n, progress=False)
     run_study(MasksPlan(("mixup", "fmix"), (4, 4), 5, device="cpu"), tmp_path / "masks", workers=0, progress=False)
     assert asked == [3]
