@@ -130,6 +130,15 @@ def test_importing_the_package_is_light(line):
     assert run.stdout.split() == []
 
 
+def test_the_package_is_the_command_line(capsys):
+    from runpy import run_module
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["msda_analysis", "--version"])
+        run_module("msda_analysis", run_name="__main__")
+    assert end.value.code == 0 and capsys.readouterr().out.strip() == msda_analysis.__version__ != ""
+
+
 @pytest.mark.parametrize("command", [[], ["study"]], ids=str)
 def test_help_answers_within_a_second(command):
     """Of processor time, best of three runs, so that a busy machine does not decide."""
