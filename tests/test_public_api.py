@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from runpy import run_module
 
 import pytest
 
@@ -130,11 +131,9 @@ def test_importing_the_package_is_light(line):
     assert run.stdout.split() == []
 
 
-def test_the_package_is_the_command_line(capsys):
-    from runpy import run_module
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(sys, "argv", ["msda_analysis", "--version"])
+def test_the_package_is_the_command_line(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["msda_analysis", "--version"])
+    with pytest.raises(SystemExit) as end:
         run_module("msda_analysis", run_name="__main__")
     assert end.value.code == 0 and capsys.readouterr().out.strip() == msda_analysis.__version__ != ""
 
