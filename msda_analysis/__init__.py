@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"msda_analysis.{_HOMES[name]}"), name)
+    if name == "__version__":
+        return import_module("msda_analysis.environment").package_version()
     try:
         return import_module(f"msda_analysis.{name}")  # msda_analysis.robustness without an import line of its own
     except ModuleNotFoundError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msda_analysis.endings import run_guarded, show_interrupt
+from msda_analysis.environment import package_version
 
 if sys.excepthook is sys.__excepthook__:  # a debugger's or a notebook's stays
     sys.excepthook = show_interrupt
@@ -83,6 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser("msda-analysis", description=_SUMMARY, epilog=_ENDINGS)
+    parser.add_argument("--version", action="version", version=package_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in DOORS.items():
         commands.add_parser(name, help=summary, add_help=False)

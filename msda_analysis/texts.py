@@ -74,13 +74,16 @@ def import_module(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def check_settings(settings: Iterable[str], make: Any, part: str, *, what: str, given: int = 0) -> None:
+def check_settings(
+    settings: Iterable[str], make: Any, part: str, *, what: str, given: int = 0, without: str = ""
+) -> None:
     """Raise ValueError unless `make` takes these settings by name.
 
     Args:
         make: a function, a class, or an instance of a dataclass that is to be changed.
         part: the text that asks for them.
         given: how many first arguments are not settings.
+        without: the name of another one that is not.
     """
     if is_dataclass(make):
         known = [field.name for field in fields(make) if field.init]
@@ -89,6 +92,7 @@ def check_settings(settings: Iterable[str], make: Any, part: str, *, what: str, 
         if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
             return
         known = [p.name for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+        known = [name for name in known if name != without]
     for name in settings:
         if name not in known:
             raise ValueError(f"{what}: {part!r} has no setting {name!r}, only {', '.join(known) or 'none'}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from runpy import run_module
 
 import pytest
 
@@ -128,6 +129,13 @@ def test_importing_the_package_is_light(line):
     code = f"import sys; {line}; print(*[name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.split() == []
+
+
+def test_the_package_is_the_command_line(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["msda_analysis", "--version"])
+    with pytest.raises(SystemExit) as end:
+        run_module("msda_analysis", run_name="__main__")
+    assert end.value.code == 0 and capsys.readouterr().out.strip() == msda_analysis.__version__ != ""
 
 
 @pytest.mark.parametrize("command", [[], ["study"]], ids=str)

@@ -1,17 +1,18 @@
 """What is audited: any callable that mixes a batch, and the probe batches that it is given."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from msda_analysis.checks import check_count
 from msda_analysis.masks import FAMILIES, Alternate, MaskFamily
 from msda_analysis.mixing import MIXERS, Augmentation, MixTransform, augmentation_from_text
 from msda_analysis.mixing.adapters import PACKAGES
-from msda_analysis.mixing.mixer import name_of, read_result, takes_generator
+from msda_analysis.mixing.mixer import name_of, networks_for, read_result, takes_generator
 from msda_analysis.rng import stream
 from msda_analysis.texts import find_own, parse_call
 
@@ -68,17 +69,37 @@ class Trial:
 
 
 class MixerCall:
-    """A mixer (images, labels, generator) as what an audit calls: a stream of its own, labels and weight apart."""
+    """A mixer (images, labels, generator) as what an audit calls: a stream of its own, labels and weight apart.
 
-    def __init__(self, mixer: Callable[..., Any]):
-        self.wrapped, self.calls = mixer, 0
+    One that takes the network that is trained is given a fixed one of random weights, see fixed_network.
+    """
+
+    def __init__(self, mixer: Callable[..., Any], num_classes: int = 8):
+        self.wrapped, self.num_classes, self.calls = mixer, num_classes, 0
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Any]:
         generator, self.calls = stream(0, "audited mixer", step=self.calls), self.calls + 1
-        mixed = read_result(self.wrapped(images, labels, generator), name_of(self.wrapped))
+        more = networks_for(self.wrapped, fixed_network(self.num_classes, images.shape[1], tuple(images.shape[2:])))
+        mixed = read_result(self.wrapped(images, labels, generator, **more), name_of(self.wrapped))
         if mixed.labels_a is mixed.labels_b:
             return mixed.images, mixed.labels_a
         return mixed.images, (mixed.labels_a, mixed.labels_b, mixed.lam)
+
+
+@cache
+def fixed_network(num_classes: int, in_channels: int, size: tuple[int, ...]) -> nn.Module:
+    """A small classifier of random weights, always the same: images [n, in_channels, *size] -> logits [n, num_classes]."""
+    n_hidden = 4
+    convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(size) - 1]
+    network = nn.Sequential(
+        nn.utils.skip_init(convolution, in_channels, n_hidden, 3, padding=1),
+        nn.Tanh(), nn.Flatten(),
+        nn.utils.skip_init(nn.Linear, n_hidden * math.prod(size), num_classes),
+    )  # fmt: skip
+    generator = stream(0, "audit network")
+    for weights in network.parameters():
+        nn.init.normal_(weights, std=0.1, generator=generator)
+    return network.eval().requires_grad_(False)
 
 
 def as_subject(subject: Augmentation | Subject | str, alpha: float | None = None) -> Subject:
@@ -133,6 +154,6 @@ def _subject_of(thing: Any, path: str = "") -> Subject:
         wanted = f"{path!r} to be callable" if path else "a callable, a Subject or a path"
         raise ValueError(f"subject: expected {wanted}, got {type(thing).__name__}")
     if takes_generator(thing):
-        return Subject(name_of(thing), lambda num_classes: MixerCall(thing), getattr(thing, "alpha", None))
+        return Subject(name_of(thing), lambda num_classes: MixerCall(thing, num_classes), getattr(thing, "alpha", None))
     mixer = cast(Mixer, thing)
     return Subject(name_of(thing), lambda num_classes: mixer, None)

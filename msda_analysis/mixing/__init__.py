@@ -8,7 +8,7 @@ adapters    transforms of torchvision, timm and kornia as mixers
 pairs       given pairs of images, for pictures
 transform   MixTransform, for existing training loops
 text        families and mixers as text
-resizemix, saliencymix   mixers of this package
+resizemix, saliencymix, sage   mixers of this package
 """
 
 from msda_analysis.masks.registry import family_settings as augmentation_settings
@@ -19,11 +19,12 @@ from msda_analysis.mixing.mixed import Mixed
 from msda_analysis.mixing.mixer import Augmentation, Mixer, OwnMixer
 from msda_analysis.mixing.pairs import mix_pairs
 from msda_analysis.mixing.resizemix import ResizeMix
+from msda_analysis.mixing.sage import SAGE
 from msda_analysis.mixing.saliencymix import SaliencyMix
 from msda_analysis.mixing.text import MIXERS, augmentation_from_text, augmentation_to_text
 from msda_analysis.mixing.transform import MixTransform
 
 __all__ = [
-    "MIXERS", "Augmentation", "MixTransform", "Mixed", "Mixer", "OwnMixer", "PackageMixer", "ResizeMix", "SaliencyMix",
+    "MIXERS", "SAGE", "Augmentation", "MixTransform", "Mixed", "Mixer", "OwnMixer", "PackageMixer", "ResizeMix", "SaliencyMix",
     "augmentation_from_text", "augmentation_settings", "augmentation_to_text", "blend", "mix", "mix_pairs",
 ]  # fmt: skip

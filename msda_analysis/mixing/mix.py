@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from msda_analysis.checks import check_choice, check_count, check_finite, check_image_batch, check_labels
 from msda_analysis.masks.family import MaskFamily
@@ -26,6 +26,7 @@ def mix(
     spatial: int | None = None,
     validate: bool | None = None,
     out: Tensor | None = None,
+    network: nn.Module | None = None,
 ) -> Mixed:
     """Mix a batch with a permutation of itself.
 
@@ -40,6 +41,7 @@ def mix(
             width] with spatial=2 gets one mask per video, the same over all its frames and channels.
         validate: look for NaN and infinite values; None does so on a CPU only, because a GPU would have to wait.
         out: buffer for the mixed images, see blend(); families of masks only.
+        network: the classifier that is trained, for mixers that look at it; see mixing.Mixer. It stays as it is.
 
     Returns:
         Mixed, on the images' device.
@@ -64,7 +66,7 @@ def mix(
         flat = as_plain(images).flatten(
             1, -len(size) - 1
         )  # as a mask, a mixer spans the spatial axes; frames are channels to it
-        mixed = run_mixer(plain, flat, labels, generator, validate=validate)
+        mixed = run_mixer(plain, flat, labels, generator, network=network, validate=validate)
         return replace(mixed, images=like(mixed.images.view(images.shape), images))
     return _mix_by_masks(images, labels, plain, size, generator, validate, out)
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,9 +15,12 @@ from msda_analysis.masks.registry import Alternate
 from msda_analysis.mixing.mixed import Mixed
 from msda_analysis.mixing.seeds import global_seeds
 from msda_analysis.mixing.subclasses import as_plain, like
+from msda_analysis.models.frozen import frozen
 from msda_analysis.rng import derive_key, generator_from_key, take_key
 from msda_analysis.source import own_identity
 
+#: The argument by which a mixer takes the network that is trained.
+NETWORK = "network"
 _FORMS = "a Mixed, (images, soft labels [n, classes]), or (images, labels a, labels b, label weight of a)"
 
 
@@ -33,6 +37,10 @@ class Mixer(Protocol):
     labels) alone, as other libraries' transforms do; it may also return (mixed images, soft labels), or (mixed images,
     labels a, labels b, label weight of a). mix() and all that trains seed the global generators of torch, NumPy and Python
     around each call, and put them back.
+
+    A mixer with an argument `network` is given the classifier that is trained, on normalized images, by that name. It is held
+    still in the call: in evaluation mode, without gradients of its parameters, and put back after. Where no classifier is
+    trained, as for VAEs and pictures, a default such as None is what the mixer gets; without a default that is an error.
     """
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, /) -> Mixed:
@@ -46,15 +54,15 @@ Augmentation = MaskFamily | Alternate | Callable[..., Any]
 
 @dataclass(frozen=True)
 class OwnMixer:
-    """A function of your own with settings: function(images, labels[, generator], **settings)."""
+    """A function of your own with settings: function(images, labels[, generator][, network], **settings)."""
 
     function: Callable[..., Any]
     settings: tuple[tuple[str, Any], ...] = ()
 
-    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Any:
+    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, **network: nn.Module) -> Any:
         """What the function returns."""
         given = (images, labels, generator) if takes_generator(self.function) else (images, labels)
-        return self.function(*given, **dict(self.settings))
+        return self.function(*given, **network, **dict(self.settings))
 
     def settings_json(self) -> dict[str, Any]:
         """Name, code and settings of the function."""
@@ -63,24 +71,33 @@ class OwnMixer:
 
 
 def run_mixer(
-    mixer: Callable[..., Any], images: Tensor, labels: Tensor, generator: torch.Generator, *, validate: bool = True
+    mixer: Callable[..., Any],
+    images: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    *,
+    network: nn.Module | None = None,
+    validate: bool = True,
 ) -> Mixed:
     """Call a mixer on copies, with the global generators seeded around it, and look at what comes back.
 
     Args:
         generator: one key is taken from it.
+        network: the classifier that is trained, for a mixer that takes one; see Mixer.
         validate: look at values too.
 
     Raises:
         TypeError: a result of another form.
-        ValueError: images, labels or label weights that do not fit, or values that are not finite. What the mixer raises
-            passes through.
+        ValueError: images, labels or label weights that do not fit, values that are not finite, or no network for a mixer that
+            cannot do without. What the mixer raises passes through.
     """
     key = take_key(generator)
     own = generator_from_key(derive_key(key, "mixer"))
     given = (as_plain(images).clone(), labels.clone())
-    with global_seeds(key, device=images.device):
-        result = mixer(*given, own) if takes_generator(mixer) else mixer(*given)
+    more = networks_for(mixer, network)
+    held = frozen(*more.values()) if more else nullcontext()
+    with global_seeds(key, device=images.device), held:
+        result = mixer(*given, *([own] if takes_generator(mixer) else []), **more)
     mixed = read_result(result, name_of(mixer))
     _check_mixed(mixed, images, name_of(mixer), validate)
     return Mixed(like(mixed.images, images), mixed.labels_a, mixed.labels_b, mixed.lam, mixed.permutation)
@@ -116,8 +133,42 @@ def takes_generator(mixer: Callable[..., Any]) -> bool:
         parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):
         return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != NETWORK]
     return len(positional) > 2 and (positional[2].default is positional[2].empty or positional[2].name == "generator")
+
+
+def networks_for(mixer: Callable[..., Any], network: nn.Module | None) -> dict[str, nn.Module]:
+    """The network by the name of the argument by which a mixer takes it; nothing for one that takes none.
+
+    Raises:
+        ValueError: there is none, and the mixer has no default for it.
+    """
+    if network_argument(mixer) is None:
+        return {}
+    if network is not None:
+        return {NETWORK: network}
+    if not mixes_without(mixer):
+        raise ValueError(
+            f"{name_of(mixer)}: needs a classifier that is trained, and here is none; leave out what trains no classifier "
+            "(--no-vae), give mix() a network, or give the mixer a default, network=None, and have it do without"
+        )
+    return {}
+
+
+def mixes_without(mixer: Callable[..., Any]) -> bool:
+    """Whether a mixer can do without a network that is trained."""
+    wanted = network_argument(mixer)
+    return wanted is None or wanted.default is not wanted.empty
+
+
+def network_argument(mixer: Callable[..., Any]) -> inspect.Parameter | None:
+    """The argument by which a mixer takes the network that is trained, if it does."""
+    called = mixer.function if isinstance(mixer, OwnMixer) else mixer
+    called = called.forward if isinstance(called, nn.Module) else called
+    try:
+        return inspect.signature(called).parameters.get(NETWORK)
+    except (TypeError, ValueError):
+        return None
 
 
 def name_of(mixer: Callable[..., Any]) -> str:

@@ -9,7 +9,7 @@ from msda_analysis.masks import text as masks_text
 from msda_analysis.masks.family import MaskFamily
 from msda_analysis.masks.registry import FAMILIES, Alternate, is_mixer
 from msda_analysis.mixing.adapters import PACKAGES, PackageMixer
-from msda_analysis.mixing.mixer import Augmentation, OwnMixer, takes_generator
+from msda_analysis.mixing.mixer import NETWORK, Augmentation, OwnMixer, takes_generator
 from msda_analysis.texts import Call, call_text, check_settings, find_own, parse_call
 
 #: The files of this folder that hold mixers. To add one, write its file, with a table MIXERS: name -> mixer, a frozen
@@ -17,6 +17,7 @@ from msda_analysis.texts import Call, call_text, check_settings, find_own, parse
 FILES = (
     "resizemix",
     "saliencymix",
+    "sage",
 )
 #: Mixers by name.
 MIXERS: dict[str, Callable[..., Any]] = {}
@@ -94,5 +95,6 @@ def _mixer(call: Call, part: str, text: str) -> Augmentation:
             f"augmentation: expected {call.module}:{call.name} to be a subclass of MaskFamily or a function "
             f"(images, labels, generator) -> Mixed, got {found!r}"
         )
-    check_settings(call.settings, found, part, what="augmentation", given=3 if takes_generator(found) else 2)
+    given = 3 if takes_generator(found) else 2
+    check_settings(call.settings, found, part, what="augmentation", given=given, without=NETWORK)
     return OwnMixer(found, tuple(call.settings.items()))

@@ -41,6 +41,7 @@ class MixTransform(nn.Module):
             for the second of a sequence, or the dictionary's "labels", "label", "targets", "target" or "y". The images are
             the one other tensor of floats with three axes or more; all else stays as it is.
         label_smoothing: share of every label that is spread evenly over all classes, in [0, 1].
+        network: the classifier that is trained, for mixers that look at it; see mixing.Mixer.
 
     Raises:
         TypeError, ValueError: as mix(); integer labels out of range; num_classes below 1; p or label_smoothing outside
@@ -58,6 +59,7 @@ class MixTransform(nn.Module):
         spatial: int | None = None,
         labels_getter: str | int | Callable[[Any], Tensor] | None = None,
         label_smoothing: float = 0.0,
+        network: nn.Module | None = None,
     ):
         super().__init__()
         check_family(family, mixer=True)
@@ -69,6 +71,7 @@ class MixTransform(nn.Module):
         self.family, self.num_classes, self.seed, self.p = family, num_classes, seed, p
         self.rank, self.spatial = rank, spatial
         self.labels_getter, self.label_smoothing = labels_getter, label_smoothing
+        self.networks = (network,)  # in a tuple it is no part of this module
         self.calls = 0
 
     def forward(self, *batch: Any) -> Any:
@@ -96,7 +99,8 @@ class MixTransform(nn.Module):
         step, self.calls = batch_number(self.calls), self.calls + 1
         if self.p < 1 and float(torch.rand((), generator=generator)) >= self.p:
             return images, smooth(as_soft(labels, self.num_classes), self.label_smoothing)
-        mixed = mix(images, labels, self.family, generator=generator, step=step, spatial=self.spatial)
+        (network,) = self.networks
+        mixed = mix(images, labels, self.family, generator=generator, step=step, spatial=self.spatial, network=network)
         return mixed.images, mixed.soft_labels(self.num_classes, label_smoothing=self.label_smoothing)
 
     def __getstate__(self) -> dict[str, object]:

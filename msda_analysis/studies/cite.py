@@ -13,7 +13,7 @@ _FILE = Path(__file__).with_name("references.bib")
 REFERENCES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "augmentation": {
         "mixup": ("zhang2018mixup",), "cutmix": ("yun2019cutmix",), "fmix": ("harris2020fmix",),
-        "resizemix": ("qin2020resizemix",), "saliencymix": ("uddin2021saliencymix",), "timm": ("wightman2019timm",),
+        "resizemix": ("qin2020resizemix",), "saliencymix": ("uddin2021saliencymix",), "sage": ("ma2022sage",), "timm": ("wightman2019timm",),
         "kornia": ("riba2020kornia",), "torchvision": ("torchvision2016",),
     },
     "attack": {

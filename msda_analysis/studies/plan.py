@@ -158,7 +158,7 @@ class StudyPlan(Plan):
         title: heading of the report; "" for one that names the images.
         data: which images.
         augmentations: baseline (no mixing), mixup, cutmix, cutmix_inside, cutmix_nominal, fmix, fmix_released, gridmix,
-            resizemix, saliencymix; with settings: "fmix(decay_power=1.5)"; a+b alternates every batch; a class of yours:
+            resizemix, saliencymix, sage; with settings: "fmix(decay_power=1.5)"; a+b alternates every batch; a class of yours:
             "my_masks:Stripes(period=8)", a function of yours: "my_mixers:swap_halves", another package's: torchvision:CutMix.
             Each is kept in its shortest form.
         n_seeds: number of training seeds.

@@ -185,17 +185,24 @@ class RobustnessPlan(CheckpointPlan):
     Attributes:
         checkpoints: classifier checkpoints, such as STUDY/cells/train_classifier-*/model.safetensors.
         attack: how.
+        layer_methods: critics for the information between images and layers: mine, mine_tanh, nwj, js, smile. Empty leaves it
+            out.
+        layers: for these, in order of depth, by their names in named_modules(): layer3.1, features.4; none: those that
+            "vgg11_bn" exposes.
     """
 
     name: ClassVar[str] = "robustness"
     title: ClassVar[str] = "Robustness of given classifiers"
     trains: ClassVar[str] = "train_classifier"
+    grows: ClassVar[tuple[str, ...]] = (*CheckpointPlan.grows, "layer_methods", "layers")
 
     attack: AttackSpec = field(
         default_factory=lambda: AttackSpec(
             ("fgsm", "pgd", "apgd_ce", "apgd_dlr", "deepfool", "square", "uniform_noise")
         )
     )
+    layer_methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def check(self) -> None:
         from msda_analysis.models import check_network
@@ -203,6 +210,8 @@ class RobustnessPlan(CheckpointPlan):
         super().check()
         if self.model:
             check_network(self.model)
+        if self.layers and not self.layer_methods:
+            raise ValueError("layer_methods: expected at least one critic, such as mine, for the layers that are named")
 
 
 @dataclass(frozen=True)

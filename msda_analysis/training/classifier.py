@@ -69,6 +69,7 @@ def fit_classifier(
     history = train(
         network, optimizer, dataset.to(device), family,
         settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network), resume=resume,
+        guide=network,
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
 

@@ -65,6 +65,7 @@ def train(
     progress: bool = True,
     label: str = "training",
     resume: str | os.PathLike[str] | None = None,
+    guide: nn.Module | None = None,
 ) -> History:
     """Train a model in place; afterwards it is in evaluation mode.
 
@@ -78,6 +79,7 @@ def train(
         rank: of this process among several that train with one seed, which then draw different batches and masks.
         label: of the progress bar, which is silent when not a terminal.
         resume: see fit_classifier.
+        guide: the classifier that mixers may look at, where the model is one; see mixing.Mixer.
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
@@ -107,7 +109,9 @@ def train(
             )
             for batch in islice(batches, state.step, None):
                 _set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
-                meter.add(_step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps))
+                meter.add(
+                    _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps, guide)
+                )
                 bar.update()
                 keeper.save_when_due(partial(meter.state, history.epochs))
             means = meter.means()
@@ -169,7 +173,9 @@ def lr_factor(settings: LoopSettings, epoch: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
-def _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps) -> dict[str, Tensor]:
+def _step(
+    model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps, guide
+) -> dict[str, Tensor]:
     """One optimizer step; the parts of the loss, detached, without waiting for the device."""
     device = batch.images.device
     mixed = None
@@ -178,7 +184,7 @@ def _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, e
         # the count of all steps so far decides whose turn it is in an Alternate
         mixed = mix(
             batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False,
-            spatial=batch.images.ndim - 2,
+            spatial=batch.images.ndim - 2, network=guide,
         )  # fmt: skip
     images = (batch.images if mixed is None else mixed.images).contiguous(
         memory_format=memory_format(batch.images.ndim - 2)

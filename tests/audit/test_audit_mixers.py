@@ -9,7 +9,7 @@ from audit_cases import findings_of
 from msda_analysis import Alternate, FMix, MixUp
 from msda_analysis.audit.subject import as_subject, subject_from_path
 from msda_analysis.masks import GridMix
-from msda_analysis.mixing import Mixed, ResizeMix, SaliencyMix
+from msda_analysis.mixing import SAGE, Mixed, ResizeMix, SaliencyMix
 
 OWN = """
 from dataclasses import dataclass
@@ -63,6 +63,12 @@ def test_resizemix():
 def test_saliencymix():
     findings = without_fault(findings_of(SaliencyMix()))
     assert findings["label_weight"].answer == "kept share" and findings["labels_follow_images"].verdict == "ok"
+
+
+def test_sage_with_a_fixed_network():
+    findings = without_fault(findings_of(SAGE(), n_masks=60, size=(16, 16)))
+    assert findings["label_weight"].answer == "kept share" and findings["labels_follow_images"].verdict == "ok"
+    assert findings["same_place"].answer == "content moved or changed", "the partner is"
 
 
 def test_texts_of_own_families_and_mixers(own):

@@ -147,7 +147,7 @@ class TestOwn:
             ("my_mixers:swap_halves(generator=1)", r"has no setting 'generator', only at"),
             ("resizemix(tau=1)", r"'resizemix\(tau=1\)' has no setting 'tau', only low, high"),
             ("resizemix(low=0.9)", r"high: expected a number in \[0.9, 1.0\], got 0.8"),
-            ("blendmix", r"expected one of baseline, .*; resizemix, saliencymix, or a mixer of yours such as my_mixers:function"),
+            ("blendmix", r"expected one of baseline, .*; resizemix, saliencymix, sage, or a mixer of yours such as my_mixers:function"),
         ],
     )  # fmt: skip
     def test_what_is_no_mixer_is_refused(self, own, text, words):
@@ -339,7 +339,7 @@ class TestSaliencyMix:
 
 
 def test_the_names_are_known():
-    assert set(MIXERS) == {"resizemix", "saliencymix"}
+    assert set(MIXERS) == {"resizemix", "saliencymix", "sage"}
     for name, mixer in MIXERS.items():
         assert augmentation_from_text(name) == mixer and augmentation_to_text(mixer) == name
         settings = augmentation_settings(mixer)

@@ -1,5 +1,6 @@
 """Where classifiers look, as cells of a study: what they need, leave and say."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,18 @@ def test_a_study_is_the_same_twice(folder, table, tmp_path, undrawn):
     again = read_table(tmp_path / "results.csv")
     again = again[again["metric"].str.startswith("attribution")]
     assert again["value"].tolist() == pytest.approx(table["value"].tolist(), nan_ok=True, abs=0)
+
+
+def test_another_reference_is_followed_without_training_again(folder, tmp_path, undrawn):
+    copy = shutil.copytree(folder, tmp_path / "look")
+    before = {path.name for path in (copy / "cells").iterdir()}
+    run_study(replace(PLAN, reference="mixup"), copy, progress=False)
+    new = {path.name for path in (copy / "cells").iterdir()} - before
+    assert new and all(name.startswith("compare_") for name in new)
+    table = read_table(copy / "results.csv")
+    agreement = table[(table["metric"] == "attribution_agreement") & table["label"].ne("")]
+    pairs = {(row.augmentation, row.reference, row.label) for row in agreement.itertuples()}
+    assert ("baseline", "mixup", "same seed") in pairs and ("mixup", "baseline", "same seed") not in pairs
 
 
 def test_a_layer_that_is_not_there_is_refused_before_training(tmp_path):

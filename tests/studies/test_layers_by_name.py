@@ -1,11 +1,14 @@
 """Information by depth of any classifier, at the layers that a user names."""
 
+import sys
+
 import pytest
+import torch
 
 from msda_analysis import ClassifierFit, information, load_dataset
 from msda_analysis.cli import main
 from msda_analysis.estimate import Estimate
-from msda_analysis.models import load_classifier
+from msda_analysis.models import create, load_classifier
 from msda_analysis.results import read_table
 from msda_analysis.studies import StudyPlan
 
@@ -33,6 +36,67 @@ def test_layers_are_found_by_their_names(tmp_path, monkeypatch):
     features = information.layer_features(network, test.normalize(test.images), ["features.2", "linear"])
     assert rows["value"].tolist() == pytest.approx([float(found.mean()) for found in features.values()], rel=1e-4)
     assert features["features.2"].ndim == 4 and rows["value"].nunique() == 2
+
+
+GIVEN_NET = """
+from torch import nn
+
+def build(num_classes, in_channels, width=3):
+    return nn.Sequential(nn.Conv2d(in_channels, width, 4, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64 * width, num_classes))
+"""
+GIVEN = (
+    "robustness --model my_given:build --dataset digits --test-size 70 --attacks fgsm --epsilons 0 0.1 --attack-images 8 --device cpu "
+    "--mean 0.25 --std 0.5 --weights plain={} --out out"
+)
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    """A command about weights alone of a network of one's own, and that network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_given.py").write_text(GIVEN_NET, encoding="utf-8")
+    network = create("my_given:build", 10, 1, seed=3)
+    torch.save(network.state_dict(), tmp_path / "plain.pt")
+    yield GIVEN.format("plain.pt").split(), network.eval()
+    sys.modules.pop("my_given", None)
+
+
+def test_layers_of_given_weights(given, tmp_path, monkeypatch):
+    """On images as that network is said to take them."""
+    words, network = given
+    found = {}
+
+    def mean_of(features, images, method, seed, cap=None):
+        found.update(features | {"images": images})
+        return {name: Estimate(float(each.mean()), "nats", n=len(images)) for name, each in features.items()}
+
+    monkeypatch.setattr("msda_analysis.studies.steps.layers.layer_information", mean_of)
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
+    assert main([*words, "--layer-methods", "js", "--layers", "0", "3"]) == 0
+    table = read_table(tmp_path / "out" / "results.csv")
+    rows = table[table["metric"] == "layer_js"]
+    assert rows[["augmentation", "label", "x", "model"]].values.tolist() == [
+        ["plain", "0", 1, "my_given:build"], ["plain", "3", 2, "my_given:build"],
+    ]  # fmt: skip
+    images = (load_dataset("digits", "test").take(70).unit_images() - 0.25) / 0.5
+    torch.testing.assert_close(found["images"], images)
+    torch.testing.assert_close(found["3"], network(images).detach())
+    assert {"accuracy", "robust_accuracy"} <= set(table["metric"]), "and they are attacked"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("--layer-methods js --layers nowhere", "layers: expected names of network.named_modules(), such as "),
+        ("--layer-methods js", "layers: expected names of layers of my_given:build, such as layer3.1"),
+        ("--layers 0", "layer_methods: expected at least one critic"),
+        ("--layer-methods mime --layers 0", "layer_methods: expected one of 'mine'"),
+    ],
+)
+def test_what_given_weights_do_not_have_is_refused(given, tmp_path, capsys, words, said):
+    assert main([*given[0], *words.split()]) == 2
+    assert f"error: {said}" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from msda_analysis.estimate import Estimate
 from msda_analysis.information import encode_images, encode_once
 from msda_analysis.results import Source
 from msda_analysis.studies import DataSpec, StudyPlan, cells_of
+from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.steps import measure_vae
 
 
@@ -91,3 +93,29 @@ def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
     # the paper's second figure still goes through the other baseline
     assert n_seeds == 1 or all(len(c.needs) == 2 for c in measured)
     assert not any(c.settings["between"] for c in cells_of(replace(plan, between=False)) if c.kind == "measure_vae")
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "name"),
+    [
+        (4, (9,), "reconstructions_1d"), (3, (4, 5), "reconstructions"), (3, (2, 3, 4), "reconstructions_3d"),
+        (4, (4, 5), None),
+    ],
+)  # fmt: skip
+def test_reconstructions_are_kept_in_the_units_of_their_channels(tmp_path, channels, size, name):
+    images = torch.randint(0, 256, (12, channels, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = (tuple(0.1 * k for k in range(first, first + channels)) for first in (2, 1))
+    data = Dataset("made", "test", images, torch.arange(12) % 2, ("a", "b"), mean, std)
+
+    class Identity(nn.Module):
+        def encode(self, images):
+            return SimpleNamespace(loc=images)
+
+        def decode(self, z):
+            return z
+
+    measure_vae._save_reconstructions(data, Cell("measure_vae", "fmix", 0, {}), Identity(), tmp_path)
+    assert [path.stem for path in tmp_path.iterdir()] == ([name] if name else [])
+    for path in tmp_path.iterdir():
+        with np.load(path) as arrays:
+            np.testing.assert_allclose(arrays["fmix"], arrays["original"], atol=1e-6)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from msda_analysis import ClassifierFit, load_dataset
+from msda_analysis import ClassifierFit, VaeFit, load_dataset
 from msda_analysis.report.sections.masks import masks_section
 from msda_analysis.report.sections.notes import other_section
 from msda_analysis.results import read_table
 from msda_analysis.studies import AttackSpec, DataSpec, StudyPlan, cells_of, run_study
 from msda_analysis.studies.context import Context
 from msda_analysis.studies.plans import AuditPlan
+from msda_analysis.studies.steps import train_vae
 from msda_analysis.studies.store import Store
 
 OWN = """
@@ -97,6 +98,32 @@ def test_mixers_are_described_and_pictured(own, tmp_path, monkeypatch):
         assert {"resizemix", "saliencymix", "my_things:fade(weight=0.75)"} <= set(mixed.files)
         expected = 0.75 * mixed["image_a"] + 0.25 * mixed["image_b"]
         np.testing.assert_allclose(mixed["my_things:fade(weight=0.75)"], expected, atol=1e-5)
+
+
+LOOKING = """
+def look(images, labels, generator, network):
+    network(images)
+    return images, labels, labels, 1.0
+"""
+
+
+def test_mixers_that_look_at_a_classifier(own, tmp_path, monkeypatch):
+    """With one they are trained; for VAEs and pictures there is none."""
+    own(OWN + LOOKING)
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
+    fit, data = ClassifierFit(epochs=1, batch_size=12), DataSpec("digits", train_size=24, test_size=20)
+    asked = {"classifier": fit, "data": data, "n_masks": 0}
+    plan = plan_of(**asked, augmentations=("sage(n_shifts=4)", "my_things:look"))
+    with pytest.raises(ValueError, match="look: needs a classifier that is trained, and here is none"):
+        run_study(replace(plan, vae=VaeFit(epochs=1)), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / "cells").exists()
+    assert run_study(plan, tmp_path / "out", progress=False).n_failed == 0
+    with np.load(tmp_path / "out" / "pictures" / "mixed.npz", allow_pickle=False) as mixed:
+        assert set(mixed.files) == {"image_a", "image_b", "sage(n_shifts=4)"}
+    plan = replace(plan, augmentations=("sage(n_shifts=4)",), vae=VaeFit(1, batch_size=12))
+    context = Context(plan, Store(tmp_path / "vae", plan), progress=False)
+    rows = train_vae.run(context, train_vae.plan(plan)[0], tmp_path)
+    assert [row["metric"] for row in rows if row["note"].startswith("trained without the classifier")] == ["train_loss"]
 
 
 def test_an_audit_knows_what_is_claimed(own):

@@ -17,6 +17,7 @@ from torch import nn
 
 from msda_analysis import ClassifierFit, FMix, MixUp, VaeFit, fit_classifier, fit_vae
 from msda_analysis.endings import run_guarded
+from msda_analysis.mixing import SAGE
 from msda_analysis.training import state
 
 ROOT = Path(state.__file__).parents[2]
@@ -115,6 +116,15 @@ def test_stopped_after_any_step_it_ends_with_the_same_weights(
     assert_same(fit(kind, tiny_dataset, tmp_path), expected)
     assert len(steps) == N_STEPS - kept, "the end is kept as well"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_mixer_that_looks_at_the_network_goes_on_with_it(tiny_dataset, tmp_path, monkeypatch):
+    """The weights that it looks at are those of that step."""
+    monkeypatch.setattr(state, "EVERY_S", 0.0)
+    monkeypatch.setitem(globals(), "FMix", lambda: SAGE(n_shifts=4))
+    expected = fit("classifier", tiny_dataset, None)
+    stop_at(monkeypatch, "classifier", tiny_dataset, tmp_path, 5)
+    assert_same(fit("classifier", tiny_dataset, tmp_path), expected)
 
 
 #: Runs a training in children that are killed, each at a moment of its own; the last one ends and writes what it found.

@@ -66,7 +66,7 @@ _LIMITS = (
     "Grad-CAM speaks of one layer, at its resolution, and of what raises a class's logit there; it does not show that other "
     "places do not matter. Maps that agree with those of random weights as well as with each other say nothing of what was "
     "learned (Adebayo et al. 2018).",
-    "Networks of one seed start from the same weights: hold their agreement with the baseline of other seeds, not of the same "
+    "Networks of one seed start from the same weights: hold their agreement with the reference of other seeds, not of the same "
     "seed, against the agreement between seeds of one augmentation. Pairs of seeds are pooled, with intervals over images.",
 )
 _PICTURES = (

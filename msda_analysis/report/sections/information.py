@@ -81,7 +81,7 @@ _RATE_LIMIT = (
     "I(Z_A; X) is reported as in the paper: the rate of the VAE, an upper bound on the mutual information that includes "
     "the mismatch between the average posterior and the prior. A difference between augmentations can come from either."
 )
-_GRID = "Clean test images and their reconstruction by VAEs; values outside [0, 1] are drawn as black or white."
+_GRID = "Clean test images and their reconstruction by VAEs; values outside [0, 1] are drawn as the nearer of the two."
 
 
 def information_section(table: Table, folder: Path) -> Section | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.masks import CutMix, FMix, sample_masks
+from msda_analysis.masks.text import BASELINE
 from msda_analysis.models import Normalized, create
 from msda_analysis.results import to_rows
 from msda_analysis.rng import stream
@@ -27,7 +29,6 @@ from msda_analysis.studies.steps.train_classifier import plan_classifiers
 FORMAT = 1
 #: Families whose masks make parts of images; all classifiers are shown both.
 _MIXED_BY = {"cutmix": CutMix(), "fmix": FMix()}
-_REFERENCE = "baseline"
 _MAPS, _PICTURES = "maps.npz", "attribution.npz"
 _N_PICTURES = 8
 
@@ -46,7 +47,11 @@ def plan_comparison(study: StudyPlan) -> list[Cell]:
     needs = tuple(plan(study))
     if len(needs) < 2:
         return []
-    return [Cell("compare_attribution", "all", study.first_seed, versioned(FORMAT), needs)]
+    return [Cell("compare_attribution", "all", study.first_seed, _settings(study.compared_with), needs)]
+
+
+def _settings(reference: str) -> dict[str, Any]:
+    return versioned(FORMAT) | ({} if reference == BASELINE else {"reference": reference})  # as older cells
 
 
 def check(context: Context, cells: Sequence[Cell]) -> None:
@@ -122,16 +127,17 @@ def compare(context: Context, cell: Cell, folder: Path) -> Rows:
         if path.is_file():
             with np.load(path, allow_pickle=False) as arrays:
                 maps.setdefault(need.augmentation, {})[need.seed] = torch.from_numpy(arrays["maps"])
-    reference = maps.get(_REFERENCE, {})
+    against = cell.settings.get("reference", BASELINE)
+    reference = maps.get(against, {})
     rows: Rows = []
     for name, own in maps.items():
         found = [_agree(list(combinations(own.values(), 2)), name, "other seeds")]
-        if name != _REFERENCE:
+        if name != against:
             found.append(
-                _agree([(own[seed], reference[seed]) for seed in own if seed in reference], _REFERENCE, "same seed")
+                _agree([(own[seed], reference[seed]) for seed in own if seed in reference], against, "same seed")
             )
             crossed = [(own[a], reference[b]) for a in own for b in reference if a != b]
-            found.append(_agree(crossed, _REFERENCE, "other seeds"))
+            found.append(_agree(crossed, against, "other seeds"))
         rows += to_rows(classifier_source(context, cell, name), [each for each in found if each is not None])
     return rows
 

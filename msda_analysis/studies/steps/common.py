@@ -37,13 +37,14 @@ def describable(augmentation: str) -> Augmentation | None:
     return augmentation_from_text(augmentation, per_batch=False)
 
 
-def history_rows(source: Source, history: History) -> Rows:
-    """Losses in nats and seconds, by epoch."""
+def history_rows(source: Source, history: History, warnings: tuple[str, ...] = ()) -> Rows:
+    """Losses in nats and seconds, by epoch; warnings about the training stand beside the last loss."""
     found = []
     for epoch, entry in enumerate(history.epochs, start=1):
         for name, value in entry.items():
             metric, unit = ("epoch_seconds", "s") if name == "seconds" else (f"train_{name}", "nats")
-            found.append(Measured(metric, Estimate(value, unit), x=epoch))
+            said = warnings if (name, epoch) == ("loss", len(history.epochs)) else ()
+            found.append(Measured(metric, Estimate(value, unit, warnings=said), x=epoch))
     return to_rows(source, found)
 
 

@@ -147,6 +147,11 @@ def check(context: Context, cells: Sequence[Cell]) -> None:
         _check_units(normalizations, given.baseline)
 
 
+def load_given(context: Context, cell: Cell) -> torch.nn.Module:
+    """The model of a cell of this step, from the file that the user gave."""
+    return _load(context, _by_digest(context.plan)[cell.settings["checkpoint"]])
+
+
 def _load(context: Context, file: _File) -> torch.nn.Module:
     """The model in a file, for the plan's images, on its device."""
     given, channels = context.plan, context.test.images.shape[1]

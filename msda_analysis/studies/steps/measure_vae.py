@@ -28,10 +28,11 @@ from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps import train_vae
 from msda_analysis.studies.steps.common import data_settings, family_cell
+from msda_analysis.studies.steps.pictures import ending_of
 
 FORMAT = 3
 _N_PICTURES = 8
-_PICTURES = "reconstructions.npz"
+_PICTURES = "reconstructions"
 
 
 def plan(study: StudyPlan) -> list[Cell]:
@@ -102,28 +103,32 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
 
 
 def _save_reconstructions(dataset: Dataset, cell: Cell, vae: VAE, folder: Path) -> None:
-    shown = dataset.take(min(_N_PICTURES, len(dataset)), name="test_size")  # as many classes as there are
+    """Of as many classes as there are; of pictures and volumes that no grid shows, none."""
+    if len(dataset.image_size) > 1 and dataset.in_channels not in (1, 3):
+        return
+    shown = dataset.take(min(_N_PICTURES, len(dataset)), name="test_size")
     with torch.no_grad():
         decoded = vae.decode(vae.encode(shown.normalize(shown.images)).loc)
-    mean, std = (torch.tensor(v, device=decoded.device).view(-1, 1, 1) for v in (shown.mean, shown.std))
+    channel = (-1, *[1] * len(shown.image_size))
+    mean, std = (torch.tensor(v, device=decoded.device).view(channel) for v in (shown.mean, shown.std))
     # pictures only: what is out of range cannot be shown
     rebuilt = (decoded * std + mean).clamp(0, 1)
     original = shown.unit_images()
-    save_arrays(
-        folder / _PICTURES, {"original": original.cpu().numpy(), cell.label or cell.augmentation: rebuilt.cpu().numpy()}
-    )
+    path = folder / f"{_PICTURES}{ending_of(shown.image_size)}.npz"
+    save_arrays(path, {"original": original.cpu().numpy(), cell.label or cell.augmentation: rebuilt.cpu().numpy()})
 
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:
     """Reconstructions side by side, of a study's first seed."""
-    rebuilt: dict[str, np.ndarray] = {}
+    rebuilt: dict[str, dict[str, np.ndarray]] = {}
     first = getattr(context.plan, "first_seed", None)
     for cell in cells:
         if first is None or cell.seed == first:
-            with np.load(context.store.cell_folder(cell) / _PICTURES, allow_pickle=False) as arrays:
-                rebuilt |= {name: arrays[name] for name in arrays.files}
-    if rebuilt:
-        save_arrays(context.store.folder / "pictures" / _PICTURES, rebuilt)
+            for path in context.store.cell_folder(cell).glob(f"{_PICTURES}*.npz"):
+                with np.load(path, allow_pickle=False) as arrays:
+                    rebuilt.setdefault(path.name, {}).update({name: arrays[name] for name in arrays.files})
+    for name, shown in rebuilt.items():
+        save_arrays(context.store.folder / "pictures" / name, shown)
 
 
 STEPS = (

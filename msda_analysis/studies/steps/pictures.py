@@ -9,6 +9,7 @@ from torch import Tensor
 from msda_analysis.data import sample_images
 from msda_analysis.masks import Alternate, MaskFamily, sample_masks
 from msda_analysis.mixing import augmentation_settings, mix_pairs
+from msda_analysis.mixing.mixer import mixes_without
 from msda_analysis.rng import stream
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows, save_arrays
@@ -47,6 +48,8 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
                 family, len(first), tuple(first.shape[2:]), generator=stream(cell.seed, "pictures")
             ).masks
             masks[name] = sampled.numpy()
+        elif not mixes_without(family):
+            continue
         mixed[name] = mix_pairs(first, second, family, seed=cell.seed).numpy()
     for name, arrays in zip(_FILES, (masks, mixed), strict=True):
         save_arrays(folder / f"{name}{ending_of(first.shape[2:])}.npz", arrays)
