@@ -15,6 +15,7 @@ from msda_analysis.mask_stats.spectrum import (
     anisotropies,
     axis_power,
     fit_slope,
+    line_power,
     power_spectra,
     pure_axis_power,
     radial_power,
@@ -22,7 +23,6 @@ from msda_analysis.mask_stats.spectrum import (
 
 __all__ = [
     "Coverage", "anisotropies", "axis_power", "axis_power_ratio", "box_counts", "box_dimensions",
-    "circular_runs", "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "mask_fields", "mean_chords",
-    "measure_coverage", "power_spectra", "pure_axis_power", "radial_power", "summarize", "transitions",
-
+    "circular_runs", "count_components", "describe", "edge_cells", "euler_numbers", "fit_slope", "line_power", "mask_fields",
+    "mean_chords", "measure_coverage", "power_spectra", "pure_axis_power", "radial_power", "summarize", "transitions",
 ]  # fmt: skip

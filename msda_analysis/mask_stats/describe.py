@@ -1,6 +1,7 @@
 """Tables of mask statistics: one row per mask, and means with intervals."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,14 @@ from msda_analysis.checks import check_count
 from msda_analysis.estimate import Estimate, Measured, mean_estimate, wilson_interval
 from msda_analysis.mask_stats.fractal import box_dimensions
 from msda_analysis.mask_stats.geometry import count_components, euler_numbers, mask_fields, mean_chords, transitions
-from msda_analysis.mask_stats.spectrum import anisotropies, axis_power, fit_slope, pure_axis_power, radial_power
+from msda_analysis.mask_stats.spectrum import (
+    anisotropies,
+    axis_power,
+    fit_slope,
+    line_power,
+    pure_axis_power,
+    radial_power,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +94,7 @@ def summarize(masks: Tensor, *, n_bins: int = 20) -> list[Measured]:
 
     Besides the columns of describe(): axis_power_ratio (mean power that varies along the last axis only, over that
     along the first: 1 for an isotropic law on square images), radial_power at x = frequency in cycles per pixel,
-    power_axis0, ... (share of the power) at x = frequency bin, and kept_fraction_histogram at x = bin centre. Masks for
+    in two and three dimensions line_power_axis0, ... (power of a bin on that axis) at the same, power_axis0, ... (share of the power) at x = frequency bin, and kept_fraction_histogram at x = bin centre. Masks for
     which a statistic is undefined are left out of its mean, and a warning counts them.
 
     Args:
@@ -105,9 +113,9 @@ def summarize(masks: Tensor, *, n_bins: int = 20) -> list[Measured]:
     rows = [_column(name, None, torch.tensor(table[name].to_numpy()), unit_of(name)) for name in table.columns]
     if fields.ndim > 2:
         rows.append(Measured("axis_power_ratio", axis_power_ratio(fields)))
-    frequency = radial_power(fields[:1])[0].tolist()
-    power = _in_chunks(fields, lambda part: radial_power(part)[1])
-    rows += [_column("radial_power", f, power[:, i], "squared mask units") for i, f in enumerate(frequency)]
+    rows += _spectrum("radial_power", fields, radial_power)
+    for axis in range(fields.ndim - 1 if fields.ndim > 2 else 0):
+        rows += _spectrum(f"line_power_axis{axis}", fields, partial(line_power, axis=axis))
     for axis in range(fields.ndim - 1):
         shares = _in_chunks(fields, lambda part, axis=axis: axis_power(part, axis))
         rows += [_column(f"power_axis{axis}", float(k), shares[:, k], "share of power") for k in range(shares.shape[1])]
@@ -150,6 +158,13 @@ def _column(metric: str, x: float | None, values: Tensor, unit: str) -> Measured
         return Measured(metric, nothing, x=x)
     warnings = (f"undefined for {missing} of {len(values)} masks, left out",) if missing else ()
     return Measured(metric, mean_estimate(defined.tolist(), unit, warnings=warnings), x=x)
+
+
+def _spectrum(metric: str, fields: Tensor, measure: Callable[[Tensor], tuple[Tensor, Tensor]]) -> list[Measured]:
+    """Mean power at each frequency."""
+    frequency = measure(fields[:1])[0].tolist()
+    power = _in_chunks(fields, lambda part: measure(part)[1])
+    return [_column(metric, f, power[:, i], "squared mask units") for i, f in enumerate(frequency)]
 
 
 def _histogram(kept: Tensor, n_bins: int) -> list[Measured]:

@@ -85,6 +85,32 @@ def pure_axis_power(masks: Tensor) -> Tensor:
     return torch.stack(parts, 1)
 
 
+def line_power(masks: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Power of each bin that varies along one axis only: the line through the spectrum on which all other frequencies are zero.
+
+    A law without a preferred direction has the same line along each axis of equal lengths, and rings of radial_power at
+    about its height; boxes, whose edges run along the axes, have lines far above their rings.
+
+    Args:
+        masks: [n, 1, *size] or [n, *size]; soft masks and grey images are taken as they are.
+        axis: spatial axis, 0 for the first (the height of an image).
+
+    Returns:
+        frequency [length // 2] in cycles per pixel, without zero; power [n, length // 2] of one bin, as in power_spectra.
+
+    Raises:
+        ValueError: no such axis.
+    """
+    fields = _centered(masks)
+    _check_axis(axis, fields.ndim - 1)
+    others = tuple(i for i in range(1, fields.ndim) if i != axis + 1)
+    # the mean over the other axes keeps exactly the bins of zero frequency along them
+    profile = fields.mean(others) if others else fields
+    length = profile.shape[1]
+    spectrum = torch.fft.rfft(profile, dim=1)[:, 1:]
+    return torch.fft.rfftfreq(length, dtype=torch.float64)[1:], (spectrum.real**2 + spectrum.imag**2) / length**2
+
+
 def anisotropies(masks: Tensor) -> Tensor:
     """(a - b) / (a + b) for a, b the power that varies along the first, and along the last axis only.
 

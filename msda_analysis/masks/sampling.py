@@ -67,6 +67,36 @@ def sample_masks(
     return MaskBatch(batch.masks.expand(n, *batch.masks.shape[1:]), batch.lam.expand(n), batch.drawn_lam.expand(n))
 
 
+def masks_at(
+    family: MaskFamily, lam: float, n: int, size: tuple[int, ...], *, generator: torch.Generator,
+    device: str | torch.device | None = None,
+) -> Tensor:  # fmt: skip
+    """n masks of a family for one lambda, each drawn for itself: families side by side at equal strength.
+
+    The family's laws of lambda, of batches and of labels play no part. What a mask keeps is lambda where the family keeps it;
+    CutMix's boxes that are cut at the border keep more.
+
+    Args:
+        family: MixUp(), CutMix(), FMix(), or any other MaskFamily.
+        lam: share of the first image that is asked for, in [0, 1].
+        n, size, generator, device: see sample_masks.
+
+    Returns:
+        [n, 1, *size] float32 in [0, 1].
+
+    Raises:
+        TypeError, ValueError: see sample_masks; lam outside [0, 1].
+    """
+    check_count("n", n)
+    check_size("size", size)
+    if not 0 <= lam <= 1:
+        raise ValueError(f"lam: expected a share in [0, 1], got {lam!r}")
+    device = torch.device(device if device is not None else generator.device)
+    wanted = torch.full((n,), lam, dtype=torch.float64, device=device)
+    keys, backend = _sub_keys(take_key(generator), device), choose_backend("auto", device)
+    return family.masks_and_kept(wanted, tuple(size), keys=keys, device=device, backend=backend)[0]
+
+
 def _without_compiler(function: Callable[..., MaskBatch]) -> Callable[..., MaskBatch]:
     """Between two graphs of a compiled caller, the function as it is: compilers take its NumPy for torch and fail.
 

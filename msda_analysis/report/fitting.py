@@ -26,11 +26,20 @@ def fit_texts(figure: "Figure") -> None:
         _break_row_names(figure, ax)
         _move_legend(figure, ax)
     figure.draw_without_rendering()
+    for text in figure.texts:
+        _shrink(text, figure.bbox.x1)
     for _ in range(_PASSES):
         legends = [_fit_legend(figure, legend) for legend in figure.legends]
         if not any([*legends, *(_fit_axes(figure, ax) for ax in figure.axes)]):
             return
         figure.draw_without_rendering()
+
+
+def _shrink(text: "Text", right: float) -> None:
+    """Smaller letters for a text beside all axes that would end further right."""
+    extent = text.get_window_extent()
+    if extent.x1 > right > extent.x0:
+        text.set_fontsize(max(points(4), float(text.get_fontsize()) * 0.95 * (right - extent.x0) / extent.width))
 
 
 def texts_outside(figure: "Figure", slack: float = 1.0) -> list[str]:

@@ -48,7 +48,7 @@ class FigureItem:
     Attributes:
         name: of its files.
         numbers: what is drawn; None for pictures.
-        draw: makes the figure of it, or of the pictures where there are no numbers.
+        draw: makes the figure of it, of the pictures where there are no numbers, or of both.
         caption: how to read it, plain text.
         alt: what it shows in one sentence, for readers who cannot see it.
         is_folded: whether the page shows it only when asked.
@@ -57,7 +57,7 @@ class FigureItem:
 
     name: str
     numbers: Table | None
-    draw: "Callable[[Any], Figure]"
+    draw: "Callable[..., Figure]"
     caption: str
     alt: str
     is_folded: bool = False
@@ -65,7 +65,7 @@ class FigureItem:
 
     def figure(self) -> "Figure":
         """Draw it."""
-        return self.draw(self.pictures if self.numbers is None else self.numbers)
+        return self.draw(*(part for part in (self.numbers, self.pictures) if part is not None))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ def test_the_summary_has_every_metric_with_an_interval_that_covers_its_value():
     rows = summarize(masks, n_bins=10)
     metrics = {row.metric for row in rows}
     assert {"radial_power", "power_axis0", "power_axis1", "kept_fraction_histogram", "axis_power_ratio"} <= metrics
+    assert {"line_power_axis0", "line_power_axis1"} <= metrics
+    assert not {row.metric for row in summarize(draw(CutMix(), 30, (24,)))} & {"line_power_axis0"}, "it is all there is"
     assert set(describe(masks).columns) <= metrics
     for row in rows:
         estimate = row.estimate

@@ -12,6 +12,7 @@ from msda_analysis.mask_stats import (
     axis_power,
     axis_power_ratio,
     fit_slope,
+    line_power,
     measure_coverage,
     power_spectra,
     pure_axis_power,
@@ -79,6 +80,16 @@ class TestPower:
         full = power_spectra(fields)
         expected = torch.stack([full[:, 1:, 0].sum(1), full[:, 0, 1:].sum(1)], 1)
         assert torch.allclose(pure_axis_power(fields), expected)
+
+    @pytest.mark.parametrize("size", [(10, 7), (5, 8, 6)])
+    def test_line_power_is_that_of_the_bins_on_an_axis(self, size):
+        fields = white_noise(4, size)
+        full = power_spectra(fields)
+        for axis, length in enumerate(size):
+            frequency, power = line_power(fields, axis)
+            on_axis = full.movedim(axis + 1, 1).reshape(4, length, -1)[:, :, 0]
+            assert torch.allclose(power, on_axis[:, 1 : length // 2 + 1])
+            assert torch.allclose(frequency, torch.arange(1, length // 2 + 1).double() / length)
 
     def test_the_slope_of_a_power_law_is_its_exponent(self):
         frequency = torch.linspace(0.05, 0.5, 10)

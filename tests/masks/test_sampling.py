@@ -9,7 +9,7 @@ import threadpoolctl
 import torch
 
 from msda_analysis import Alternate, CutMix, FMix, MixUp, sample_masks
-from msda_analysis.masks import backends, fourier, fourier_cpu, sampling
+from msda_analysis.masks import backends, fourier, fourier_cpu, masks_at, sampling
 from msda_analysis.masks.blocks import one_blas_thread, run_on_threads
 from msda_analysis.rng import philox_uniforms, stream, take_key
 
@@ -315,3 +315,17 @@ def test_few_tasks_start_no_thread():
         assert idents == {threading.get_ident()}
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "family", [MixUp(alpha=0.2), FMix(per_batch=True), CutMix(geometry="inside", reformulate=True)]
+)
+def test_masks_at_one_lambda_keep_it_and_differ(family):
+    masks = masks_at(family, 0.25, 6, (32, 32), generator=stream(0, "masks"))
+    assert masks.shape == (6, 1, 32, 32) and torch.equal(
+        masks, masks_at(family, 0.25, 6, (32, 32), generator=stream(0, "masks"))
+    )
+    torch.testing.assert_close(masks.flatten(1).mean(1), torch.full((6,), 0.25), atol=0.02, rtol=0)
+    assert isinstance(family, MixUp) or len({mask.numpy().tobytes() for mask in masks}) > 4
+    with pytest.raises(ValueError, match=r"lam: expected a share in \[0, 1\], got 1.5"):
+        masks_at(family, 1.5, 2, (8, 8), generator=stream(0, "masks"))

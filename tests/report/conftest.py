@@ -143,6 +143,9 @@ class StudyMaker:
             yield make_row(
                 source, "radial_power", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i / 32
             )
+            for axis, line in enumerate((radial, width)) if i else ():
+                power = Estimate(line, "power", line * 0.9, line * 1.1, 2000)
+                yield make_row(source, f"line_power_axis{axis}", power, x=i / 32)
             yield make_row(source, "power_axis0", Estimate(radial, "power", radial * 0.9, radial * 1.1, 2000), x=i)
             yield make_row(source, "power_axis1", Estimate(width, "power", width * 0.9, width * 1.1, 2000), x=i)
 
@@ -167,7 +170,7 @@ class StudyMaker:
         images = smooth_images(self.random, 8)
         other = smooth_images(self.random, 8)
         masks = {family: blob_masks(self.random, family, 8) for family in MASK_FAMILIES}
-        np.savez(folder / "masks.npz", **masks)
+        np.savez(folder / "masks_half.npz", **{family: mask[:3, None] for family, mask in masks.items()})
         mixed = {family: mask[:, None] * images + (1 - mask[:, None]) * other for family, mask in masks.items()}
         np.savez(folder / "mixed.npz", image_a=images, image_b=other, **mixed)
         blurred = dict.fromkeys(self.families, images * 0.8 + 0.1)

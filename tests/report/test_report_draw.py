@@ -10,10 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from msda_analysis.report import draw
+from msda_analysis.report.export import make_figure
+from msda_analysis.report.laws import CURVES
 from msda_analysis.report.section import dot_figures
 from msda_analysis.report.sections import masks, robustness, training
 from msda_analysis.report.select import select_rows, summarize
-from msda_analysis.report.style import DOUBLE_COLUMN, SINGLE_COLUMN, looks_for, paper_style
+from msda_analysis.report.style import DOUBLE_COLUMN, looks_for, paper_style
 from msda_analysis.report.words import axis_label
 
 LABELS = ["Baseline", "MixUp", "CutMix", "FMix (isotropic)"]
@@ -125,16 +127,45 @@ def test_curves_without_a_place_are_refused(full_table):
         draw.dots(rows[:0])
 
 
-def test_curves_leave_out_what_a_logarithm_cannot_show(full_table):
-    radial, along = masks.spectrum_figures(full_table)
-    ax = radial.figure().axes[0]
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert set(radial.numbers["augmentation"]) == {"cutmix", "fmix", "fmix_released"}, "MixUp's masks have no power"
-    assert "Not drawn, as constant masks have no power there: MixUp." in radial.caption
-    assert radial.numbers["x"].min() == 1 / 32, "frequency 0 is in results.csv"
+def test_masks_spectra_and_shapes_stand_in_one_figure(full_study, full_table):
+    rows = full_table[full_table["model"] == ""]
+    (item,) = masks.law_figures(rows, masks._half_masks(full_study))
+    figure = item.figure()
+    said = [text.get_text() for text in figure.texts]
+    names = ["MixUp", "CutMix", "FMix (isotropic)", "FMix (released)"]
+    assert [text for text in said if text in names] == names and "no edge" in said[said.index("MixUp") + 1]
+    tiles, spectra = [ax for ax in figure.axes if ax.images], [ax for ax in figure.axes if not ax.images]
+    assert len(tiles) == 4 * 3 and [len(ax.lines) for ax in spectra] == [0, 3, 3, 3], "constant masks have no power"
+    assert {(ax.get_xscale(), ax.get_yscale(), ax.get_xlim(), ax.get_ylim()) for ax in spectra} == {
+        ("log", "log", spectra[0].get_xlim(), spectra[0].get_ylim())
+    }
+    drawn = {tuple(line.get_ydata()) for line in spectra[3].lines}
+    numbers = item.numbers[(item.numbers["augmentation"] == "fmix_released") & (item.numbers["value"] > 0)]
+    curves = [numbers[numbers["metric"] == metric] for metric in CURVES if metric in set(numbers["metric"])]
+    assert drawn == {tuple(part["value"]) for part in curves}, "what is drawn is the CSV"
+
+
+def test_a_figure_of_masks_without_pictures_or_lines_shows_what_there_is(full_table):
+    rows = full_table[(full_table["model"] == "") & ~full_table["metric"].str.startswith("line_power")]
+    (item,) = masks.law_figures(rows)
+    figure = item.figure()
+    assert [len(ax.lines) for ax in figure.axes] == [0, 1, 1, 1] and not figure.legends
+    assert "masks for lambda" not in item.caption and "single axes" not in item.caption
+    (along,) = masks.axis_figures(rows)
     height, width = along.figure().axes
     assert height.get_ylim() == width.get_ylim() and height.get_title() == "Power along height"
-    assert radial.figure().get_figwidth() == SINGLE_COLUMN
+    assert "Not drawn, as constant masks have no power there: MixUp." in along.caption
+    assert masks.axis_figures(full_table) == (), "the lines of single axes say it"
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+def test_nothing_of_a_figure_of_masks_is_cut_or_overlaps(full_study, width):
+    made = make_figure("mask_laws", full_study, width=width)
+    assert made.outside == ()
+    made.figure.draw_without_rendering()
+    said = [text.get_window_extent() for text in made.figure.texts]
+    boxes = [ax.get_window_extent() for ax in made.figure.axes]
+    assert not [1 for text in said for box in boxes if text.overlaps(box)]
 
 
 def test_shared_axes_hold_the_tallest(full_table):

@@ -1,6 +1,7 @@
 """One figure as its author needs it: the page's numbers in the width, order, colors and words that were asked for."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -83,7 +84,7 @@ def test_every_legend_and_text_lies_inside_the_box(study, width, size):
                     "cutmix", "my_masks:Stripes(period=8, direction='along both axes')"
                 )
                 numbers = numbers.assign(augmentation=longer)
-            figure = styled(item.draw)(item.pictures if numbers is None else numbers)
+            figure = styled(replace(item, numbers=numbers).figure)()
             styled(fit_texts)(figure)
             assert not texts_outside(figure), item.name
             assert figure.get_figwidth() == width
@@ -92,7 +93,7 @@ def test_every_legend_and_text_lies_inside_the_box(study, width, size):
 
 
 def test_titles_beside_each_other_do_not_touch(study):
-    figure = paper_figure("mask_shapes", study, width=3.3)
+    figure = paper_figure("mask_details", study, width=3.3)
     labels = [ax.xaxis.label.get_window_extent() for ax in figure.axes if ax.axison and ax.get_xlabel()]
     assert not any(a.overlaps(b) for a, b in itertools.combinations(labels, 2))
 

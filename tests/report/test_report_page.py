@@ -91,11 +91,11 @@ def small_study(full_table, tmp_path):
 
 def test_report_has_every_figure_in_three_files(report):
     names = {path.stem for path in (report.parent / "figures").iterdir()}
-    assert names == {"masks", "mixed", "mask_shapes", "kept_fraction", "radial_power", "axis_power", "information",
-                     "reconstructions", "robustness", "training", "claims"}  # fmt: skip
+    assert names == {"mask_laws", "mixed", "mask_details", "kept_fraction", "information", "reconstructions",
+                     "robustness", "training", "claims"}  # fmt: skip
     for name in names:
         suffixes = {path.suffix for path in (report.parent / "figures").glob(f"{name}.*")}
-        assert suffixes == {".pdf", ".png"} | (set() if name in ("masks", "mixed", "reconstructions") else {".csv"})
+        assert suffixes == {".pdf", ".png"} | (set() if name in ("mixed", "reconstructions") else {".csv"})
 
 
 def test_report_has_every_table_in_two_files(report):
@@ -117,7 +117,7 @@ def test_report_has_every_table_in_two_files(report):
 
 def test_page_loads_nothing_from_elsewhere(page):
     reader = PageReader(page)
-    assert len(reader.images) == 11
+    assert len(reader.images) == 9
     assert all(image["src"].startswith("data:image/svg+xml,") for image in reader.images)
     assert reader.scripts == 0
     assert all(link.startswith(("#", "figures/", "tables/")) for link in reader.links)
@@ -312,7 +312,7 @@ def test_tested_comparisons_and_likeness_have_their_sections(write_study, tmp_pa
 def test_spectra_of_perturbations_do_not_count_as_masks(write_study, tmp_path):
     page = write_report(write_study(tmp_path, "masks", "attacked")).read_text()
     assert "could not be made" not in page
-    assert "radial_power" in {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert "mask_laws" in {path.stem for path in (tmp_path / "figures").iterdir()}
 
 
 def test_text_from_a_study_cannot_become_markup(small_study):
@@ -408,7 +408,7 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
         assert f"<details><summary>{part}" in page, part
     subject = page[page.index('<section id="masks">') : page.index('<section id="information">')]
     opened = re.sub(r"<details>.*?</details>", "", subject, flags=re.DOTALL)
-    assert opened.count("<figure") == 1 and opened.count("<table") == 0 and subject.count("<figure") == 6
+    assert opened.count("<figure") == 1 and opened.count("<table") == 0 and subject.count("<figure") == 4
     assert "prefers-color-scheme: dark" in page and "max-width: 640px" in page
 
 

@@ -174,8 +174,9 @@ def test_networks_and_images_of_any_kind_are_measured(own, tmp_path, monkeypatch
     own_images = {image.tobytes() for image in test.unit_images().numpy()}
     with np.load(tmp_path / "out" / "pictures" / f"mixed{ending}.npz", allow_pickle=False) as mixed:
         assert {image.tobytes() for image in mixed["image_a"]} < own_images
-    with np.load(tmp_path / "out" / "pictures" / f"masks{ending}.npz", allow_pickle=False) as masks:
-        assert masks["fmix"].shape[1:] == (1, *test.image_size)
+    with np.load(tmp_path / "out" / "pictures" / f"masks_half{ending}.npz", allow_pickle=False) as masks:
+        assert masks["fmix"].shape == (3, 1, *test.image_size)
+        np.testing.assert_allclose(masks["fmix"].reshape(3, -1).mean(1), 0.5, atol=0.01)
 
 
 def test_changed_code_of_a_network_is_another_cell(own):

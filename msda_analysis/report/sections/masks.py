@@ -1,10 +1,14 @@
 """What the augmentations do to the images: pictures, shapes and spectra of the masks."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msda_analysis.report import draw
+from msda_analysis.report.laws import CURVES, SHAPES, draw_laws
+from msda_analysis.report.pictures import load_pictures
 from msda_analysis.report.section import (
     FigureItem,
     Section,
@@ -18,6 +22,9 @@ from msda_analysis.report.select import has_metric, mean_rows, select_rows, spli
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import interval_digits
 from msda_analysis.report.words import Metric, Table, define, in_brackets, metric_of, sentence
+
+if TYPE_CHECKING:
+    import numpy as np
 
 METRICS = {
     "kept_fraction": Metric("Kept fraction", "kept fraction",
@@ -67,6 +74,12 @@ METRICS = {
         "Power of a mask per frequency bin, averaged over all directions; all bins together give the variance of the"
         " mask.",
     ),
+    **{
+        f"line_power_axis{axis}": Metric(f"Power, {along} alone", "power per bin",
+            f"Power of a mask per frequency bin that varies along the {along} alone.",
+        )
+        for axis, along in enumerate(("height", "width", "third axis"))
+    },
     "power_axis0": Metric("Power along height", "share of power",
         "Share of a mask's power at each frequency bin along the height.",
     ),
@@ -85,22 +98,29 @@ _SHAPES = ("kept_fraction", "perimeter", "components", "transitions_axis0", "tra
 _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean_chord_axis0", "mean_chord_axis1",
             "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
 _HISTOGRAM = "kept_fraction_histogram"
-_RADIAL = "Power of the masks by spatial frequency, averaged over directions; both axes are logarithmic, frequency 0 is not drawn."
+_SHARES = ("power_axis0", "power_axis1", "power_axis2")
+_LINES = tuple(curve for curve in CURVES if curve.startswith("line_power"))
+_LAWS = (
+    "Each family's masks for lambda 0.5 (white keeps the first image), the power of its masks by frequency on logarithmic axes, "
+    "and means over "
+    "masks at all lambdas."
+)
+_LAWS_WITHOUT = "Power of each family's masks by frequency on logarithmic axes, and means over its masks."
+_EDGE = "The edge counts neighboring pixels that differ; dim. is the edge's dimension by counting boxes."
+_DIRECTIONS = (
+    "Of a law without a preferred direction the lines of single axes lie on the one of all directions (FMix as the paper has it); "
+    "CutMix, whose edges run along the axes, has both far above it, and the released FMix one below the other."
+)
 _AXES = (
     "Power of the masks along each axis. A law without a preferred direction has the same curve in all panels; that of the "
     "released FMix code does not."
-)
-#: Name of the figure, its metrics, logarithmic axes, text of the x axis, caption.
-_SPECTRA = (
-    ("radial_power", ("radial_power",), "xy", "spatial frequency (cycles/pixel)", _RADIAL),
-    ("axis_power", ("power_axis0", "power_axis1", "power_axis2"), "y", "frequency bin", _AXES),
 )
 _TEXT = (
     "A mask m says how much of the first image each pixel keeps; the mix is m times the first image plus (1 - m) times "
     "the second. The statistics describe masks alone, without any training."
 )
 _GRIDS = {
-    "masks": "Masks, one row per family. In pictures white keeps the first image and black takes the second.",
+    "masks": "Masks at lambdas as drawn, one row per family. In pictures white keeps the first image and black takes the second.",
     "mixed": "Two source images and their mix under each family. Values outside [0, 1] are drawn as black or white.",
 }
 _FMIX_LIMIT = (
@@ -122,7 +142,7 @@ def masks_section(table: Table, folder: Path) -> Section | None:
     """Pictures and statistics of the masks: the rows that no model made."""
     table = table[table["model"] == ""]
     shapes, details = present(table, _SHAPES), present(table, _DETAILS)
-    spectra = present(table, [metric for _, metrics, *_ in _SPECTRA for metric in metrics])
+    spectra = present(table, [*CURVES, *_SHARES])
     shown = [*shapes, *present(table, (_HISTOGRAM,)), *spectra, *details]
     unread = _unread_findings(table)
     grids = [item for name, caption in _GRIDS.items() for item in picture_grid(folder, name, caption)]
@@ -134,8 +154,8 @@ def masks_section(table: Table, folder: Path) -> Section | None:
         text=(_TEXT,),
         findings=(*_direction_findings(table), *unread),
         figures=(
-            *grids, *dot_figures(table, shapes, "mask_shapes", "masks"), *kept_figures(table), *spectrum_figures(table),
-            *dot_figures(table, details, "mask_details", "masks", is_folded=True),
+            *law_figures(table, _half_masks(folder)), *grids, *kept_figures(table), *axis_figures(table),
+            *dot_figures(table, [each for each in (*shapes, *details) if each not in SHAPES], "mask_details", "masks", is_folded=True),
         ),
         tables=(
             *metric_tables(table, shapes, "masks", _TABLE, over_samples=True),
@@ -162,24 +182,64 @@ def kept_figures(table: Table) -> tuple[FigureItem, ...]:
     return tuple(items)
 
 
-def spectrum_figures(table: Table) -> tuple[FigureItem, ...]:
-    """Power of the masks by frequency and along the axes, where some of it can be drawn."""
+def law_figures(table: Table, pictures: "Mapping[str, np.ndarray] | None" = None) -> tuple[FigureItem, ...]:
+    """Masks, their power by frequency and their shape, a row a family; one figure for each data set.
+
+    Args:
+        table: the long table.
+        pictures: family -> masks [mask, 1, *size] for lambda one half; None draws none.
+    """
+    if not has_metric(table, *CURVES):
+        return ()
     items = []
-    for name, metrics, log, x_label, words in _SPECTRA:
-        for suffix, _, part in split_parts(select_rows(table, metrics)) if has_metric(table, *metrics) else ():
-            drawn = part[(part["value"] > 0) & ((part["x"] > 0) if "x" in log else True)]
-            if drawn.empty:
-                continue
-            panels = [(metric,) for metric in present(drawn, metrics)]
-            painter = partial(
-                draw.curves, panels=panels, log=log, x_label=x_label, height=2.0,
-                title=(lambda metric: metric_of(metric).label) if len(panels) > 1 else None,
-            )  # fmt: skip
-            caption = sentence(words, _explain_absence(part, drawn), explain_curves(part))
-            numbers = summarize(drawn, ("metric", "augmentation", "x"))
-            items.append(
-                FigureItem(f"{name}{suffix}", numbers, painter, caption, words, is_folded=name == "radial_power")
-            )
+    parts = list(split_parts(select_rows(table, present(table, [*CURVES, *_numbers_of(table)]))))
+    for suffix, words, part in parts:
+        shown = pictures if len(parts) == 1 else None
+        opening = _LAWS if shown else _LAWS_WITHOUT
+        caption = sentence(opening, _DIRECTIONS if has_metric(part, *_LINES) else "", _EDGE, _TABLE)
+        alt = f"Masks, spectrum and shape of each family{in_brackets(words)}."
+        items.append(FigureItem(f"mask_laws{suffix}", _law_numbers(part), draw_laws, caption, alt, pictures=shown))
+    return tuple(items)
+
+
+def _half_masks(folder: Path) -> "Mapping[str, np.ndarray] | None":
+    """Masks for lambda one half, of signals, images or volumes; None where the folder has none."""
+    found = sorted((folder / "pictures").glob("masks_half*.npz"))
+    return load_pictures(found[0]) if found else None
+
+
+def _numbers_of(table: Table) -> tuple[str, ...]:
+    """Of the shape; an edge of points, in one dimension, has no dimension to speak of."""
+    return tuple(each for each in SHAPES if each != "box_dimension" or has_metric(table, "transitions_axis1"))
+
+
+def _law_numbers(rows: Table) -> Table:
+    """The line to quote for each number, and each point of a curve."""
+    import pandas as pd
+
+    rows = rows[~(rows["metric"].isin(CURVES) & (rows["x"] == 0))]  # a logarithm cannot show it
+    is_curve, made = rows["metric"].isin(CURVES), []
+    for part, by in ((rows[~is_curve], ["metric", "augmentation"]), (rows[is_curve], ["metric", "augmentation", "x"])):
+        made += [mean_rows(summarize(part, by), by, over_samples=True)] if len(part) else []
+    return pd.concat(made, ignore_index=True)
+
+
+def axis_figures(table: Table) -> tuple[FigureItem, ...]:
+    """Share of the masks' power at each frequency along each axis, of tables without the lines of single axes."""
+    if has_metric(table, *_LINES) or not has_metric(table, *_SHARES):
+        return ()
+    items = []
+    for suffix, _, part in split_parts(select_rows(table, _SHARES)):
+        drawn = part[part["value"] > 0]
+        painter = partial(
+            draw.curves, panels=[(metric,) for metric in present(drawn, _SHARES)], log="y", x_label="frequency bin", height=2.0,
+            title=lambda metric: metric_of(metric).label,
+        )  # fmt: skip
+        caption = sentence(_AXES, _explain_absence(part, drawn), explain_curves(part))
+        numbers = summarize(drawn, ("metric", "augmentation", "x"))
+        items += (
+            [FigureItem(f"axis_power{suffix}", numbers, painter, caption, _AXES, is_folded=True)] if len(drawn) else []
+        )
     return tuple(items)
 
 

@@ -19,9 +19,9 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.plans import MasksPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps.common import describable
-from msda_analysis.studies.steps.pictures import ending_of
+from msda_analysis.studies.steps.pictures import ending_of, masks_of_half
 
-FORMAT = 1
+FORMAT = 2
 _MASKS, _STATISTICS = "masks.npz", "statistics.csv"
 _N_PICTURES = 12
 
@@ -78,13 +78,17 @@ def sample(context: Context, cell: Cell, folder: Path) -> Rows:
 
 def collect_samples(context: Context, cells: Sequence[Cell]) -> None:
     """Files of the family that was asked for last, and pictures of all."""
-    folder, shown = context.store.folder, {}
+    folder, shown, half = context.store.folder, {}, {}
     for cell in cells:
         with np.load(context.store.cell_folder(cell) / _MASKS, allow_pickle=False) as arrays:
             shown[cell.augmentation] = arrays["masks"][:_N_PICTURES]
+        family = describable(cell.augmentation)
+        assert isinstance(family, MaskFamily)
+        half[cell.augmentation] = masks_of_half(family, tuple(context.plan.size), cell.seed)
         for name in (_MASKS, _STATISTICS):
             context.copy_out(cell, name)
-    save_arrays(folder / "pictures" / f"masks{ending_of(context.plan.size)}.npz", shown)
+    for name, arrays in (("masks_half", half), ("masks", shown)):
+        save_arrays(folder / "pictures" / f"{name}{ending_of(context.plan.size)}.npz", arrays)
 
 
 STEPS = (

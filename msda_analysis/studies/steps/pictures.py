@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from msda_analysis.data import sample_images
-from msda_analysis.masks import Alternate, MaskFamily, sample_masks
+from msda_analysis.masks import Alternate, MaskFamily, masks_at
 from msda_analysis.mixing import augmentation_settings, mix_pairs
 from msda_analysis.mixing.mixer import mixes_without
 from msda_analysis.rng import stream
@@ -17,10 +18,11 @@ from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps.common import data_settings, describable
 
-FORMAT = 3
-_FILES = ("masks", "mixed")
+FORMAT = 4
+_FILES = ("masks_half", "mixed")
 _ENDINGS = ("_1d", "", "_3d")  # by number of spatial axes, for the report to know signals from pictures and volumes
 _N_PICTURES = 8
+_N_MASKS, _HALF = 3, 0.5  # masks of one lambda, for families side by side
 
 
 def plan(study: StudyPlan) -> list[Cell]:
@@ -44,16 +46,18 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
         if family is None or isinstance(family, Alternate):
             continue  # batches of an Alternate look like those of its parts
         if isinstance(family, MaskFamily):
-            sampled = sample_masks(
-                family, len(first), tuple(first.shape[2:]), generator=stream(cell.seed, "pictures")
-            ).masks
-            masks[name] = sampled.numpy()
+            masks[name] = masks_of_half(family, tuple(first.shape[2:]), cell.seed)
         elif not mixes_without(family):
             continue
         mixed[name] = mix_pairs(first, second, family, seed=cell.seed).numpy()
     for name, arrays in zip(_FILES, (masks, mixed), strict=True):
         save_arrays(folder / f"{name}{ending_of(first.shape[2:])}.npz", arrays)
     return []
+
+
+def masks_of_half(family: MaskFamily, size: tuple[int, ...], seed: int) -> np.ndarray:
+    """[3, 1, *size]: masks for lambda one half."""
+    return masks_at(family, _HALF, _N_MASKS, size, generator=stream(seed, "masks at one half")).numpy()
 
 
 def ending_of(size: Sequence[int]) -> str:
