@@ -3,17 +3,42 @@
 import torch
 from torch import Tensor
 
+from msda_analysis.rng import stream
+
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image left to right with probability one half. Images [n, channel, height, width] of any dtype."""
     chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    return mirror(images, chosen)
+
+
+def mirror(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the chosen images, [n] bool, left to right."""
     return torch.where(chosen.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+def mirrored_in(epoch: int, n: int, seed: int) -> Tensor:
+    """[n] bool: images of a split that are mirrored in this epoch, a random half in the first and the other in the next.
+
+    Source: Jordan 2024 (arXiv 2404.00498).
+    """
+    half = torch.randperm(n, generator=stream(seed, "mirror")) % 2
+    return half == epoch % 2
 
 
 def crop(images: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
     """Shift each image by up to `padding` pixels on both axes, zeros coming in, as a crop of a zero-padded image."""
+    return _shifted(images, torch.nn.functional.pad(images, (padding,) * 4), generator, padding)
+
+
+def shift(images: Tensor, generator: torch.Generator, padding: int = 2) -> Tensor:
+    """Shift each image by up to `padding` pixels on both axes; what comes in is mirrored at the outermost pixels."""
+    padded = torch.nn.functional.pad(images.to(torch.float32), (padding,) * 4, mode="reflect").to(images.dtype)
+    return _shifted(images, padded, generator, padding)
+
+
+def _shifted(images: Tensor, padded: Tensor, generator: torch.Generator, padding: int) -> Tensor:
     n, _, height, width = images.shape
-    padded = torch.nn.functional.pad(images, (padding,) * 4)
     shift = torch.randint(2 * padding + 1, (2, n), generator=generator).to(images.device)
     rows = (torch.arange(height, device=images.device) + shift[0, :, None]).view(n, 1, height, 1)
     columns = (torch.arange(width, device=images.device) + shift[1, :, None]).view(n, 1, 1, width)

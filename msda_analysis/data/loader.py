@@ -1,7 +1,7 @@
 """Batches from a dataset that is already in memory: no worker processes, images stay uint8 until used."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,15 +11,42 @@ from msda_analysis.data import augment as augmentation
 from msda_analysis.data.datasets import Dataset
 from msda_analysis.rng import stream
 
-_Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+class Turn(NamedTuple):
+    """What an augmentation of a batch may draw from.
+
+    Attributes:
+        generator: of this batch.
+        is_mirrored: [batch] bool, images whose turn it is to be mirrored.
+    """
+
+    generator: torch.Generator
+    is_mirrored: Tensor
+
+
+_Augment = Callable[[Tensor, Turn], Tensor]
+
+
+def _drawn(change: Callable[..., Tensor], **settings: Any) -> _Augment:
+    """An augmentation whose draws are each batch's own."""
+    return lambda images, turn: change(images, turn.generator, **settings)
+
+
+def _alternate(images: Tensor, turn: Turn) -> Tensor:
+    return augmentation.mirror(images, turn.is_mirrored)
+
+
+_FLIP = _drawn(augmentation.flip)
 _AUGMENTS: dict[str, tuple[_Augment, ...]] = {
     "none": (),
-    "flip": (augmentation.flip,),
-    "crop_flip": (augmentation.crop, augmentation.flip),
-    "crop": (lambda images, generator: augmentation.crop(images, generator, padding=2),),
-    "jitter_flip": (augmentation.jitter, augmentation.flip),
+    "flip": (_FLIP,),
+    "crop_flip": (_drawn(augmentation.crop), _FLIP),
+    "crop": (_drawn(augmentation.crop, padding=2),),
+    "jitter_flip": (_drawn(augmentation.jitter), _FLIP),
+    "shift_flip": (_drawn(augmentation.shift), _alternate),
 }
-#: Ordinary augmentations by name: "crop_flip" pads by 4, "crop" by 2 without flips (digits), "jitter_flip" is the VAEs'.
+#: Ordinary augmentations by name: "crop_flip" pads by 4, "crop" by 2 without flips (digits), "jitter_flip" is the VAEs',
+#: "shift_flip" shifts by 2 with reflection and mirrors each image in every other epoch.
 AUGMENTS = tuple(_AUGMENTS)
 
 
@@ -57,11 +84,12 @@ def iterate_batches(
         )
     order = torch.randperm(len(dataset), generator=stream(seed, "order", epoch=epoch, rank=rank))
     order = order.to(dataset.images.device)
+    is_mirrored = augmentation.mirrored_in(epoch, len(dataset), seed).to(dataset.images.device)
     for step in range(max(1, len(dataset) // batch_size)):
         chosen = order[step * batch_size : (step + 1) * batch_size]
         images = dataset.images[chosen]
         if _AUGMENTS[augment]:
-            generator = stream(seed, "augment", epoch=epoch, step=step, rank=rank)
+            turn = Turn(stream(seed, "augment", epoch=epoch, step=step, rank=rank), is_mirrored[chosen])
             for change in _AUGMENTS[augment]:
-                images = change(images, generator)
+                images = change(images, turn)
         yield Batch(dataset.normalize(images, validate=False), dataset.labels[chosen], step)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from msda_analysis.endings import Request
 from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.training.averaging import Lookahead
 
 STATE_FORMAT = 1  # raised when a change of the loop makes older states wrong
 #: Within an epoch that takes longer, seconds between two saves.
@@ -51,7 +52,7 @@ class Keeper:
 
     Attributes:
         folder: of one training, in one process at a time; made where it is missing.
-        model, optimizer: as they are before the first step; load() changes them in place.
+        model, optimizer, average: as they are before the first step; load() changes them in place.
         device: of the generator that layers such as dropout draw from, besides the CPU's.
         asked: all that the caller decides about the numbers, as plain values; see load().
         placed: the same of where it runs, and by which code.
@@ -61,6 +62,7 @@ class Keeper:
     folder: Path | None
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    average: Lookahead | None
     device: torch.device
     asked: Mapping[str, Any] = field(default_factory=dict)
     placed: Mapping[str, Any] = field(default_factory=dict)
@@ -132,9 +134,11 @@ class Keeper:
         generators = [torch.get_rng_state()]
         if self.device.type == "cuda":
             generators.append(torch.cuda.get_rng_state(self.device))
+        average = {} if self.average is None else {"average": self.average.slow}
         return {
             "state": asdict(state), "generators": generators, "threads": torch.get_num_threads(),
             "optimizer": self.optimizer.state_dict(), "model": self.model.state_dict(), "buffers": dict(self.model.named_buffers()),
+            **average,
         }  # fmt: skip
 
     def _take(self, path: Path, header: Mapping[str, Any], content: Mapping[str, Any]) -> State:
@@ -152,6 +156,8 @@ class Keeper:
             for name, buffer in self.model.named_buffers():  # those that are not persistent, too
                 buffer.copy_(content["buffers"][name])
         self.optimizer.load_state_dict(content["optimizer"])
+        if self.average is not None:
+            self.average.load(content["average"])
         torch.set_num_threads(content["threads"])  # sums on a CPU depend on how they are split
         torch.set_rng_state(content["generators"][0])
         for generator in content["generators"][1:]:
