@@ -1,5 +1,7 @@
 """Ordinary augmentation on whole batches on the device: flip, padded crop, colour jitter; one draw per image."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -45,6 +47,30 @@ def _shifted(images: Tensor, padded: Tensor, generator: torch.Generator, padding
     index = torch.arange(n, device=images.device).view(n, 1, 1, 1)
     channel = torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
     return padded[index, channel, rows, columns]
+
+
+def cutout(images: Tensor, generator: torch.Generator, mean: Sequence[float], side: int = 16) -> Tensor:
+    """Set a square of each image to the data's mean: its center anywhere in the image, cut at the border.
+
+    Args:
+        images: [n, channel, height, width] uint8, where the mean is rounded to a pixel, or float in [0, 1].
+        mean: per channel, in [0, 1].
+        side: of the square in pixels; an even one reaches half its side up and left of the center, and one less down and right.
+
+    Source: DeVries and Taylor 2017 (arXiv 1708.04552).
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    rows, columns = (
+        torch.randint(length, (n, 1), generator=generator).to(device) - side // 2 for length in (height, width)
+    )
+    is_row, is_column = (
+        (torch.arange(length, device=device) >= start) & (torch.arange(length, device=device) < start + side)
+        for length, start in ((height, rows), (width, columns))
+    )
+    fill = torch.tensor(mean, device=device).view(-1, 1, 1)
+    fill = (fill * 255).round().to(torch.uint8) if images.dtype == torch.uint8 else fill.to(images.dtype)
+    return torch.where((is_row[:, :, None] & is_column[:, None])[:, None], fill, images)
 
 
 def jitter(images: Tensor, generator: torch.Generator, strength: float = 0.05) -> Tensor:

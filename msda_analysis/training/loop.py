@@ -19,14 +19,15 @@ from msda_analysis.checks import check_finite
 from msda_analysis.data import Batch, Dataset, iterate_batches
 from msda_analysis.endings import answered_in_steps
 from msda_analysis.masks import check_family, family_settings
-from msda_analysis.mixing import Augmentation, Mixed, mix
-from msda_analysis.models.dimensions import memory_format
+from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.rng import derive_key, stream
 from msda_analysis.settings import to_settings
 from msda_analysis.training.averaging import make_average
 from msda_analysis.training.schedule import lr_factor, set_lr
 from msda_analysis.training.settings import LoopSettings
 from msda_analysis.training.state import STATE_FORMAT, Keeper, State
+from msda_analysis.training.step import mix_batch, take_step
+from msda_analysis.training.together import current
 
 #: (model, images [n, channel, *size] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
 LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
@@ -94,15 +95,17 @@ def train(
     check_finite("dataset.images", dataset.images)
     model.train()
     n_steps = max(1, len(dataset) // settings.batch_size)
-    average = make_average(settings, model)
+    average, together = make_average(settings, model), current()
+    progress = progress and together.rank == 0
     bar = tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True)
     with (
         bar,
-        _seeded_layers(dataset.images.device, seed, rank),
+        _seeded_layers(dataset.images.device, seed, rank or together.rank),
         _kept(resume, model, optimizer, average, dataset, family, settings, seed, rank) as keeper,
     ):
         state = keeper.load()
         history = History(state.history, torch.get_num_threads())
+        compute = together.compute(model, compute_loss)
         bar.update(state.epoch * n_steps + state.step)
         if progress and (state.epoch or state.step):
             tqdm.write(f"{label} goes on after {_place(state, settings, n_steps)}, from {resume}", file=sys.stderr)
@@ -113,7 +116,10 @@ def train(
             )
             for batch in islice(batches, state.step, None):
                 set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
-                meter.add(_step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps))
+                images, mixed = mix_batch(batch, family, seed=seed, rank=rank, epoch=epoch, n_steps=n_steps)
+                place = {"epoch": epoch, "step": batch.step, "rank": rank or together.rank}
+                noise = stream(seed, "latent", **place, device=images.device)
+                meter.add(take_step(compute, optimizer, images, batch, mixed, noise, settings, together))
                 if average is not None:
                     average.after_step(model, epoch * n_steps + batch.step + 1, settings.epochs * n_steps)
                 bar.update()
@@ -139,7 +145,9 @@ def _kept(folder, model, optimizer, average, dataset, family, settings, seed, ra
         **to_settings(settings), "seed": seed, "rank": rank,
         "family": family_settings(family), "images": dataset.digest,
     }  # fmt: skip
+    count = current().count
     placed = {"format": STATE_FORMAT, "device": device.type, "torch": torch.__version__}
+    placed |= {"processes": count} if count > 1 else {}
     threads = torch.get_num_threads()
     with answered_in_steps() as request:
         try:
@@ -163,29 +171,6 @@ def _seeded_layers(device: torch.device, seed: int, rank: int) -> Iterator[None]
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(key)
         yield
-
-
-def _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps) -> dict[str, Tensor]:
-    """One optimizer step; the parts of the loss, detached, without waiting for the device."""
-    device = batch.images.device
-    mixed = None
-    if family is not None:
-        generator = stream(seed, "mix", epoch=epoch, step=batch.step, rank=rank)
-        # the count of all steps so far decides whose turn it is in an Alternate
-        mixed = mix(
-            batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False,
-            spatial=batch.images.ndim - 2,
-        )  # fmt: skip
-    images = (batch.images if mixed is None else mixed.images).contiguous(
-        memory_format=memory_format(batch.images.ndim - 2)
-    )
-    noise = stream(seed, "latent", epoch=epoch, step=batch.step, rank=rank, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        loss, parts = compute_loss(model, images, batch, mixed, noise)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return {"loss": loss.detach(), **{name: value.detach() for name, value in parts.items()}}
 
 
 class _Meter:

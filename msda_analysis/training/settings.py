@@ -21,10 +21,13 @@ class LoopSettings(Settings):
             up to it and down to 0.07.
         drops: epochs at which "steps" drops.
         augment: ordinary augmentation before mixing, none, flip, crop (2 pixels), crop_flip
-            (4 pixels), jitter_flip, or shift_flip (2 pixels with reflection; each image mirrored in every other epoch).
+            (4 pixels), jitter_flip, shift_flip (2 pixels with reflection; each image mirrored in every other epoch), cutout (16
+            pixels), autoaugment, fast_autoaugment (CIFAR-10's policies), or several in order: fast_autoaugment+crop_flip+cutout.
         precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
         warm_up: share of the training in which the rate of "cosine" and "linear" rises.
         averaging: of the weights over the training: none, or lookahead (see training.averaging).
+        accumulate: parts of each batch that go through the model one after another, to need less memory; their gradients
+            add up to that of the batch, but layers with batch statistics see a part at a time.
     """
 
     epochs: int
@@ -36,10 +39,11 @@ class LoopSettings(Settings):
     precision: str = "float32"
     warm_up: float = later(0.05)
     averaging: str = later("none")
+    accumulate: int = later(1)
 
     def check(self) -> None:
         from msda_analysis.checks import check_choice, check_count, check_in_range, check_positive
-        from msda_analysis.data import AUGMENTS
+        from msda_analysis.data import find_augment
 
         check_count("epochs", self.epochs)
         check_count("batch_size", self.batch_size, minimum=2)
@@ -47,10 +51,11 @@ class LoopSettings(Settings):
         check_choice("schedule", self.schedule, SCHEDULES)
         for epoch in self.drops:
             check_count("drops", epoch)
-        check_choice("augment", self.augment, AUGMENTS)
+        find_augment(self.augment)
         check_choice("precision", self.precision, PRECISIONS)
         check_in_range("warm_up", self.warm_up, 0.0, 1.0)
         check_choice("averaging", self.averaging, AVERAGES)
+        check_count("accumulate", self.accumulate)
 
 
 @dataclass(frozen=True)

@@ -196,3 +196,35 @@ def test_mixed_defaults_to_no_smoothing():
     labels, logits = torch.tensor([0, 1]), torch.randn(2, 3)
     mixed = Mixed(torch.zeros(2, 1, 2, 2), labels, labels.flip(0), torch.tensor([0.3, 0.9]), None)
     assert torch.equal(mixed.loss(logits), mixed.loss(logits, label_smoothing=0.0))
+
+
+class Plain(nn.Module):
+    """Without batch statistics: parts of a batch have the gradient of the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+        for i, weight in enumerate(self.parameters()):
+            nn.init.normal_(weight, generator=torch.Generator().manual_seed(i))
+
+    def forward(self, images):
+        return self.linear(torch.relu(self.conv(images)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("family", [None, FMix()], ids=str)
+@pytest.mark.parametrize("parts", [2, 5, 100])
+def test_parts_of_a_batch_add_up_to_it(tiny_dataset, family, parts):
+    """Weights after two epochs are those of whole batches within rounding, and the model never sees more than a part."""
+    sizes, found = [], []
+    fit = ClassifierFit(epochs=2, batch_size=12, lr=0.1, label_smoothing=0.1)
+    for accumulate in (1, parts):
+        network = Plain()
+        network.register_forward_hook(lambda module, inputs, out: sizes.append(len(inputs[0])))
+        _, history = fit_classifier(
+            tiny_dataset, family, replace(fit, accumulate=accumulate), network=network, progress=False
+        )
+        found.append((torch.cat([p.detach().flatten() for p in network.parameters()]), history.epochs[-1]["loss"]))
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-5, atol=1e-6)
+    assert found[1][1] == pytest.approx(found[0][1], rel=1e-5)
+    assert not torch.equal(found[0][0], torch.cat([p.detach().flatten() for p in Plain().parameters()]))
+    assert sizes[:8] == [12] * 8 and max(sizes[8:]) == -(-12 // min(parts, 12)) and sum(sizes[8:]) == 96
