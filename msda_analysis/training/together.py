@@ -15,6 +15,14 @@ from torch import Tensor, distributed, nn
 Compute = Callable[..., tuple[Tensor, dict[str, Tensor]]]
 
 
+#: What errors of torch.distributed say where a process is gone.
+_BROKEN = ("gloo", "NCCL", "Connection closed", "Connection reset")
+
+
+class LostProcessError(OSError):
+    """Another process of the same training has ended, so that this one cannot go on."""
+
+
 class Together:
     """The processes of a training; this class is one alone.
 
@@ -106,6 +114,9 @@ def training_together(backend: str | None = None) -> Iterator[torch.device]:
     Args:
         backend: of torch.distributed; None takes nccl where every process has a GPU of its own, else gloo.
 
+    Raises:
+        LostProcessError: another process has ended; what was saved is kept.
+
     Yields:
         The device of this process. Without torchrun: of one process alone, and nothing is set up.
     """
@@ -119,6 +130,12 @@ def training_together(backend: str | None = None) -> Iterator[torch.device]:
     token = _current.set(Group())
     try:
         yield device
+    except RuntimeError as error:
+        if any(word in str(error) for word in _BROKEN):
+            raise LostProcessError(
+                f"another process of this training has ended ({str(error).splitlines()[0]})"
+            ) from error
+        raise
     finally:
         _current.reset(token)
         distributed.destroy_process_group()
