@@ -20,7 +20,7 @@ from msda_analysis.training.classifier import cross_entropy
 from msda_analysis.training.loop import train
 from msda_analysis.training.schedule import lr_factor
 
-TINY = replace(FAST_CLASSIFIER_FIT, model="fast_cnn(widths=(4, 8, 8))", batch_size=12, epochs=2, lr=0.02)
+TINY = replace(FAST_CLASSIFIER_FIT, model="fast_cnn(widths=(8, 8, 8))", batch_size=12, epochs=2, lr=0.02)
 #: As 7d373ba wrote it.
 OLD = {
     "kind": "ClassifierFit", "epochs": 15, "batch_size": 128, "lr": 0.1, "schedule": "cosine", "drops": [], "augment": "none",
