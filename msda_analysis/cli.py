@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -> int:
     """Read a plan from words and run it, with the messages and exit codes of every command."""
     plan, running = read(door, arguments, prog=prog, description=description)
-    return run_guarded(lambda: _carry_out(make_again(plan), running), running.threads, running.out)
+    return run_guarded(lambda: _carry_out(make_again(plan), running, door), running.threads, running.out)
 
 
 def run_script(door: Door, description: str, arguments: list[str] | None = None) -> int:
@@ -131,7 +131,11 @@ def _program() -> str:
     return f"{path.parent.name}/{path.name}" if path.suffix == ".py" else path.name
 
 
-def _carry_out(plan: Plan, running: Running) -> int:
+def _carry_out(plan: Plan, running: Running, door: Door) -> int:
+    from msda_analysis.studies.run import on_usable_device
+
+    for line in door.announce(on_usable_device(plan)):
+        print(line, flush=True)
     if running.dry_run:
         return _list_cells(plan, running)
     from msda_analysis.studies import run_study

@@ -67,6 +67,7 @@ class Door:
         switches: flag -> what it does to the plan, in order; the first line of its docstring is the help.
         choices: flag -> value -> what that does to the plan, before the switches; the first value is the default.
         short: short names of settings that only this door has.
+        announce: lines to print before the plan runs, where it is known which device is used.
     """
 
     plan: Callable[[], Plan]
@@ -74,6 +75,7 @@ class Door:
     switches: Mapping[str, Change] = field(default_factory=dict)
     choices: Mapping[str, Mapping[str, Change]] = field(default_factory=dict)
     short: Mapping[str, str] = field(default_factory=dict)
+    announce: Callable[[Any], list[str]] = lambda plan: []
 
 
 def read(door: Door, arguments: Sequence[str], *, prog: str, description: str) -> tuple[Plan, Running]:

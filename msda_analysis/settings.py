@@ -3,12 +3,17 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 _is_unchecked: ContextVar[bool] = ContextVar("is_unchecked", default=False)
 _Settings = TypeVar("_Settings")
+
+
+def later(default: Any) -> Any:
+    """A setting that its class got after finished work was named without it: to_settings leaves it out at its default."""
+    return field(default=default, metadata={"later": True})
 
 
 class Settings:
@@ -41,7 +46,7 @@ def make_again(settings: _Settings) -> _Settings:
     if not is_dataclass(settings):
         return settings
     values: dict[str, Any] = {
-        field.name: make_again(getattr(settings, field.name)) for field in fields(settings) if field.init
+        each.name: make_again(getattr(settings, each.name)) for each in fields(settings) if each.init
     }
     return replace(settings, **values)  # type: ignore[type-var]
 
@@ -49,12 +54,29 @@ def make_again(settings: _Settings) -> _Settings:
 def to_settings(settings: Any) -> Any:
     """A dataclass, or a mapping holding some, as plain JSON values with the class name under "kind"."""
     if is_dataclass(settings) and not isinstance(settings, type):
-        return {"kind": type(settings).__name__} | {key: to_settings(value) for key, value in asdict(settings).items()}
+        return {"kind": type(settings).__name__} | _named(settings)
     if isinstance(settings, Mapping):
         return {key: to_settings(value) for key, value in settings.items()}
     if isinstance(settings, (list, tuple)):
         return [to_settings(value) for value in settings]
     return settings
+
+
+def _named(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass; those inside it go without the names of their classes, by which finished work is known."""
+    shown = [
+        each for each in fields(settings)
+        if not (each.metadata.get("later") and getattr(settings, each.name) == each.default)
+    ]  # fmt: skip
+    return {each.name: _inside(getattr(settings, each.name)) for each in shown}
+
+
+def _inside(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _named(value)
+    if isinstance(value, Mapping):
+        return {key: _inside(each) for key, each in value.items()}
+    return [_inside(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def from_settings(values: Mapping[str, Any], kind: type[_Settings]) -> _Settings:
@@ -67,8 +89,8 @@ def from_settings(values: Mapping[str, Any], kind: type[_Settings]) -> _Settings
     Raises:
         ValueError: values that the class refuses.
     """
-    known = [field for field in fields(kind) if field.init and field.name in values]  # type: ignore[arg-type]
-    return kind(**{field.name: _revive(values[field.name], field.type) for field in known})
+    known = [each for each in fields(kind) if each.init and each.name in values]  # type: ignore[arg-type]
+    return kind(**{each.name: _revive(values[each.name], each.type) for each in known})
 
 
 def _revive(value: Any, kind: Any) -> Any:

@@ -24,6 +24,11 @@ class Mixed:
     lam: Tensor
     permutation: Tensor | None
 
+    def part(self, places: slice) -> "Mixed":
+        """Some images of the batch, with their labels and weights; the permutation still counts places of the whole."""
+        permutation = None if self.permutation is None else self.permutation[places]
+        return Mixed(self.images[places], self.labels_a[places], self.labels_b[places], self.lam[places], permutation)
+
     def loss(self, logits: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """lam * CE(a) + (1 - lam) * CE(b), mean over the batch, in nats.
 

@@ -6,6 +6,7 @@ from msda_analysis.models.normalized import Normalized
 from msda_analysis.models.own_vae import OwnVae, to_code
 from msda_analysis.models.state import load_state
 from msda_analysis.models.vae import VAE, GaussianCode
+from msda_analysis.models.views import VIEWS, logits_over_views
 from msda_analysis.models.zoo import (
     NAMES,
     Origin,
@@ -20,6 +21,7 @@ from msda_analysis.models.zoo import (
 __all__ = [
     "NAMES",
     "VAE",
+    "VIEWS",
     "GaussianCode",
     "Normalized",
     "Origin",
@@ -31,6 +33,7 @@ __all__ = [
     "load_classifier",
     "load_state",
     "load_vae",
+    "logits_over_views",
     "name_of",
     "named_files",
     "network_settings",

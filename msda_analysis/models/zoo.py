@@ -24,6 +24,7 @@ FILES = (
     "pyramidnet",
     "vgg",
     "small_cnn",
+    "fast_cnn",
     "vae",
 )
 NETWORKS: dict[str, Callable[..., nn.Module]] = {}

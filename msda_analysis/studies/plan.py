@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from msda_analysis.settings import Settings, to_settings
+from msda_analysis.settings import Settings, later, to_settings
 from msda_analysis.training import ClassifierFit, VaeFit
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class DataSpec(Settings):
     root: Path | None = field(default=None, compare=False)
     train_size: int | None = None
     test_size: int | None = None
-    resize: int | None = None
+    resize: int | None = later(None)
 
     def check(self) -> None:
         from msda_analysis.checks import check_count
@@ -178,6 +178,8 @@ class StudyPlan(Plan):
         n_masks: masks described per family.
         more_masks: families to describe beside those trained with, as texts too.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
+        views: also give the clean accuracy of logits averaged over views of each image, beside the plain one: none, mirror, or
+            mirror_shift (see models.logits_over_views).
 
     Raises:
         ValueError: an unknown augmentation or reference, no augmentation, one named twice, or no seed.
@@ -208,16 +210,19 @@ class StudyPlan(Plan):
     n_masks: int = 2000
     more_masks: tuple[str, ...] = ("fmix_released",)
     device: str = "cpu"
+    views: str = later("none")
 
     def check(self) -> None:
-        from msda_analysis.checks import check_count
+        from msda_analysis.checks import check_choice, check_count
         from msda_analysis.mixing import augmentation_from_text, augmentation_to_text
+        from msda_analysis.models import VIEWS
 
         if not self.title:
             data = self.data.name.removeprefix("folder:")
             object.__setattr__(self, "title", f"Mixed-sample data augmentation on {data}")
         if self.weights is not None and self.classifier is not None:
             object.__setattr__(self, "classifier", replace(self.classifier, model="preact_resnet18"))
+        check_choice("views", self.views, VIEWS)
         check_count("seeds", self.n_seeds)
         check_count("n_masks", self.n_masks, minimum=0)
         self._check_layers()

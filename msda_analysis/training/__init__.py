@@ -6,21 +6,29 @@ Settings are there at once; the rest is imported when first used, so that the co
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from msda_analysis.training.settings import PAPER_CLASSIFIER_FIT, PAPER_VAE_FIT, ClassifierFit, VaeFit
+from msda_analysis.training.settings import (
+    FAST_CLASSIFIER_FIT,
+    PAPER_CLASSIFIER_FIT,
+    PAPER_VAE_FIT,
+    ClassifierFit,
+    VaeFit,
+)
 
 _HOMES = {
     "History": "loop", "TrainingDivergedError": "loop", "fit_classifier": "classifier", "fit_vae": "vae",
-    "negative_elbo": "vae",
+    "negative_elbo": "vae", "score": "scoring", "score_logits": "scoring", "training_together": "together",
 }  # fmt: skip
 
 __all__ = [
-    "PAPER_CLASSIFIER_FIT", "PAPER_VAE_FIT", "ClassifierFit", "History", "TrainingDivergedError", "VaeFit",
-    "fit_classifier", "fit_vae", "negative_elbo",
+    "FAST_CLASSIFIER_FIT", "PAPER_CLASSIFIER_FIT", "PAPER_VAE_FIT", "ClassifierFit", "History", "TrainingDivergedError", "VaeFit",
+    "fit_classifier", "fit_vae", "negative_elbo", "score", "score_logits", "training_together",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from msda_analysis.training.classifier import fit_classifier
     from msda_analysis.training.loop import History, TrainingDivergedError
+    from msda_analysis.training.scoring import score, score_logits
+    from msda_analysis.training.together import training_together
     from msda_analysis.training.vae import fit_vae, negative_elbo
 
 

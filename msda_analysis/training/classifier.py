@@ -1,6 +1,9 @@
 """Train a classifier with or without a mask family."""
 
 import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +15,11 @@ from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import Normalized, create, name_of
 from msda_analysis.models.dimensions import memory_format
 from msda_analysis.training.loop import History, train
+from msda_analysis.training.scoring import score
 from msda_analysis.training.settings import ClassifierFit
+
+#: Training images that a network may take weights from.
+_SHOWN = 5000
 
 
 def fit_classifier(
@@ -24,6 +31,7 @@ def fit_classifier(
     device: str | torch.device = "cpu",
     progress: bool = True,
     network: nn.Module | None = None,
+    test: Dataset | None = None,
     resume: str | os.PathLike[str] | None = None,
 ) -> tuple[Normalized, History]:
     """Train a classifier with the mixed loss lam * CE(a) + (1 - lam) * CE(b), or plain cross-entropy without a family.
@@ -35,6 +43,7 @@ def fit_classifier(
         seed: of weights, order, augmentation and mixing.
         network: a module of yours, images normalized by the dataset's mean and std -> logits [n, class], to be trained in
             place of settings.model, in place, from the weights that it has.
+        test: a split on which the classifier is scored after every epoch, for the history; it changes no weight.
         resume: a folder of this training's own, in one process at a time, where it saves itself after every epoch and every
             five minutes. After a kill the same call goes on from there, on a CPU to the same weights bit for bit. The end is saved
             as well: remove the folder when you have saved the model.
@@ -54,22 +63,26 @@ def fit_classifier(
     settings = settings or ClassifierFit()
     device = torch.device(device)
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
+    if test is not None:
+        check_labels(test.labels, len(test), name="test.labels", num_classes=len(dataset.classes))
     axes = len(dataset.image_size)
     if network is None:
         network = create(
             settings.model, len(dataset.classes), dataset.in_channels, seed=seed, **_options(settings, axes)
         )
+        _prepare(network, dataset)
     elif not isinstance(network, nn.Module):
         raise TypeError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
     network = network.to(device).to(memory_format=memory_format(axes))  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
-        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay,
+        list(_groups(network, settings)), lr=settings.lr, weight_decay=settings.weight_decay,
         momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True,
     )  # fmt: skip
     history = train(
-        network, optimizer, dataset.to(device), family,
-        settings=settings, compute_loss=cross_entropy, seed=seed, progress=progress, label=name_of(network), resume=resume,
-        guide=network,
+        network, optimizer, dataset.to(device), family, settings=settings,
+        compute_loss=partial(cross_entropy, label_smoothing=settings.label_smoothing),
+        look=lambda network: {} if test is None else _test_scores(network, dataset, test.to(device)),
+        seed=seed, progress=progress, label=name_of(network), resume=resume, guide=network,
     )  # fmt: skip
     return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
 
@@ -86,10 +99,44 @@ def _options(settings: ClassifierFit, axes: int) -> dict[str, int]:
     return {"axes": axes}
 
 
+def _prepare(network: nn.Module, dataset: Dataset) -> None:
+    """Show a new network that takes some of its weights from the images a part of them, the same for every seed."""
+    if hasattr(network, "prepare"):
+        part = dataset.take(min(_SHOWN, len(dataset)))
+        network.prepare(dataset.normalize(part.images, validate=False))  # type: ignore[operator]
+
+
+def _groups(network: nn.Module, settings: ClassifierFit) -> Iterator[dict[str, Any]]:
+    """What is trained: all at one rate, or the biases at another, with the same decay in a step."""
+    trained = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    if settings.bias_lr == 1:
+        yield {"params": list(trained.values())}
+        return
+    yield {"params": [weight for name, weight in trained.items() if not name.endswith("bias")]}
+    yield {
+        "params": [weight for name, weight in trained.items() if name.endswith("bias")],
+        "rate": settings.bias_lr, "weight_decay": settings.weight_decay / settings.bias_lr,
+    }  # fmt: skip
+
+
+def _test_scores(network: nn.Module, train: Dataset, test: Dataset) -> dict[str, float]:
+    """Of images normalized as they are in training, whatever the test split says."""
+    classifier = Normalized(network, train.mean, train.std).to(test.images.device).train(network.training)
+    return {f"test_{name}": value for name, value in score(classifier, test).items()}
+
+
 def cross_entropy(
-    model: nn.Module, images: Tensor, batch: Batch, mixed: Mixed | None, noise: torch.Generator
+    model: nn.Module,
+    images: Tensor,
+    batch: Batch,
+    mixed: Mixed | None,
+    noise: torch.Generator,
+    *,
+    label_smoothing: float = 0.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean cross-entropy in nats, mixed where the batch was mixed."""
+    """Mean cross-entropy in nats, mixed where the batch was mixed, with smoothed labels where they are to be."""
     del noise
     logits = model(images).float()
-    return (functional.cross_entropy(logits, batch.labels) if mixed is None else mixed.loss(logits)), {}
+    if mixed is None:
+        return functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing), {}
+    return mixed.loss(logits, label_smoothing=label_smoothing), {}

@@ -19,12 +19,15 @@ from msda_analysis.checks import check_finite
 from msda_analysis.data import Batch, Dataset, iterate_batches
 from msda_analysis.endings import answered_in_steps
 from msda_analysis.masks import check_family, family_settings
-from msda_analysis.mixing import Augmentation, Mixed, mix
-from msda_analysis.models.dimensions import memory_format
+from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.rng import derive_key, stream
 from msda_analysis.settings import to_settings
+from msda_analysis.training.averaging import make_average
+from msda_analysis.training.schedule import lr_factor, set_lr
 from msda_analysis.training.settings import LoopSettings
 from msda_analysis.training.state import STATE_FORMAT, Keeper, State
+from msda_analysis.training.step import mix_batch, take_step
+from msda_analysis.training.together import current
 
 #: (model, images [n, channel, *size] normalized and perhaps mixed, batch, mixed or None, noise) -> (loss, parts)
 LossFunction = Callable[[nn.Module, Tensor, Batch, Mixed | None, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
@@ -39,7 +42,8 @@ class History:
     """What happened during training, one entry per epoch.
 
     Attributes:
-        epochs: mean of the loss and of its parts (nats), and seconds, by epoch.
+        epochs: mean of the loss and of its parts (nats), and seconds of training, by epoch; of a classifier with a test split
+            also test_top1, test_top5, test_nll, test_ece, test_brier (see training.scoring).
         threads: torch's on the CPU, on which the last digits of sums depend, and so the weights that a CPU finds.
         seconds: wall time of all epochs.
     """
@@ -64,20 +68,22 @@ def train(
     rank: int = 0,
     progress: bool = True,
     label: str = "training",
+    look: Callable[[nn.Module], dict[str, float]] = lambda model: {},
     resume: str | os.PathLike[str] | None = None,
     guide: nn.Module | None = None,
 ) -> History:
     """Train a model in place; afterwards it is in evaluation mode.
 
     Every random draw (order, augmentation, mixing, latent noise) is a function of (seed, purpose, epoch, step, rank).
-    So weights, buffers, the optimizer's state and that of torch's own generators are all that a state in `resume` holds, and
-    a run that goes on from one ends on a CPU with the same weights, bit for bit, as one that was never stopped.
+    So weights, buffers, their average, the optimizer's state and that of torch's own generators are all that a state in `resume`
+    holds, and a run that goes on from one ends on a CPU with the same weights, bit for bit, as one that was never stopped.
 
     Args:
         dataset: on the model's device.
         family: mask family, mixer (see mixing.Mixer), Alternate, or None for no mixing.
         rank: of this process among several that train with one seed, which then draw different batches and masks.
         label: of the progress bar, which is silent when not a terminal.
+        look: what else the history is to hold of each epoch; it leaves the model, and all that draws, as they were.
         resume: see fit_classifier.
         guide: the classifier that mixers may look at, where the model is one; see mixing.Mixer.
 
@@ -91,14 +97,17 @@ def train(
     check_finite("dataset.images", dataset.images)
     model.train()
     n_steps = max(1, len(dataset) // settings.batch_size)
+    average, together = make_average(settings, model), current()
+    progress = progress and together.rank == 0
     bar = tqdm(total=settings.epochs * n_steps, desc=label, unit="step", disable=None if progress else True)
     with (
         bar,
-        _seeded_layers(dataset.images.device, seed, rank),
-        _kept(resume, model, optimizer, dataset, family, settings, seed, rank) as keeper,
+        _seeded_layers(dataset.images.device, seed, rank or together.rank),
+        _kept(resume, model, optimizer, average, dataset, family, settings, seed, rank) as keeper,
     ):
         state = keeper.load()
         history = History(state.history, torch.get_num_threads())
+        compute = together.compute(model, compute_loss)
         bar.update(state.epoch * n_steps + state.step)
         if progress and (state.epoch or state.step):
             tqdm.write(f"{label} goes on after {_place(state, settings, n_steps)}, from {resume}", file=sys.stderr)
@@ -108,14 +117,18 @@ def train(
                 dataset, settings.batch_size, seed=seed, epoch=epoch, augment=settings.augment, rank=rank
             )
             for batch in islice(batches, state.step, None):
-                _set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
-                meter.add(
-                    _step(model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps, guide)
-                )
+                set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
+                images, mixed = mix_batch(batch, family, seed=seed, rank=rank, epoch=epoch, n_steps=n_steps, guide=guide)
+                place = {"epoch": epoch, "step": batch.step, "rank": rank or together.rank}
+                noise = stream(seed, "latent", **place, device=images.device)
+                meter.add(take_step(compute, optimizer, images, batch, mixed, noise, settings, together))
+                if average is not None:
+                    average.after_step(model, epoch * n_steps + batch.step + 1, settings.epochs * n_steps)
                 bar.update()
                 keeper.save_when_due(partial(meter.state, history.epochs))
             means = meter.means()
-            history.epochs.append({**means, "seconds": meter.seconds()})
+            seconds = meter.seconds()
+            history.epochs.append({**means, **look(model), "seconds": seconds})
             bar.set_postfix(loss=f"{means['loss']:.4g}")
             state = State(epoch + 1, history=history.epochs)
             keeper.save(state)
@@ -124,21 +137,23 @@ def train(
 
 
 @contextmanager
-def _kept(folder, model, optimizer, dataset, family, settings, seed, rank) -> Iterator[Keeper]:
+def _kept(folder, model, optimizer, average, dataset, family, settings, seed, rank) -> Iterator[Keeper]:
     """What keeps the state of a training in a folder; without one, nothing is kept and a signal ends the block at once."""
     device = dataset.images.device
     if folder is None:
-        yield Keeper(None, model, optimizer, device)
+        yield Keeper(None, model, optimizer, average, device)
         return
     asked = {
         **to_settings(settings), "seed": seed, "rank": rank,
         "family": family_settings(family), "images": dataset.digest,
     }  # fmt: skip
+    count = current().count
     placed = {"format": STATE_FORMAT, "device": device.type, "torch": torch.__version__}
+    placed |= {"processes": count} if count > 1 else {}
     threads = torch.get_num_threads()
     with answered_in_steps() as request:
         try:
-            yield Keeper(Path(folder), model, optimizer, device, asked, placed, request)
+            yield Keeper(Path(folder), model, optimizer, average, device, asked, placed, request)
         finally:
             torch.set_num_threads(threads)  # a state brings its own
 
@@ -158,49 +173,6 @@ def _seeded_layers(device: torch.device, seed: int, rank: int) -> Iterator[None]
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(key)
         yield
-
-
-def lr_factor(settings: LoopSettings, epoch: float) -> float:
-    """Share of the peak learning rate at a (fractional) epoch."""
-    if settings.schedule == "constant":
-        return 1.0
-    if settings.schedule == "steps":
-        return 0.1 ** sum(epoch >= drop for drop in settings.drops)
-    done = epoch / settings.epochs
-    warm_up = 0.05
-    if done < warm_up:
-        return (done + 1e-3) / (warm_up + 1e-3)  # the very first step is small, not zero
-    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
-
-
-def _step(
-    model, optimizer, batch, family, settings, compute_loss, seed, rank, epoch, n_steps, guide
-) -> dict[str, Tensor]:
-    """One optimizer step; the parts of the loss, detached, without waiting for the device."""
-    device = batch.images.device
-    mixed = None
-    if family is not None:
-        generator = stream(seed, "mix", epoch=epoch, step=batch.step, rank=rank)
-        # the count of all steps so far decides whose turn it is in an Alternate
-        mixed = mix(
-            batch.images, batch.labels, family, generator=generator, step=epoch * n_steps + batch.step, validate=False,
-            spatial=batch.images.ndim - 2, network=guide,
-        )  # fmt: skip
-    images = (batch.images if mixed is None else mixed.images).contiguous(
-        memory_format=memory_format(batch.images.ndim - 2)
-    )
-    noise = stream(seed, "latent", epoch=epoch, step=batch.step, rank=rank, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        loss, parts = compute_loss(model, images, batch, mixed, noise)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return {"loss": loss.detach(), **{name: value.detach() for name, value in parts.items()}}
-
-
-def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
 
 
 class _Meter:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from msda_analysis.settings import Settings, unchecked
+from msda_analysis.settings import Settings, later, unchecked
 
-SCHEDULES = ("constant", "steps", "cosine")
+SCHEDULES = ("constant", "steps", "cosine", "linear")
 PRECISIONS = ("float32", "bfloat16")
+AVERAGES = ("none", "lookahead")
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,17 @@ class LoopSettings(Settings):
         epochs: passes over the training split.
         batch_size: images per step; a last partial batch is dropped.
         lr: peak learning rate of the optimizer.
-        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; or "cosine", to zero after 5 % warm-up.
+        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; "cosine", to zero; or "linear", from 0.2 of the peak
+            up to it and down to 0.07.
         drops: epochs at which "steps" drops.
         augment: ordinary augmentation before mixing, none, flip, crop (2 pixels), crop_flip
-            (4 pixels) or jitter_flip.
+            (4 pixels), jitter_flip, shift_flip (2 pixels with reflection; each image mirrored in every other epoch), cutout (16
+            pixels), autoaugment, fast_autoaugment (CIFAR-10's policies), or several in order: fast_autoaugment+crop_flip+cutout.
         precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
+        warm_up: share of the training in which the rate of "cosine" and "linear" rises.
+        averaging: of the weights over the training: none, or lookahead (see training.averaging).
+        accumulate: parts of each batch that go through the model one after another, to need less memory; their gradients
+            add up to that of the batch, but layers with batch statistics see a part at a time.
     """
 
     epochs: int
@@ -30,10 +37,13 @@ class LoopSettings(Settings):
     drops: tuple[int, ...] = ()
     augment: str = "none"
     precision: str = "float32"
+    warm_up: float = later(0.05)
+    averaging: str = later("none")
+    accumulate: int = later(1)
 
     def check(self) -> None:
-        from msda_analysis.checks import check_choice, check_count, check_positive
-        from msda_analysis.data import AUGMENTS
+        from msda_analysis.checks import check_choice, check_count, check_in_range, check_positive
+        from msda_analysis.data import find_augment
 
         check_count("epochs", self.epochs)
         check_count("batch_size", self.batch_size, minimum=2)
@@ -41,8 +51,11 @@ class LoopSettings(Settings):
         check_choice("schedule", self.schedule, SCHEDULES)
         for epoch in self.drops:
             check_count("drops", epoch)
-        check_choice("augment", self.augment, AUGMENTS)
+        find_augment(self.augment)
         check_choice("precision", self.precision, PRECISIONS)
+        check_in_range("warm_up", self.warm_up, 0.0, 1.0)
+        check_choice("averaging", self.averaging, AVERAGES)
+        check_count("accumulate", self.accumulate)
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,14 @@ class ClassifierFit(LoopSettings):
     """Settings of a classifier run; see LoopSettings for the rest.
 
     Attributes:
-        model: small_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn, torchvision:NAME,
+        model: small_cnn, fast_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn, torchvision:NAME,
             timm:NAME (where installed), or a function of yours, my_nets:build(width=2).
         momentum: of SGD.
         weight_decay: of SGD.
         nesterov: Nesterov momentum; the released code trains without.
+        label_smoothing: share of every label, mixed or not, that is spread evenly over all classes, in [0, 1].
+        bias_lr: by which the rate of biases is multiplied, and their weight decay divided.
+        curve: score the test split after every epoch (top-1, top-5, likelihood, calibration error, Brier); changes no weight.
     """
 
     model: str = "small_cnn"
@@ -89,15 +105,20 @@ class ClassifierFit(LoopSettings):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     nesterov: bool = True
+    label_smoothing: float = later(0.0)
+    bias_lr: float = later(1.0)
+    curve: bool = later(False)
 
     def check(self) -> None:
-        from msda_analysis.checks import check_in_range
+        from msda_analysis.checks import check_in_range, check_positive
         from msda_analysis.models import check_network
 
         super().check()
         check_network(self.model)
         check_in_range("momentum", self.momentum, 0.0, 1.0)
         check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
+        check_in_range("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_positive("bias_lr", self.bias_lr)
 
 
 with unchecked():  # checking would import torch
@@ -107,4 +128,10 @@ with unchecked():  # checking would import torch
     PAPER_CLASSIFIER_FIT = ClassifierFit(
         model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
         augment="crop_flip", weight_decay=1e-4, nesterov=False,
+    )  # fmt: skip
+    #: Ten epochs of the fast network, for studies on a CPU: Jordan 2024 (arXiv 2404.00498), with its rate and decay for batches
+    #: of 512 and a mean loss. Mixed images may want more epochs.
+    FAST_CLASSIFIER_FIT = ClassifierFit(
+        model="fast_cnn", epochs=10, batch_size=512, lr=0.75, schedule="linear", augment="shift_flip", momentum=0.85,
+        weight_decay=1.33e-3, warm_up=0.23, averaging="lookahead", label_smoothing=0.2, bias_lr=64.0,
     )  # fmt: skip

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msda_analysis.endings import Request
+from msda_analysis.endings import STOPS, Request
 from msda_analysis.files import is_leftover, replace_file
+from msda_analysis.training.averaging import Lookahead
+from msda_analysis.training.together import current
 
 STATE_FORMAT = 1  # raised when a change of the loop makes older states wrong
 #: Within an epoch that takes longer, seconds between two saves.
@@ -51,7 +53,7 @@ class Keeper:
 
     Attributes:
         folder: of one training, in one process at a time; made where it is missing.
-        model, optimizer: as they are before the first step; load() changes them in place.
+        model, optimizer, average: as they are before the first step; load() changes them in place.
         device: of the generator that layers such as dropout draw from, besides the CPU's.
         asked: all that the caller decides about the numbers, as plain values; see load().
         placed: the same of where it runs, and by which code.
@@ -61,6 +63,7 @@ class Keeper:
     folder: Path | None
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    average: Lookahead | None
     device: torch.device
     asked: Mapping[str, Any] = field(default_factory=dict)
     placed: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +88,16 @@ class Keeper:
         Raises:
             ValueError: the state is of another training: other settings, seed, family, images or first weights.
         """
+        together = current()
+        if together.rank:  # the first one looks first, and removes what is not used
+            together.largest(0, self.device)
+            return self._load()
+        try:
+            return self._load()
+        finally:
+            together.largest(0, self.device)
+
+    def _load(self) -> State:
         if self.folder is None or not self.folder.is_dir():
             return State()
         for path in self.folder.iterdir():
@@ -104,8 +117,14 @@ class Keeper:
         """After a step: save if the process is to stop, and then end it, or if the last save was long ago."""
         if self.folder is None:
             return
-        if self.request.signal or time.monotonic() - self._saved_at >= EVERY_S:
+        together = current()
+        # all processes save at the same step, and end at the same one, whichever was told to
+        stop = together.largest(list(STOPS).index(self.request.signal) + 1 if self.request.signal else 0, self.device)
+        is_due = stop > 0 or time.monotonic() - self._saved_at >= EVERY_S
+        if together.largest(int(is_due), self.device):
             self.save(describe())
+        if stop:
+            self.request.signal = list(STOPS)[stop - 1]
         self.request.answer()
 
     def save(self, state: State) -> None:
@@ -116,9 +135,13 @@ class Keeper:
         """
         if self.folder is None:
             return
+        generators = current().gather(self._generators())
+        if current().rank:
+            self._saved_at = time.monotonic()
+            return
         header = json.dumps({"asked": self.asked, "placed": self.placed}).encode() + b"\n"
         content = io.BytesIO()
-        torch.save(self._content(state), content)
+        torch.save(self._content(state) | _by_rank(generators), content)
         digest = hashlib.blake2b(header, digest_size=16)
         digest.update(content.getbuffer())
         with replace_file(self.folder / f"state-{state.epoch:06d}-{state.step:08d}.pt", binary=True) as file:
@@ -128,13 +151,17 @@ class Keeper:
             path.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
 
+    def _generators(self) -> list[torch.Tensor]:
+        """States of torch's own generators: that of the CPU, and that of the GPU where there is one."""
+        states = [torch.get_rng_state()]
+        return [*states, torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else states
+
     def _content(self, state: State) -> dict[str, Any]:
-        generators = [torch.get_rng_state()]
-        if self.device.type == "cuda":
-            generators.append(torch.cuda.get_rng_state(self.device))
+        average = {} if self.average is None else {"average": self.average.slow}
         return {
-            "state": asdict(state), "generators": generators, "threads": torch.get_num_threads(),
+            "state": asdict(state), "threads": torch.get_num_threads(),
             "optimizer": self.optimizer.state_dict(), "model": self.model.state_dict(), "buffers": dict(self.model.named_buffers()),
+            **average,
         }  # fmt: skip
 
     def _take(self, path: Path, header: Mapping[str, Any], content: Mapping[str, Any]) -> State:
@@ -152,13 +179,23 @@ class Keeper:
             for name, buffer in self.model.named_buffers():  # those that are not persistent, too
                 buffer.copy_(content["buffers"][name])
         self.optimizer.load_state_dict(content["optimizer"])
+        if self.average is not None:
+            self.average.load(content["average"])
         torch.set_num_threads(content["threads"])  # sums on a CPU depend on how they are split
-        torch.set_rng_state(content["generators"][0])
-        for generator in content["generators"][1:]:
+        rank = current().rank
+        generators = content["generators_of_others"][rank - 1] if rank else content["generators"]
+        torch.set_rng_state(generators[0])
+        for generator in generators[1:]:
             torch.cuda.set_rng_state(generator, self.device)
         state = State(**content["state"])
         state.losses = {name: values.to(self.device) for name, values in state.losses.items()}
         return state
+
+
+def _by_rank(generators: list[Any]) -> dict[str, Any]:
+    """States of generators in a state's content: of one process as ever, and of those that train with it."""
+    others = {"generators_of_others": generators[1:]} if len(generators) > 1 else {}
+    return {"generators": generators[0], **others}
 
 
 def _paths(folder: Path) -> list[Path]:

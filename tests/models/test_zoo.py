@@ -16,6 +16,7 @@ SMALL = {
     "pyramidnet272": {"depth": 29, "alpha": 8},
     "vgg11_bn": {"hidden": 16},
     "small_cnn": {},
+    "fast_cnn": {"widths": (4, 8, 8)},
     "vae": {"latent": 4},
 }
 

@@ -68,10 +68,10 @@ def watch(monkeypatch, kind: str, act: Callable[[int], None] = lambda n: None) -
     module = import_module(f"msda_analysis.training.{module}")
     loss, steps = getattr(module, name), []
 
-    def watched(*arguments):
+    def watched(*arguments, **more):
         act(len(steps))
         steps.append(len(steps))
-        return loss(*arguments)
+        return loss(*arguments, **more)
 
     monkeypatch.setattr(module, name, watched)
     return steps
@@ -94,6 +94,24 @@ def stop_at(monkeypatch, kind: str, dataset, folder: Path, n: int, **changes) ->
 def undisturbed(tiny_dataset):
     """What fit() finds without a folder, by kind."""
     return {kind: fit(kind, tiny_dataset, None) for kind in ("classifier", "vae")}
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_averages_and_turns_go_on_as_well(tiny_dataset, tmp_path, monkeypatch, n):
+    """The slow copy of the weights, and the epochs in which an image is mirrored."""
+    monkeypatch.setattr(state, "EVERY_S", 0.0)
+    recipe = {
+        "averaging": "lookahead",
+        "augment": "shift_flip",
+        "bias_lr": 4.0,
+        "schedule": "linear",
+        "label_smoothing": 0.1,
+    }
+    expected = fit("classifier", tiny_dataset, None, **recipe)
+    stop_at(monkeypatch, "classifier", tiny_dataset, tmp_path, n, **recipe)
+    steps = watch(monkeypatch, "classifier")
+    assert_same(fit("classifier", tiny_dataset, tmp_path, **recipe), expected)
+    assert len(steps) == N_STEPS - n
 
 
 def assert_same(found, expected) -> None:
@@ -152,9 +170,9 @@ def die(*_):
 
 def at_step(n):
     def watched(loss):
-        def killed(*arguments):
+        def killed(*arguments, **more):
             die() if len(done) == n else done.append(n)
-            return loss(*arguments)
+            return loss(*arguments, **more)
         return killed
     classifier.cross_entropy, vae.negative_elbo = watched(classifier.cross_entropy), watched(vae.negative_elbo)
 

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 METRICS = {
     "accuracy": Metric("Clean accuracy", "clean accuracy", "Share of clean test images that are classified correctly."),
+    "accuracy_over_views": Metric("Clean accuracy over views", "clean accuracy, mean over views",
+        "The same of logits averaged over views of each image: its mirror, or shifts by a pixel as well.",
+    ),
     "robust_accuracy": Metric("Robust accuracy", "robust accuracy",
         "Share of test images still classified correctly when the attack may change the image by up to epsilon in "
         "the stated norm. Pixels lie in [0, 1]; images that were wrong before the attack count as wrong. Epsilon 0 "
@@ -172,10 +175,12 @@ def accuracy_table(
     Raises:
         ValueError: the table has neither accuracy nor robust_accuracy rows.
     """
-    rows = select_rows(table, ("accuracy", "robust_accuracy"))
+    rows = select_rows(table, ("accuracy", "accuracy_over_views", "robust_accuracy"))
     columns = []
     if has_metric(rows, "accuracy"):
         columns.append(("Clean", "fraction", select_rows(rows, "accuracy")))
+    if has_metric(rows, "accuracy_over_views"):
+        columns.append(("Clean, mean over views", "fraction", select_rows(rows, "accuracy_over_views")))
     for (attack, norm), epsilon in epsilons.items():
         part = select_rows(rows, "robust_accuracy", attack=attack, norm=norm, epsilon=epsilon)
         columns.append((f"{attack_label(attack, norm)}, epsilon = {epsilon:g}", "fraction", part))

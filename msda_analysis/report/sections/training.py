@@ -1,5 +1,6 @@
 """Training: losses by epoch, and times."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +19,27 @@ METRICS = {
         "Wall-clock time of a training epoch, mean over epochs. Not a benchmark: other work may have shared the "
         "machine.",
     ),
+    "epoch_top1": Metric("Test accuracy by epoch", "top-1 accuracy", "Share of test images that are classified correctly."),
+    "epoch_top5": Metric("Top-5 test accuracy by epoch", "top-5 accuracy",
+        "Share of test images whose class is among the five likeliest.",
+    ),
+    "epoch_nll": Metric("Test likelihood by epoch", "negative log likelihood", "Mean of -log p(class) over test images."),
+    "epoch_ece": Metric("Calibration error by epoch", "calibration error",
+        "Mean gap between confidence and accuracy over 15 bins of equal width, on test images.",
+    ),
+    "epoch_brier": Metric("Brier score by epoch", "Brier score",
+        "Mean squared distance between probabilities and the class's ones and zeros, on test images, in [0, 2].",
+    ),
 }  # fmt: skip
 define(METRICS)
 _LOSSES = ("train_loss", "train_distortion", "train_rate")
+_SCORES = ("epoch_top1", "epoch_top5", "epoch_nll", "epoch_ece", "epoch_brier")
 _TIME = "epoch_seconds"
 _FIGURE = (
     "Losses on mixed images and labels, one panel per model and part of the loss. Levels of different augmentations are not "
     "comparable, only whether each has settled."
 )
+_TESTED = "Scores on clean test images after each epoch, one panel per model and score; they chose nothing."
 _TIMES = "Mean over epochs and seeds with Student's 95 % interval over seeds; other work may have shared the machine."
 
 
@@ -37,7 +51,9 @@ def training_section(table: Table, folder: Path) -> Section | None:
         return None
     timed = present(table, (_TIME,))
     times = metric_tables(_mean_over_x(table, _TIME), timed, "training_time", _TIMES) if timed else ()
-    return Section("training", "Training", figures=(training_figure(table),), tables=times, metrics=(*shown, *timed))
+    scored = present(table, _SCORES)
+    figures = (training_figure(table), scores_figure(table)) if scored else (training_figure(table),)
+    return Section("training", "Training", figures=figures, tables=times, metrics=(*shown, *scored, *timed))
 
 
 def training_figure(table: Table) -> FigureItem:
@@ -46,19 +62,29 @@ def training_figure(table: Table) -> FigureItem:
     Raises:
         ValueError: the table has no such rows.
     """
-    rows = select_rows(table, _LOSSES)
+    return _by_epoch(table, _LOSSES, "training", _FIGURE, "Training losses by epoch, one panel per model and part.")
+
+
+def scores_figure(table: Table) -> FigureItem:
+    """Scores on the test split against epoch, one panel per data set, model and score.
+
+    Raises:
+        ValueError: the table has no such rows.
+    """
+    return _by_epoch(table, _SCORES, "test_scores", _TESTED, "Test scores by epoch, one panel per model and score.")
+
+
+def _by_epoch(table: Table, metrics: Sequence[str], name: str, words: str, short: str) -> FigureItem:
+    rows = select_rows(table, metrics)
     panel = ("dataset", "model", "metric")
     numbers = summarize(rows, ("dataset", "model", "metric", "augmentation", "x"))
     parts = rows[["dataset", "model"]].drop_duplicates().sort_values(["dataset", "model"]).itertuples(index=False)
-    order = [(*part, metric) for part in parts for metric in _LOSSES]
+    order = [(*part, metric) for part in parts for metric in metrics]
     painter = partial(
         draw.curves, panel=panel, panels=order, x_label="epoch", share_y=False,
         title=lambda dataset, model, _: ", ".join(word for word in (dataset, model) if word),
     )  # fmt: skip
-    caption = sentence(_FIGURE, explain_curves(rows))
-    return FigureItem(
-        "training", numbers, painter, caption, "Training losses by epoch, one panel per model and part.", True
-    )
+    return FigureItem(name, numbers, painter, sentence(words, explain_curves(rows)), short, True)
 
 
 def _mean_over_x(table: Table, metric: str) -> Table:

@@ -14,11 +14,16 @@ from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plan import DataSpec, StudyPlan
 from msda_analysis.training import History
 
+#: What a history calls what is no part of a loss: metric and unit of its rows.
+_HISTORY = {
+    "seconds": ("epoch_seconds", "s"), "test_top1": ("epoch_top1", "accuracy"), "test_top5": ("epoch_top5", "accuracy"),
+    "test_nll": ("epoch_nll", "nats"), "test_ece": ("epoch_ece", "fraction"), "test_brier": ("epoch_brier", ""),
+}  # fmt: skip
+
 
 def data_settings(data: DataSpec) -> dict[str, Any]:
     """The images as a cell's settings name them, and what tells own data; where the files are decides no number."""
-    settings = to_settings(replace(data, root=None)) | dataset_settings(data.name)
-    return {name: value for name, value in settings.items() if name != "resize" or value is not None}  # as older cells
+    return to_settings(replace(data, root=None)) | dataset_settings(data.name)
 
 
 def classifier_settings(study: StudyPlan) -> dict[str, Any]:
@@ -38,11 +43,11 @@ def describable(augmentation: str) -> Augmentation | None:
 
 
 def history_rows(source: Source, history: History, warnings: tuple[str, ...] = ()) -> Rows:
-    """Losses in nats and seconds, by epoch; warnings about the training stand beside the last loss."""
+    """Losses in nats, seconds, and scores on the test split, by epoch; warnings about the training stand beside the last loss."""
     found = []
     for epoch, entry in enumerate(history.epochs, start=1):
         for name, value in entry.items():
-            metric, unit = ("epoch_seconds", "s") if name == "seconds" else (f"train_{name}", "nats")
+            metric, unit = _HISTORY.get(name) or (f"train_{name}", "nats")
             said = warnings if (name, epoch) == ("loss", len(history.epochs)) else ()
             found.append(Measured(metric, Estimate(value, unit, warnings=said), x=epoch))
     return to_rows(source, found)

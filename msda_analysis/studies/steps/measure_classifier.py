@@ -13,7 +13,7 @@ from msda_analysis import robustness
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
-from msda_analysis.models import name_of
+from msda_analysis.models import logits_over_views, name_of
 from msda_analysis.results import to_rows
 from msda_analysis.robustness import Attack, Outcome, archive
 from msda_analysis.robustness.arguments import check_classes
@@ -38,7 +38,7 @@ _BANK = 1000
 
 
 def plan(study: StudyPlan) -> list[Cell]:
-    settings = attack_settings(study) | versioned(FORMAT, "attack_format")
+    settings = attack_settings(study) | versioned(FORMAT, "attack_format") | _views_settings(study)
     return [
         family_cell("measure_classifier", study, cell.augmentation, cell.seed, settings, cell)
         for cell in plan_classifiers(study)
@@ -61,6 +61,10 @@ def plan_given(given: RobustnessPlan) -> list[Cell]:
     ]
 
 
+def _views_settings(study: StudyPlan) -> dict[str, str]:
+    return {} if study.views == "none" else {"views": study.views}
+
+
 def attack_settings(study: StudyPlan) -> dict[str, Any]:
     """What decides the numbers of an attacked classifier, but for its family."""
     return classifier_settings(study) | {"attack": to_settings(study.attack)}
@@ -79,7 +83,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     )  # given ones share the plan's
     source = context.source(cell, name_of(model))
     check_classes(model, test.take(1, name="test_size").unit_images(), test.labels, len(test.classes))
-    rows = to_rows(source, [Measured("accuracy", _clean_accuracy(model, context.test))])
+    rows = to_rows(source, _clean_accuracies(model, test, getattr(context.plan, "views", "none")))
     spec = context.plan.attack
     if spec is None:
         return rows
@@ -115,11 +119,21 @@ def _batches(context: Context, cell: Cell) -> Path:
     return context.store.kept(f"attacks-{cell.needs[0].name}-{digest}")
 
 
+def _clean_accuracies(model: torch.nn.Module, dataset: Dataset, views: str) -> list[Measured]:
+    """The accuracy, and beside it that of the mean over views of each image, where it is asked for."""
+    found = [Measured("accuracy", _clean_accuracy(model, dataset, "none"))]
+    if views != "none":
+        found.append(Measured("accuracy_over_views", _clean_accuracy(model, dataset, views), label=views))
+    return found
+
+
 @torch.no_grad()
-def _clean_accuracy(model: torch.nn.Module, dataset: Dataset) -> Estimate:
+def _clean_accuracy(model: torch.nn.Module, dataset: Dataset, views: str) -> Estimate:
     parts = zip(dataset.unit_images().split(500), dataset.labels.split(500), strict=True)
     with guarded(model), named("clean images"):
-        n_right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
+        n_right = sum(
+            int((logits_over_views(model, images, views).argmax(1) == labels).sum()) for images, labels in parts
+        )
     return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
 
 

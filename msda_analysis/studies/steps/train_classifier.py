@@ -46,7 +46,7 @@ def train(context: Context, cell: Cell, folder: Path) -> Rows:
     classifier, history = fit_classifier(
         context.train, study.family_of(cell.augmentation), study.classifier,
         seed=cell.seed, device=study.device, progress=context.progress,
-        resume=folder / RESUME,
+        test=context.test if study.classifier.curve else None, resume=folder / RESUME,
     )  # fmt: skip
     save_checkpoint(classifier, folder / MODEL_FILE, cell.describe() | {"threads": history.threads})
     return history_rows(context.source(cell, study.classifier.model), history)
