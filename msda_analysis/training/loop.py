@@ -118,7 +118,9 @@ def train(
             )
             for batch in islice(batches, state.step, None):
                 set_lr(optimizer, settings.lr * lr_factor(settings, epoch + batch.step / n_steps))
-                images, mixed = mix_batch(batch, family, seed=seed, rank=rank, epoch=epoch, n_steps=n_steps, guide=guide)
+                images, mixed = mix_batch(
+                    batch, family, seed=seed, rank=rank, epoch=epoch, n_steps=n_steps, guide=guide
+                )
                 place = {"epoch": epoch, "step": batch.step, "rank": rank or together.rank}
                 noise = stream(seed, "latent", **place, device=images.device)
                 meter.add(take_step(compute, optimizer, images, batch, mixed, noise, settings, together))

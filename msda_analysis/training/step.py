@@ -1,7 +1,7 @@
 """One step of a training: mix a batch, run the model on this process's part of it, step."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from msda_analysis.data import Batch
 from msda_analysis.mixing import Augmentation, Mixed, mix
