@@ -8,13 +8,17 @@ one and three axes  AXES, here; in studies in studies/test_own_things.py
 """
 
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from msda_analysis.results import read_table
+from msda_analysis.cli import main
+from msda_analysis.report import write_report
+from msda_analysis.results import read_table, write_table
 
 PACKAGE = Path(__file__).parent.parent
 MASKS = """
@@ -57,10 +61,10 @@ def load(split, root, size=16):
     return Dataset.from_arrays(images, labels, ("dark", "bright"))
 """
 STUDY = """
-study --dataset my_data:load --classifier my_nets:build(width=8) --seeds 1 --vae-epochs 1 --vae-batch-size 40
+study --dataset my_data:load --classifier my_nets:build(width=8) --seeds 1 --vae-epochs 1 --vae-batch-size 40 --vae.latent 2
 --augmentations baseline my_masks:Stripes(period=2) my_mixers:swap_halves --more-masks --n-masks 60
---classifier-epochs 1 --classifier.batch-size 20 --attacks fgsm --epsilons 0 8/255 64/255 --attack-images 40 --likeness-images 0
---layer-methods js --layers 0 --device cpu --out study
+--classifier-epochs 1 --classifier.batch-size 20 --attacks fgsm --epsilons 0 8/255 64/255 --attack-images 20 --likeness-images 0
+--layer-methods js --layers 0 --no-attribution --workers 1 --device cpu --out study
 """
 WEIGHTS = """
 import torch
@@ -83,7 +87,7 @@ from msda_analysis.information import encode_images, encoder_bounds
 from msda_analysis.robustness import evaluate
 for name in ("waveforms(n=40, n_test=70)", "voxels(n=40, n_test=70)"):
     train, test = load_dataset(name), load_dataset(name, "test")
-    vae, _ = fit_vae(train, FMix(), VaeFit(epochs=1, batch_size=20), progress=False)
+    vae, _ = fit_vae(train, FMix(), VaeFit(epochs=1, batch_size=20, latent=2), progress=False)
     model, _ = fit_classifier(train, FMix(), ClassifierFit(epochs=1, batch_size=20), progress=False)
     bounds = encoder_bounds(*encode_images(vae, test.normalize(test.images)))
     found = evaluate(model, test.unit_images(), test.labels, ["fgsm"], (0, "8/255"), progress=False)
@@ -105,43 +109,67 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder: Path, *words: str) -> str:
-    """What a new process in the user's folder says."""
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def there(folder, monkeypatch):
+    """In the user's folder, as a new process there would be."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    yield
+    for name in OWN:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="module")
 def study(folder):
-    run(folder, "-m", "msda_analysis.cli", *STUDY.split())
+    """All but the page, most of whose figures say nothing of what is one's own; a few are drawn below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", list(sys.path))
+        patch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
+        assert main(STUDY.split()) == 0
+    for name in OWN:
+        sys.modules.pop(name, None)
     return read_table(folder / "study" / "results.csv")
 
 
+def test_a_new_process_in_that_folder_knows_them(folder):
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "msda_analysis", *STUDY.split(), "--dry-run", "--out", "listed"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train_classifier-my_masks-Stripes-period-2-0" in done.stdout and not (folder / "listed").exists()
+
+
+def test_the_page_names_them(study, folder, tmp_path):
+    shown = study[study["metric"].isin(["kept_fraction", "rate", "accuracy", "layer_js"])]
+    write_table(shown.to_dict("records"), tmp_path / "results.csv")
+    for name in ("manifest.json", "settings.json"):
+        shutil.copy(folder / "study" / name, tmp_path)
+    page = write_report(tmp_path).read_text()
+    assert "Stripes (period 2)" in page and "swap_halves" in page and "could not be made" not in page
+
+
 @pytest.mark.parametrize("name", ["my_masks:Stripes(period=2)", "my_mixers:swap_halves"])
-def test_a_mask_family_and_a_mixer_go_the_whole_line(study, folder, name):
+def test_a_mask_family_and_a_mixer_go_the_whole_line(study, name):
     found = study[(study["augmentation"] == name) & (study["status"] == "ok")]
     assert {"kept_fraction", "rate", "accuracy", "robust_accuracy", "layer_js"} <= set(found["metric"])
     assert found.loc[found["metric"] == "kept_fraction", "value"].item() == pytest.approx(0.5, abs=0.15)
     with_reference = study[(study["metric"] == "curve_accuracy") & (study["attack"] == "fgsm")]
     assert name in set(with_reference["augmentation"]) | set(with_reference["reference"])
-    page = (folder / "study" / "report.html").read_text()
-    assert {"my_masks:Stripes(period=2)": "Stripes (period 2)", "my_mixers:swap_halves": "swap_halves"}[name] in page
-    assert "could not be made" not in page
 
 
 def test_a_network_and_data_go_the_whole_line(study):
     assert set(study["status"]) == {"ok"} and set(study["dataset"]) == {"my_data:load"}
     robust = study[study["metric"] == "robust_accuracy"]
-    assert set(robust["model"]) == {"my_nets:build"} and set(robust["n"]) == {40}
+    assert set(robust["model"]) == {"my_nets:build"} and set(robust["n"]) == {20}
     assert sorted(set(robust["epsilon"])) == pytest.approx([0, 8 / 255, 64 / 255])
 
 
-def test_weights_are_attacked_and_compared_from_the_command_line(folder):
+def test_weights_are_attacked_and_compared_from_the_command_line(folder, there, capsys):
     (folder / "train.py").write_text(WEIGHTS)
-    mean, std = run(folder, "train.py").split()
-    run(folder, "-m", "msda_analysis.cli", *ATTACK.split(), "--mean", mean, "--std", std)
+    runpy.run_path(str(folder / "train.py"))
+    mean, std = capsys.readouterr().out.split()
+    assert main([*ATTACK.split(), "--mean", mean, "--std", std]) == 0
     table = read_table(folder / "attacked" / "results.csv")
     clean = table[table["metric"] == "accuracy"].set_index("augmentation")["value"]
     assert list(clean.index) == ["plain", "mixed"] and clean["plain"] > 0.9
@@ -155,6 +183,7 @@ def test_weights_are_attacked_and_compared_from_the_command_line(folder):
     assert "less that of plain" in page and "could not be made" not in page
 
 
-def test_one_and_three_axes_are_trained_and_measured(folder):
+def test_one_and_three_axes_are_trained_and_measured(folder, there, capsys):
     (folder / "axes.py").write_text(AXES)
-    assert run(folder, "axes.py").splitlines() == ["1 nats 2", "3 nats 2"]
+    runpy.run_path(str(folder / "axes.py"))
+    assert capsys.readouterr().out.splitlines() == ["1 nats 2", "3 nats 2"]

@@ -60,9 +60,18 @@ def judge_place(evidence: Evidence) -> Finding:
 
 
 def _judge_boxes(evidence: Evidence) -> Finding:
-    """A box clear of the border on an axis starts anywhere there with equal chance, be boxes clipped or inside."""
+    """Be boxes clipped or inside: as many touch one border as the other, and those clear of both start anywhere alike."""
     from scipy import stats
 
+    for axis, sides in enumerate(_SIDES):
+        first, last = _touches(evidence, axis)
+        if (
+            abs(first - last) > _Z * (first + last) ** 0.5 + len(evidence.masks) / evidence.size[axis]
+        ):  # a pixel's rounding
+            note = f"{first} boxes touch the {sides[0]} alone, {last} the {sides[1]}"
+            return Finding(
+                "differs", f"leans to the {sides[int(last > first)]}", (first - last) / (first + last), 0.0, note
+            )
     places, expected = _clear_places(evidence)
     found = [torch.tensor(along, dtype=torch.float64) for along in places]
     if min(map(len, found)) < _SURE:
@@ -76,6 +85,13 @@ def _judge_boxes(evidence: Evidence) -> Finding:
     if chances[axis] > _P:
         return Finding("ok", "anywhere alike", chances[axis], None, note)
     return Finding("differs", f"leans to the {_direction(found[axis], axis)}", chances[axis], None, note)
+
+
+def _touches(evidence: Evidence, axis: int) -> tuple[int, int]:
+    """How many boxes touch the first border of an axis alone, and how many the last."""
+    boxes = [box[axis] for mask in evidence.masks if (box := box_of(mask))]
+    at_ends = [(start == 0, start + side == evidence.size[axis]) for start, side in boxes]
+    return at_ends.count((True, False)), at_ends.count((False, True))
 
 
 def _direction(places: Tensor, axis: int) -> str:

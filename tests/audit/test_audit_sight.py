@@ -162,6 +162,7 @@ FAULTY = {
     ),
     "boxes towards the left": (box_mixer(place=lambda u: torch.stack([u[0], u[1] ** 2])), "place", "leans to the left"),
     "boxes towards the bottom": (box_mixer(place=lambda u: torch.stack([u[0] ** 0.6, u[1]])), "place", "leans to the bottom"),
+    "boxes somewhat towards a corner": (box_mixer(place=lambda u: u**1.5), "place", "leans to the"),
     "boxes in the middle": (box_mixer(place=lambda u: 0.5 + 0.5 * (u - 0.5)), "place", "leans to the center"),
     "boxes along a diagonal": (box_mixer(place=lambda u: torch.stack([u[0], u[0]])), "place", "leans to a diagonal"),
     "boxes at one corner or another": (box_mixer(place=lambda u: (u > 0.5).float() * 0.999), "place", "always at the border"),
