@@ -97,7 +97,8 @@ def test_where_nothing_can_be_written_the_run_stops_and_says_where(tmp_path, ran
 def keep_state(folder: Path, seed: int) -> None:
     model = torch.nn.Linear(2, 1)
     torch.manual_seed(seed)
-    Keeper(folder, model, torch.optim.SGD(model.parameters(), 0.1), torch.device("cpu")).save(State(1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    Keeper(folder, model, optimizer, average=None, device=torch.device("cpu")).save(State(1))
 
 
 def write_figure(folder: Path, seed: int) -> None:
