@@ -110,8 +110,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -> int:
     """Read a plan from words and run it, with the messages and exit codes of every command."""
+    from msda_analysis.studies.names import check_names
+
     plan, running = read(door, arguments, prog=prog, description=description)
-    return run_guarded(lambda: _carry_out(make_again(plan), running, door), running.threads, running.out)
+    return run_guarded(
+        lambda: _carry_out(make_again(plan), running, door), running.threads, running.out, before=lambda: check_names(plan)
+    )
 
 
 def run_script(door: Door, description: str, arguments: list[str] | None = None) -> int:

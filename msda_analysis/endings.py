@@ -22,16 +22,20 @@ def show_interrupt(kind: type[BaseException], error: BaseException, trace: Any) 
         sys.__excepthook__(kind, error, trace)
 
 
-def run_guarded(run: Callable[[], int], threads: int, study: Path | None = None) -> int:
+def run_guarded(
+    run: Callable[[], int], threads: int, study: Path | None = None, *, before: Callable[[], object] = bool
+) -> int:
     """Run, and turn what a user can mend into one line and an exit code: for commands and experiment scripts.
 
     Args:
         run: returns the exit code.
         threads: of torch; 0 leaves them.
         study: folder of a study that the same command goes on with; None for what starts anew.
+        before: called before torch is imported, which takes seconds: what can refuse an argument at once.
     """
     try:
         with _signals_stop():
+            before()
             _set_threads(threads)
             return run()
     except (ValueError, FileNotFoundError) as error:

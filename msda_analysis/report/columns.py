@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 #: Widths in inches: of a column of a two-column paper, and of both.
 COLUMN, PAGE = 3.3, 6.9
+_SAFE = 4.0  # points left over, as widths are estimates
 _POINT, _GAP = 72.27, 6.0  # TeX's points an inch; points between two columns
 #: Sizes of print that are tried, and about their points: small letters are wider for their size.
 _SIZES = ((r"\footnotesize", 8.0), (r"\scriptsize", 7.4), (r"\tiny", 6.2))
@@ -60,7 +61,7 @@ def fit_columns(
     numbers = tuple(is_number)
     for room in rooms:
         for size, points in _SIZES[: 1 if room < max(rooms) else None]:
-            widths = _share(lines, n_heads, numbers, room * _POINT, points)
+            widths = _share(lines, n_heads, numbers, room * _POINT - _SAFE, points)
             if widths is not None:
                 return Layout(size, widths, numbers, (tuple(range(len(numbers))),), room)
     return _cut(lines, n_heads, numbers, max(rooms))

@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -64,8 +64,8 @@ def draw_laws(numbers: Table, pictures: Mapping[str, np.ndarray] | None = None) 
         pictures: family -> masks [at least one, 1, *size] in [0, 1]; None where there are none.
     """
     names, width, pictures = order_augmentations(numbers["augmentation"]), page_width(DOUBLE_COLUMN), pictures or {}
-    plan = _plan(width, bool(pictures))
-    height = plan.step * len(names) + points(0.62 if width >= _NARROW else 0.78)
+    plan, curves = _plan(width, bool(pictures)), [each for each in CURVES if _powers(numbers, each).any()]
+    height = plan.step * len(names) + points(0.42 if len(curves) < 2 else 0.62 if width >= _NARROW else 0.78)
     figure, spectra = Figure(figsize=(width, height)), []
     for i, name in enumerate(names):
         part, top = numbers[numbers["augmentation"] == name], height - plan.step * i - points(0.18)
@@ -89,6 +89,10 @@ def draw_laws(numbers: Table, pictures: Mapping[str, np.ndarray] | None = None) 
     return figure
 
 
+def _powers(numbers: Table, curve: str) -> Any:
+    return numbers[numbers["metric"] == curve]["value"] > _ROUNDING
+
+
 def _plan(width: float, has_masks: bool) -> _Plan:
     """A page's width holds numbers beside the spectra; a column has them below the masks."""
     if width < _NARROW:
@@ -99,8 +103,8 @@ def _plan(width: float, has_masks: bool) -> _Plan:
         return _Plan(
             tile * has_masks, tile * has_masks + points(0.12) + under, (left, width - left - 0.1), 0.0, letters
         )
-    tile = (0.44 * width - 2 * _GAP) / _TILES
-    left, words = (0.44 * width if has_masks else 0.0) + points(0.5), width - points(1.2)
+    tile = (0.36 * width - 2 * _GAP) / _TILES
+    left, words = (0.36 * width if has_masks else 0.0) + points(0.5), width - points(1.2)
     return _Plan(tile * has_masks, tile + points(0.28), (left, words - left - 0.12), words)
 
 

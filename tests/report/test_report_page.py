@@ -404,7 +404,7 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
         and "figure-claims" in page
     )
     assert "Clean accuracy, against Baseline" not in head and "Clean accuracy, against Baseline" in text_of(page)
-    for part in ("What each number is", "Environment and settings", "Data, models, augmentations and seeds"):
+    for part in ("Definitions: what each", "Reproduce: commands, provenance", "What was run: data, models"):
         assert f"<details><summary>{part}" in page, part
     subject = page[page.index('<section id="masks">') : page.index('<section id="information">')]
     opened = re.sub(r"<details>.*?</details>", "", subject, flags=re.DOTALL)

@@ -68,7 +68,7 @@ def draw_sweep(numbers: Table) -> "Figure":
     look = looks_for([family.lower()])[family.lower()]
     return draw.curves(
         numbers, panels=panels, hue="family", looks={family: look}, title=None, share_y=False,
-        x_label=setting.replace("_", " "), finish=_mark_values, legend=False,
+        x_label=setting.replace("_", " "), finish=_mark_values, legend=False, columns=4 if numbers["metric"].nunique() == 4 else 3,
     )  # fmt: skip
 
 
