@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from msda_analysis.cli import DOORS
+from msda_analysis.commands import read
 from msda_analysis.report.sections.published import published_section
 from msda_analysis.report.sections.robustness import robustness_section
 from msda_analysis.report.sections.training import training_section
 from msda_analysis.results import read_table
 from msda_analysis.studies import DataSpec, StudyPlan, cells_of, run_study
-from msda_analysis.training import FAST_CLASSIFIER_FIT
+from msda_analysis.training import FAST_CLASSIFIER_FIT, PAPER_CLASSIFIER_FIT, ClassifierFit
 
 FIT = replace(FAST_CLASSIFIER_FIT, model="fast_cnn(widths=(8, 8, 8))", epochs=2, batch_size=20, lr=0.03, curve=True)
 PLAN = StudyPlan(
@@ -57,6 +59,17 @@ def test_sections(folder):
     (clean,), (published,) = accuracy.tables, beside.tables
     assert clean.headers == ("Augmentation", "Seeds", "Clean", "Clean, mean over views")
     assert published.headers[2:] == ("Accuracy", "Published", "Difference") and published.rows[0][3].value == 0.957
+
+
+@pytest.mark.parametrize("words, fit, views", [
+    ("", ClassifierFit(), "none"),
+    ("--classifier-preset fast", FAST_CLASSIFIER_FIT, "mirror_shift"),
+    ("--classifier-preset fast --classifier-epochs 30", replace(FAST_CLASSIFIER_FIT, epochs=30), "mirror_shift"),
+    ("--classifier-preset paper", PAPER_CLASSIFIER_FIT, "none"),
+])  # fmt: skip
+def test_the_study_command_takes_them_by_name(words, fit, views):
+    plan, _ = read(DOORS["study"][0], words.split(), prog="study", description="A study.")
+    assert isinstance(plan, StudyPlan) and (plan.classifier, plan.views) == (fit, views)
 
 
 def test_views_name_other_cells_and_none_names_the_old_ones():
