@@ -31,7 +31,12 @@ DOORS: Mapping[str, tuple[Door, str]] = {
     "study": (
         Door(
             presets.study, "study", {"--released-attacks": presets.with_released_attacks},
-            {"--vae-preset": {"default": presets.as_it_is, "paper": presets.with_paper_vae}},
+            {
+                "--vae-preset": {"default": presets.as_it_is, "paper": presets.with_paper_vae},
+                "--classifier-preset": {
+                    "default": presets.as_it_is, "fast": presets.with_fast_classifier, "paper": presets.with_paper_classifier,
+                },
+            },
         ),
         "Train VAEs and classifiers under each augmentation, measure them, describe the masks, write a report.",
     ),

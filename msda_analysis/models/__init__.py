@@ -14,6 +14,7 @@ from msda_analysis.models.zoo import (
     check_network,
     create,
     name_of,
+    network_name,
     network_settings,
     origin_of,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "logits_over_views",
     "name_of",
     "named_files",
+    "network_name",
     "network_settings",
     "origin_of",
     "read_metadata",

@@ -146,6 +146,17 @@ def row_of(plan: StudyPlan) -> str:
     return plan.name.rpartition("-")[0]
 
 
+def published_for(plan: StudyPlan) -> dict[str, float]:
+    """Published accuracies in [0, 1] of a plan's augmentations, by the name that each has in it; empty for other plans.
+
+    Source: the paper's public results page and the released code's README; more is not known with a source.
+    """
+    row = ROWS.get(row_of(plan))
+    known = {} if row is None else dict(row.published)
+    names = known | {_RELEASED_NAMES[name]: accuracy for name, accuracy in known.items() if name in _RELEASED_NAMES}
+    return {name: names[name] for name in plan.augmentations if name in names}
+
+
 def describe_faults(plan: StudyPlan) -> list[str]:
     """What is known to be wrong, or not known, about the row, one line each."""
     faults = ROWS[row_of(plan)].faults

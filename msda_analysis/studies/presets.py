@@ -3,7 +3,13 @@
 from dataclasses import replace
 
 from msda_analysis.studies.plan import AttackSpec, AttributionSpec, DataSpec, StudyPlan
-from msda_analysis.training import PAPER_VAE_FIT, ClassifierFit, VaeFit
+from msda_analysis.training import (
+    FAST_CLASSIFIER_FIT,
+    PAPER_CLASSIFIER_FIT,
+    PAPER_VAE_FIT,
+    ClassifierFit,
+    VaeFit,
+)
 
 
 def quickstart() -> StudyPlan:
@@ -47,6 +53,16 @@ def study() -> StudyPlan:
 def with_paper_vae(plan: StudyPlan) -> StudyPlan:
     """the released script's settings, 100 epochs unless told otherwise; one lambda per batch is not implied."""
     return replace(plan, vae=PAPER_VAE_FIT)
+
+
+def with_fast_classifier(plan: StudyPlan) -> StudyPlan:
+    """the fast network and its recipe, ten epochs, with accuracy over mirrors and shifts beside the plain one: for color images."""
+    return replace(plan, classifier=FAST_CLASSIFIER_FIT, views="mirror_shift")
+
+
+def with_paper_classifier(plan: StudyPlan) -> StudyPlan:
+    """the released settings of PreAct-ResNet18, 200 epochs."""
+    return replace(plan, classifier=PAPER_CLASSIFIER_FIT)
 
 
 def with_released_attacks(plan: StudyPlan) -> StudyPlan:

@@ -7,8 +7,9 @@ import subprocess
 import pandas as pd
 import pytest
 
-from msda_analysis.estimate import Estimate
+from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.report.files import Provenance, write_csv
+from msda_analysis.report.sections.published import published_table
 from msda_analysis.report.sections.robustness import accuracy_table
 from msda_analysis.report.select import select_rows
 from msda_analysis.report.tables import (
@@ -19,6 +20,7 @@ from msda_analysis.report.tables import (
     metrics_table,
     text_table,
 )
+from msda_analysis.results import Source, read_table, to_rows, write_table
 
 
 @pytest.fixture
@@ -193,3 +195,22 @@ def test_text_table_leaves_empty_columns_out(full_table):
     table = text_table(failed, ("cell", "augmentation", "seed", "attack", "note"), name="failed", caption="")
     assert table.headers == ("Cell", "Augmentation", "Seed", "Note")
     assert table.rows == (("vae-fmix-9", "FMix (isotropic)", "9", "RuntimeError: loss is not finite at step 12"),)
+
+
+def test_published_accuracies_stand_beside_ours(tmp_path):
+    """Means over three seeds, what was published, and the difference with the interval of the mean, shifted."""
+    rows = []
+    for seed, accuracy in enumerate((0.95, 0.96, 0.97)):
+        for family, shift in (("mixup", 0.0), ("cutmix", 0.01)):
+            source = Source("rows", f"{family}-{seed}", "fashion_mnist", "preact_resnet18", family, seed)
+            number = Estimate(accuracy + shift, "accuracy", accuracy + shift - 0.004, accuracy + shift + 0.004, 10000)
+            rows += to_rows(source, [Measured("accuracy", number)])
+    source = Source("rows", "p", "fashion_mnist", "preact_resnet18", "mixup", 0)
+    rows += to_rows(source, [Measured("published_accuracy", Estimate(0.9628, "accuracy"), label="the paper's")])
+    write_table(rows, tmp_path / "results.csv")
+    table = published_table(read_table(tmp_path / "results.csv"), caption="")
+    assert table.headers[:2] == ("Augmentation", "Seeds") and [row[:2] for row in table.rows] == [("MixUp", "3")]
+    ours, published, difference = table.rows[0][2:]
+    assert (ours.value, published.value) == (pytest.approx(0.96), pytest.approx(0.9628))
+    assert difference.value == pytest.approx(-0.0028) and 0.01 < ours.high - ours.low < 0.06
+    assert (difference.low, difference.high) == pytest.approx((ours.low - 0.9628, ours.high - 0.9628))

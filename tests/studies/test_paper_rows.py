@@ -86,6 +86,15 @@ def test_published_accuracies_have_a_row_to_stand_beside():
     assert dict(paper_rows.ROWS["fashion_preact_resnet18"].published)["fmix"] == pytest.approx(1 - 0.0364)
 
 
+def test_published_numbers_are_cells_of_their_rows_alone():
+    for plan in plans("fashion_preact_resnet18"):
+        found = {c.augmentation: c.settings["published"] for c in cells_of(plan) if c.kind == "paper_number"}
+        assert list(found) == list(plan.augmentations) and found["mixup"] == 0.9628
+        assert found["fmix" if plan.name.endswith("paper") else "fmix_released"] == 0.9636
+    others = (plans("cifar10_densenet190")[0], replace(plans("fashion_preact_resnet18")[0], name="study"))
+    assert not any(cell.kind == "paper_number" for plan in others for cell in cells_of(plan))
+
+
 def train_and_resume(plan, folder: Path, monkeypatch) -> None:
     """Two steps, stopped after the first, and then the second."""
     monkeypatch.setattr("msda_analysis.studies.run._write_outputs", lambda context, cells, *_: None)

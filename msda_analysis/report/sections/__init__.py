@@ -21,6 +21,7 @@ FILES = (
     "between",
     "layers",
     "robustness",
+    "published",
     "comparisons",
     "likeness",
     "attribution",

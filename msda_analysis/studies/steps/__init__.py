@@ -15,6 +15,7 @@ FILES = (
     "measure_vae",
     "train_classifier",
     "measure_classifier",
+    "paper_numbers",
     "likeness",
     "attribution",
     "compare",
