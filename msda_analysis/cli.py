@@ -119,7 +119,10 @@ def run_door(door: Door, arguments: list[str], *, prog: str, description: str) -
 
     plan, running = read(door, arguments, prog=prog, description=description)
     return run_guarded(
-        lambda: _carry_out(make_again(plan), running, door), running.threads, running.out, before=lambda: check_names(plan)
+        lambda: _carry_out(make_again(plan), running, door),
+        running.threads,
+        running.out,
+        before=lambda: check_names(plan),
     )
 
 
