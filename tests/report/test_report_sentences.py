@@ -6,7 +6,7 @@ from scipy import stats
 
 from msda_analysis.estimate import Estimate, holm
 from msda_analysis.report.sections.information import bounds_section, information_section
-from msda_analysis.report.sections.masks import compare_axes
+from msda_analysis.report.sections.masks import compare_axes, masks_section
 from msda_analysis.report.select import headline_bound
 from msda_analysis.report.sentences import (
     compare_seed_by_seed,
@@ -206,6 +206,18 @@ def test_direction_of_masks_of_one_seed_uses_the_interval_over_masks(full_table)
     text = compare_axes(full_table[full_table["seed"] == 0])
     assert "FMix (released) 0.100 [0.050, 0.150], a preferred direction" in text
     assert text.count("no preferred direction seen") == 2
+
+
+@pytest.mark.parametrize("n_axes, words", [(1, "one axis, such as time"), (2, ""), (3, "the first, the depth,")])
+def test_what_labels_call_axes_is_said_of_signals_and_volumes(full_table, tmp_path, n_axes, words):
+    others = full_table[~full_table["metric"].str.startswith("transitions_axis")]
+    (some,) = others[
+        (others["augmentation"] == "fmix") & (others["metric"] == "perimeter") & (others["seed"] == 0)
+    ].index
+    crossings = [others.loc[[some]].assign(metric=f"transitions_axis{axis}") for axis in range(n_axes)]
+    section = masks_section(pd.concat([others, *crossings], ignore_index=True), tmp_path)
+    assert ("axes" in " ".join(section.text[1:]) or "axis" in " ".join(section.text[1:])) == bool(words)
+    assert words in " ".join(section.text)
 
 
 def test_masks_without_any_ratio_give_no_sentence(full_table):

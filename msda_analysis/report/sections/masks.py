@@ -132,6 +132,10 @@ _CUTMIX_LIMIT = (
     "CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) than MixUp "
     "and FMix (0.5), so the families are not compared at equal strength."
 )
+_AXES = {
+    1: "The masks have one axis, such as time, which labels call the height.",
+    3: "The masks have three axes: labels call the first, the depth, the height, and the second the width.",
+}
 _KEPT = (
     "How the kept fraction is distributed, in bins, one panel per family. A flat curve is the uniform law of alpha = 1."
 )
@@ -151,7 +155,7 @@ def masks_section(table: Table, folder: Path) -> Section | None:
     return Section(
         key="masks",
         title="What the augmentations do to the images",
-        text=(_TEXT,),
+        text=(_TEXT, *_words_on_axes(table)),
         findings=(*_direction_findings(table), *unread),
         figures=(
             *law_figures(table, _half_masks(folder)), *grids, *kept_figures(table), *axis_figures(table),
@@ -164,6 +168,12 @@ def masks_section(table: Table, folder: Path) -> Section | None:
         metrics=tuple(shown),
         limits=_limits(order_augmentations(table["augmentation"])),
     )  # fmt: skip
+
+
+def _words_on_axes(table: Table) -> list[str]:
+    """What labels made for pictures call the axes of signals and of volumes."""
+    n_axes = sum(has_metric(table, f"transitions_axis{axis}") for axis in range(3))
+    return [_AXES[n_axes]] if n_axes in _AXES else []
 
 
 def kept_figures(table: Table) -> tuple[FigureItem, ...]:
