@@ -104,7 +104,7 @@ def _cut(lines: Sequence[Sequence[str]], n_heads: int, numbers: tuple[bool, ...]
     least = [_least(lines, n_heads, i, numbers[i], points) + _GAP for i in range(len(numbers))]
     first, blocks = least[0], [[0]]
     for i in range(1, len(numbers)):
-        if len(blocks[-1]) > 1 and first + sum(least[k] for k in blocks[-1][1:]) + least[i] > room * _POINT:
+        if len(blocks[-1]) > 1 and first + sum(least[k] for k in blocks[-1][1:]) + least[i] > room * _POINT - _SAFE:
             blocks.append([0])
         blocks[-1].append(i)
     return Layout(size, tuple(width - _GAP for width in least), numbers, tuple(map(tuple, blocks)), room)
