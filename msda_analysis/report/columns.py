@@ -9,7 +9,7 @@ _SAFE = 4.0  # points left over, as widths are estimates
 _POINT, _GAP = 72.27, 6.0  # TeX's points an inch; points between two columns
 #: Sizes of print that are tried, and about their points: small letters are wider for their size.
 _SIZES = ((r"\footnotesize", 8.0), (r"\scriptsize", 7.4), (r"\tiny", 6.2))
-_WIDE = set("mwMWABCDEFGHKNOPQRUVXYZ%&@+=<>\N{PLUS-MINUS SIGN}\N{MINUS SIGN}\N{MULTIPLICATION SIGN}")
+_WIDE = set("mwMWABCDEFGHKNOPQRSTUVXYZ%&@+=<>\N{PLUS-MINUS SIGN}\N{MINUS SIGN}\N{MULTIPLICATION SIGN}")
 _NARROW = set("iljtfr.,;:()[]'|! ")
 
 
