@@ -51,6 +51,8 @@ def test_known_answers():
     sure = torch.tensor([[50.0, 0, 0, 0, 0], [50.0, 0, 0, 0, 0]])
     found = score_logits(sure, torch.tensor([0, 1]))
     assert found == pytest.approx({"top1": 0.5, "top5": 1.0, "nll": 25.0, "ece": 0.5, "brier": 1.0})
+    edge = torch.tensor([[1000.0, 0.0], [0.0, 3.4761]])  # 1 and 0.97 are of one bin, (14/15, 1]
+    assert score_logits(edge, torch.tensor([1, 1]))["ece"] == pytest.approx((1 - 0.03) / 2, abs=1e-4)
     assert score_logits(torch.zeros(4, 10), torch.arange(4))["ece"] == pytest.approx(0.15), "one of four right at 0.1"
 
 
