@@ -132,7 +132,7 @@ _CUTMIX_LIMIT = (
     "CutMix boxes that are clipped at the border keep more of the first image (0.68 on average at alpha = 1) than MixUp "
     "and FMix (0.5), so the families are not compared at equal strength."
 )
-_AXES = {
+_CALLED = {
     1: "The masks have one axis, such as time, which labels call the height.",
     3: "The masks have three axes: labels call the first, the depth, the height, and the second the width.",
 }
@@ -173,7 +173,7 @@ def masks_section(table: Table, folder: Path) -> Section | None:
 def _words_on_axes(table: Table) -> list[str]:
     """What labels made for pictures call the axes of signals and of volumes."""
     n_axes = sum(has_metric(table, f"transitions_axis{axis}") for axis in range(3))
-    return [_AXES[n_axes]] if n_axes in _AXES else []
+    return [_CALLED[n_axes]] if n_axes in _CALLED else []
 
 
 def kept_figures(table: Table) -> tuple[FigureItem, ...]:
