@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from msda_analysis.files import replace_file
+from msda_analysis.files import remove_leftovers, replace_file
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class BatchStore:
         """Write a finished batch in one step: the file is there whole or not at all."""
         if self.folder is None:
             return
-        with replace_file(self._path(name), binary=True) as file:
+        path = self._path(name)
+        remove_leftovers(path.parent, path.name)  # of a kill while it was written; then it is written again
+        with replace_file(path, binary=True) as file:
             np.savez(
                 file, fingerprint=np.array(self.fingerprint), success=success.numpy(), norms=norms.numpy(),
                 passes=np.array(passes),

@@ -215,6 +215,13 @@ def test_what_an_older_version_wrote_without_checksums_counts(tmp_path, ran):
     assert run_study(PLAN, tmp_path, progress=False).n_done == len(NAMES) and ran == []
 
 
+def test_what_a_kill_left_of_a_batch_is_removed_when_it_is_written_again(tmp_path):
+    left, others = tmp_path / ".pgd-0000000.npz.0a1b2c3d.part", tmp_path / ".fgsm-0000000.npz.0a1b2c3d.part"
+    left.touch(), others.touch()
+    BatchStore(tmp_path, "print").save("pgd-0000000", torch.ones(1, 2, dtype=torch.bool), torch.ones(2), 7)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [others.name, "pgd-0000000.npz"]
+
+
 def test_a_damaged_batch_of_attacks_is_computed_again_whatever_byte_it_is(tmp_path):
     store, name = BatchStore(tmp_path / "kept" / "attacks", "print"), "pgd-0000000"
     success, norms = torch.tensor([[True, False], [True, True]]), torch.tensor([0.25, 0.5])
