@@ -138,10 +138,10 @@ def test_mixup_directions_lead_to_all_classes_of_a_sorted_folder(monkeypatch):
 def test_nan_is_no_clean_accuracy_either():
     test = load_dataset("digits", "test").take(20, name="test_size")
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 10))
-    assert 0 <= measure_classifier._clean_accuracy(model, test).value <= 1
+    assert 0 <= measure_classifier._clean_accuracy(model, test, "none").value <= 1
     torch.nn.init.constant_(model[1].bias, torch.nan)
     with pytest.raises(ValueError, match="clean images: logits of 20 of 20 images are NaN"):
-        measure_classifier._clean_accuracy(model, test)
+        measure_classifier._clean_accuracy(model, test, "none")
 
 
 def test_one_budget_is_one_point_of_the_survival_curve():

@@ -11,6 +11,7 @@ from test_sharing import NAMES, PLAN, held_elsewhere
 from msda_analysis.cli import main, run_door
 from msda_analysis.commands import Door
 from msda_analysis.studies import Store, cells_of, run_study
+from msda_analysis.studies.seal import read_seal, seal
 from msda_analysis.studies.status import format_time, read_plan, survey_folder
 
 TRAINED = [name for name in NAMES if name.startswith("train_classifier")]
@@ -18,7 +19,9 @@ TRAINED = [name for name in NAMES if name.startswith("train_classifier")]
 
 def take(folder: Path, name: str, seconds: float) -> None:
     """Let a finished cell have taken this long."""
-    (folder / "cells" / name / "timing.json").write_text(json.dumps({"seconds": seconds}))
+    cell = folder / "cells" / name
+    (cell / "timing.json").write_text(json.dumps({"seconds": seconds}))
+    seal(cell, read_seal(cell)["rows"])
 
 
 def listing(folder: Path) -> dict[str, bytes]:
