@@ -13,6 +13,7 @@ from msda_analysis.report.words import Table
 
 _WIDTH = 5.2  # inches: readable on a phone
 _SAID = 7  # points
+_NAME = 24  # letters of a line at the left: the longest names would take the intervals' room
 _NARROW, _SHARES = 4.5, (0.36, 0.45)  # below this width, verdicts have less of it
 
 
@@ -26,9 +27,12 @@ def draw_forest(numbers: Table) -> Figure:
     """
     width = page_width(_WIDTH)
     letters = int(_SHARES[width >= _NARROW] * width * 72 / (0.52 * points(_SAID)))
-    numbers = numbers.assign(said=[textwrap.fill(said, letters) for said in numbers["said"]])
+    numbers = numbers.assign(
+        said=[textwrap.fill(said, letters) for said in numbers["said"]],
+        side=[textwrap.fill(side, _NAME) for side in numbers["side"]],
+    )
     parts = dict(list(numbers.groupby("question", sort=False)))
-    lines = {key: max(said.count("\n") for said in part["said"]) for key, part in parts.items()}
+    lines = {key: max(text.count("\n") for text in (*part["said"], *part["side"])) for key, part in parts.items()}
     heights = [points(0.55 + max(0.24, 0.05 + 0.12 * (lines[key] + 1)) * len(part)) for key, part in parts.items()]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]

@@ -1,7 +1,7 @@
 """What a section of the report is made of, and the figures and tables that several sections share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,17 +145,22 @@ def dot_figures(
 
 
 def metric_tables(
-    table: Table, metrics: Sequence[str], name: str, caption: str, *, over_samples: bool = False
+    table: Table,
+    metrics: Sequence[str],
+    name: str,
+    caption: str,
+    *,
+    over_samples: bool = False,
+    is_folded: bool = False,
 ) -> tuple[ResultTable, ...]:
     """One table of these metrics for each data set and model."""
     made = []
     for suffix, words, part in split_parts(select_rows(table, metrics)) if metrics else ():
         opening = f"{words}. " if words else ""
-        made.append(
-            tables.metrics_table(
-                part, metrics, name=f"{name}{suffix}", caption=opening + caption, over_samples=over_samples
-            )
+        one = tables.metrics_table(
+            part, metrics, name=f"{name}{suffix}", caption=opening + caption, over_samples=over_samples
         )
+        made.append(replace(one, is_folded=is_folded))
     return tuple(made)
 
 

@@ -418,5 +418,5 @@ def test_warnings_are_counted_by_kind(full_table, tmp_path):
     many = [flag.assign(seed=seed, note=f"accuracy rises by 0.0{seed}") for seed in range(3)]
     flags, every, notes = flags_section(pd.concat([clean, *many]), tmp_path).tables
     assert flags.rows == (("not monotone", "3 of 12 runs", "DeepFool", "accuracy rises by 0.00"),)
-    assert len(every.rows) == 3 and every.is_folded and not flags.is_folded
+    assert len(every.rows) == 3 and every.is_folded and notes.is_folded and not flags.is_folded
     assert notes.rows == (("3 of 12 runs", "axis_power_ratio", "undefined for all 2000 masks"),)

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
 LIKE = 0.5
 
 #: Metric of the rows -> what it is a difference in.
-READINGS = {"claim_accuracy": "accuracy", "claim_kept": "kept share"}
+READINGS = {"claim_accuracy": "accuracy", "claim_kept": "share still right"}
 define(
-    {"claim_accuracy": Metric("Claim, accuracy", "accuracy"), "claim_kept": Metric("Claim, kept share", "share kept")},
+    {
+        "claim_accuracy": Metric("Claim, accuracy", "accuracy"),
+        "claim_kept": Metric("Claim, share still right", "still right"),
+    },
     told=tuple(READINGS),
 )
 _ADVANTAGES = {
@@ -64,7 +67,7 @@ _MOST = 100  # seeds, or times what was run: beyond that no study decides
 _TEXT = (
     "What the paper says of MixUp, held against this study. Differences are MixUp minus {reference}, mean over the budgets at "
     "which {reference} keeps 10 to 90 % of its correct images, in two readings: of all images, and of those classified "
-    "correctly without attack. Strong gradient attacks count together: an image is broken when any of them breaks it."
+    "correctly without attack, the share still right. Strong gradient attacks count together: an image is broken when any of them breaks it."
 )
 _TABLE = (
     "Intervals of differences hold for all claims and readings at once (Bonferroni, 95 %), paired over the same images and "
@@ -165,7 +168,7 @@ def forest_numbers(verdicts: Sequence[Verdict]) -> Table:
     shown = sorted(shown, key=lambda one: (questions.index(one.question), order.index(one.augmentation)))
     return pd.DataFrame(
         {
-            "question": one.question, "side": f"{label_of(one.augmentation)}{', kept share' if 'kept' in one.reading else ''}",
+            "question": one.question, "side": f"{label_of(one.augmentation)}{', still right' if 'right' in one.reading else ''}",
             "augmentation": one.augmentation, "value": scale * one.number.value,
             "low": math.nan if one.number.low is None else scale * one.number.low,
             "high": math.nan if one.number.high is None else scale * one.number.high,
@@ -259,7 +262,7 @@ def _hold_back(row: dict, number: Estimate, region: str, word: str) -> tuple[Est
         return number, region, word, ""
     if n_seeds > 1 and IMAGES_ALONE not in row["note"]:  # an older table: between two seeds
         number = replace(number, low=None, high=None)
-    return number, "", too_few(n_seeds), f"at least {FEWEST_SEEDS} seeds are needed"
+    return number, "", too_few(n_seeds), f"needs at least {FEWEST_SEEDS} seeds"
 
 
 def _judge_information(table: Table) -> list[Verdict]:
@@ -292,7 +295,7 @@ def _judge_level(number: Estimate, margin: float, *, is_lowering: bool) -> tuple
         return (
             "",
             too_few(number.n),
-            f"at least {FEWEST_SEEDS} seeds are needed",
+            f"needs at least {FEWEST_SEEDS} seeds",
         )
     if number.high < -margin:
         return "below the margin: lowered", "supported" if is_lowering else "refuted", ""
@@ -311,14 +314,12 @@ def _what_decides(number: Estimate, edges: Sequence[float], *, by_seeds: bool = 
     if not by_seeds:
         times = (half / distance) ** 2 if distance else math.inf
         return (
-            f"about {math.ceil(times)} times the seeds and images"
-            if times <= _MOST
-            else "no study of such size decides"
+            f"needs {math.ceil(times)}x as many seeds and images" if times <= _MOST else f"needs over {_MOST}x as many"
         )
     scale = half * math.sqrt(number.n) / float(t.ppf(0.975, number.n - 1))
     counts = (n for n in range(number.n + 1, _MOST + 1) if scale * float(t.ppf(0.975, n - 1)) / math.sqrt(n) < distance)
     found = next(counts, None)
-    return f"about {found} seeds" if found else f"more than {_MOST} seeds"
+    return f"needs about {found} seeds" if found else f"needs more than {_MOST} seeds"
 
 
 def _widen(number: Estimate, count: int) -> Estimate:

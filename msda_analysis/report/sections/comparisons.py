@@ -49,12 +49,13 @@ METRICS = {
         "Accuracy under attack of the first minus that of the second augmentation's classifiers, mean over the "
         "budgets at which the reference, the baseline unless the page names another, keeps 10 to 90 % of its correct images.",
     ),
-    "curve_kept": Metric("Difference in kept share", "share kept",
+    "curve_kept": Metric("Difference in share still right", "still right",
         "The same of the share of correctly classified images that stay so, which does not reward a better clean "
         "accuracy.",
     ),
 }  # fmt: skip
 define(METRICS, told=tuple(METRICS))
+_LISTED = 3  # differences in a sentence
 _NARROW = 5.0  # inches: below, attacks stand below each other
 #: Readings of a curve, one row of panels each.
 READINGS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
@@ -301,23 +302,25 @@ def curve_table(pairs: Table, *, name: str, caption: str) -> ResultTable:
         is_asked = reference in (a, b) or (MIXUP in (a, b) and is_masking(b if a == MIXUP else a))
         if (is_asked and attack in main) or is_decided(group).any():
             cells.append(_curve_cells(a, b, attack, group.set_index("metric").to_dict("index")))
-    headers = ("Pair", "Attack", "Accuracy", "Holm p", "Share kept", "Holm p, kept", "More robust")
+    headers = ("Pair", "Attack", "Accuracy", "Holm p", "Still right", "Holm p, right", "More robust")
     return ResultTable(name, caption, headers, tuple(cells), ("", "", "fraction", "", "fraction", "", ""))
 
 
 def significant_findings(pairs: Table) -> list[str]:
-    """One sentence on all pairs of whole curves that differ after correction, whatever the attack."""
+    """One sentence on the pairs of whole curves that differ after correction, whatever the attack: how many, and the largest."""
     found = pairs[is_decided(pairs)]
     opening = f"Whole curves after Holm's correction over all {len(pairs)} pairs, attacks and readings"
     if found.empty:
         return [f"{opening}: no two augmentations differ."]
+    largest = found.sort_values("value", key=abs, ascending=False, kind="stable").head(_LISTED)
     clauses = []
-    for row in found.to_dict("records"):
+    for row in largest.to_dict("records"):
         above, below = (f"{word} {label_of(row['reference'])}" for word in ("above", "below"))
         size = describe_difference(read_difference({**row, "unit": "fraction"}), above, below, is_decided=True)
         where = f"{attack_label(row['attack'])}, {metric_of(row['metric']).symbol}"
         clauses.append(f"{where}: {label_of(row['augmentation'])} {size} (p = {row['p_value']:.2g})")
-    return [f"{opening}, {len(found)} differ. {'; '.join(clauses)}."]
+    which = "" if len(found) <= _LISTED else f"The {_LISTED} largest, of all that the table has: "
+    return [f"{opening}, {len(found)} differ. {which}{'; '.join(clauses)}."]
 
 
 def _direct_findings(pairs: Table) -> list[str]:

@@ -122,10 +122,12 @@ def bounds_section(table: Table, folder: Path) -> Section | None:
         text=(_BOUNDS_TEXT,),
         findings=(*(line for part in parts for line in bound_levels(part, str(headline))), *lines),
         figures=(
-            *dot_figures(table, [metric for metric in shown if metric not in _FOLDED], "bounds", "test images"),
+            *dot_figures(
+                table, [metric for metric in shown if metric not in _FOLDED], "bounds", "test images", is_folded=True
+            ),
             *dot_figures(table, _FOLDED, "bounds_others", "test images", is_folded=True),
         ),
-        tables=(*metric_tables(table, listed, "bounds", MEANS), *compared),
+        tables=(*metric_tables(table, listed, "bounds", MEANS, is_folded=True), *compared),
         metrics=tuple(listed),
         limits=(BOUNDS_LIMIT, *((CEILING_LIMIT,) if "info_nce" in shown else ())),
     )

@@ -21,18 +21,21 @@ def flags_section(table: Table, folder: Path) -> Section | None:
     done = table[table["status"] == "ok"]
     flags = done[done["metric"] == _FLAG]
     notes = done[done["note"].str.strip().ne("") & ~done["metric"].map(is_told).astype(bool)]
-    listed = []
+    listed, said = [], ()
     if len(flags):
         kinds = _count_kinds(flags.assign(kind=flags["label"]), done, "Check")
-        listed.append(ResultTable("flags", "Checks that a reader should know of before trusting a number.", *kinds))
+        caption = "Checks that a reader should know of before trusting a number."
+        listed.append(ResultTable("flags", caption, *kinds))
         columns = ("model", "augmentation", "seed", "attack", "check", "note")
         flags = flags.rename(columns={"label": "check"})
         listed.append(text_table(flags, columns, name="flags_all", caption="Every such finding.", is_folded=True))
     if len(notes):
         kind = notes["note"].str.replace(_NUMBER, "#", regex=True)
         caption = "Warnings that came with single numbers, by kind; results.csv has all, beside their numbers."
-        listed.append(ResultTable("notes", caption, *_count_kinds(notes.assign(kind=kind), done, "")))
-    return Section("flags", "Warnings", tables=tuple(listed)) if listed else None
+        kinds = _count_kinds(notes.assign(kind=kind), done, "")
+        listed.append(ResultTable("notes", caption, *kinds, is_folded=True))
+        said = (f"{len(kinds[1])} kind{'s' if len(kinds[1]) > 1 else ''} of warnings came with single numbers.",)
+    return Section("flags", "Warnings", said, tables=tuple(listed)) if listed else None
 
 
 def _count_kinds(rows: Table, done: Table, head: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -50,7 +50,7 @@ def training_section(table: Table, folder: Path) -> Section | None:
     if not shown:
         return None
     timed = present(table, (_TIME,))
-    times = metric_tables(_mean_over_x(table, _TIME), timed, "training_time", _TIMES) if timed else ()
+    times = metric_tables(_mean_over_x(table, _TIME), timed, "training_time", _TIMES, is_folded=True) if timed else ()
     scored = present(table, _SCORES)
     figures = (training_figure(table), scores_figure(table)) if scored else (training_figure(table),)
     return Section("training", "Training", figures=figures, tables=times, metrics=(*shown, *scored, *timed))
