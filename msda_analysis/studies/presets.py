@@ -33,6 +33,7 @@ def quickstart_smoke(plan: StudyPlan) -> StudyPlan:
     return replace(
         plan,
         name="quickstart-smoke",
+        n_seeds=2,
         title="Quickstart, smoke run: the numbers mean nothing",
         data=DataSpec("digits", train_size=200, test_size=60),
         vae=VaeFit(epochs=1, batch_size=50),
