@@ -83,9 +83,7 @@ def draw_laws(numbers: Table, pictures: Mapping[str, np.ndarray] | None = None) 
         )
         spectra.append(ax)
     _join_spectra(spectra)
-    _name_curves(
-        figure, [curve for curve in CURVES if (numbers[numbers["metric"] == curve]["value"] > _ROUNDING).any()]
-    )
+    _name_curves(figure, curves)
     return figure
 
 
