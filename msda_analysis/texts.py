@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import io
 import os
 import re
 import sys
+import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import reduce
@@ -133,3 +135,25 @@ def _is_literal(value: object) -> bool:
         return ast.literal_eval(repr(value)) == value
     except (ValueError, SyntaxError):
         return False
+
+
+def split_alternation(text: str) -> list[str]:
+    """The parts of "a+b" between such + as stand outside of parentheses and quotes.
+
+    Raises:
+        ValueError: parentheses or quotes that do not end, or several lines.
+    """
+    parts, depth, start = [], 0, 0
+    if "\n" in text:
+        raise ValueError(f"expected one line, got {text!r}")
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type != tokenize.OP:
+                continue
+            depth += (token.string in "([{") - (token.string in ")]}")
+            if token.string == "+" and depth == 0:
+                parts.append(text[start : token.start[1]])
+                start = token.end[1]
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise ValueError(f"cannot be read: {text!r} ({error})") from error
+    return [part.strip() for part in (*parts, text[start:])]

@@ -1,14 +1,12 @@
 """Families as text: fmix, fmix(decay_power=1.5), fmix+mixup, my_masks:Stripes(period=8)."""
 
-import io
-import tokenize
 from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from msda_analysis.masks.family import MaskFamily
 from msda_analysis.masks.registry import FAMILIES, Alternate, check_family
-from msda_analysis.texts import Call, call_text, check_settings, find_own, parse_call
+from msda_analysis.texts import Call, call_text, check_settings, find_own, parse_call, split_alternation
 
 #: What stands for no mixing at all.
 BASELINE = "baseline"
@@ -30,7 +28,10 @@ def family_from_text(text: str, *, per_batch: bool | None = None) -> MaskFamily 
 
 def parts_from_text(text: str, read: Callable[[str, str], Any], *, per_batch: bool | None = None) -> Any:
     """What `read` makes of (part, text) for each part of "a+b", as an Alternate if there are several; None of "baseline"."""
-    parts = _split(text)
+    try:
+        parts = split_alternation(text)
+    except ValueError as error:
+        raise ValueError(expected(text)) from error
     if parts == [BASELINE]:
         return None
     found = [read(part, text) for part in parts]
@@ -82,24 +83,6 @@ def defaults_of(kind: type) -> dict[str, Any]:
     """The defaults of a dataclass by name; MISSING for what has none."""
     listed = fields(kind)  # type: ignore[arg-type]
     return {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in listed}
-
-
-def _split(text: str) -> list[str]:
-    """The parts of "a+b" between such + as stand outside of parentheses and quotes."""
-    parts, depth, start = [], 0, 0
-    if "\n" in text:
-        raise ValueError(expected(text))
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type != tokenize.OP:
-                continue
-            depth += (token.string in "([{") - (token.string in ")]}")
-            if token.string == "+" and depth == 0:
-                parts.append(text[start : token.start[1]])
-                start = token.end[1]
-    except (tokenize.TokenError, SyntaxError) as error:
-        raise ValueError(expected(text)) from error
-    return [part.strip() for part in (*parts, text[start:])]
 
 
 def family_from_part(part: str, text: str) -> MaskFamily:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msda_analysis.texts import parse_call
+from msda_analysis.texts import parse_call, split_alternation
 
 _PACKAGE = Path(__file__).parents[1]
 #: What is named -> the file that collects the tables of its folder, or has the table itself; the table's name.
@@ -84,12 +84,11 @@ def _words(node: ast.expr) -> list[str]:
 
 
 def _parts(text: str) -> list[str]:
-    """Of an alternation: at the plus signs that stand outside parentheses."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        parts = [*parts, ""] if letter == "+" and depth == 0 else [*parts[:-1], parts[-1] + letter]
-    return parts
+    """Of an alternation; of what cannot be read none, which the plan's own check refuses in its words."""
+    try:
+        return split_alternation(text)
+    except ValueError:
+        return []
 
 
 def _check(what: str, texts: Iterable[str], names: tuple[str, ...], more: str = "") -> None:
