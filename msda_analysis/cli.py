@@ -34,9 +34,12 @@ DOORS: Mapping[str, tuple[Door, str]] = {
             {
                 "--vae-preset": {"default": presets.as_it_is, "paper": presets.with_paper_vae},
                 "--classifier-preset": {
-                    "default": presets.as_it_is, "fast": presets.with_fast_classifier, "paper": presets.with_paper_classifier,
+                    "auto": presets.by_images, "default": presets.as_it_is, "fast": presets.with_fast_classifier,
+                    "paper": presets.with_paper_classifier,
                 },
             },
+            {"--classifier-preset": presets.classifier_preset},
+            announce=presets.describe_classifier,
         ),
         "Train VAEs and classifiers under each augmentation, measure them, describe the masks, write a report.",
     ),

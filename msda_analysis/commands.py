@@ -66,6 +66,7 @@ class Door:
         out: default output folder.
         switches: flag -> what it does to the plan, in order; the first line of its docstring is the help.
         choices: flag -> value -> what that does to the plan, before the switches; the first value is the default.
+        guesses: flag -> from all flags and their words, the value of `choices` that its first one, "auto", stands for.
         short: short names of settings that only this door has.
         announce: lines to print before the plan runs, where it is known which device is used.
     """
@@ -74,6 +75,7 @@ class Door:
     out: str
     switches: Mapping[str, Change] = field(default_factory=dict)
     choices: Mapping[str, Mapping[str, Change]] = field(default_factory=dict)
+    guesses: Mapping[str, Callable[[Mapping[str, list[str]]], str]] = field(default_factory=dict)
     short: Mapping[str, str] = field(default_factory=dict)
     announce: Callable[[Any], list[str]] = lambda plan: []
 
@@ -109,8 +111,10 @@ def _split(arguments: Sequence[str]) -> list[Flag]:
 
 def _change(door: Door, plan: Plan, given: Mapping[str, list[str]]) -> Plan:
     for name, changes in door.choices.items():
-        change = changes.get(next(iter(given.get(name, [])), ""), next(iter(changes.values())))
-        plan = change(plan)
+        value = next(iter(given.get(name, [])), next(iter(changes)))
+        if name in door.guesses and value == next(iter(changes)):
+            value = door.guesses[name](given)
+        plan = changes.get(value, lambda plan: plan)(plan)  # a value that is none is refused when the words are read
     for name, change in door.switches.items():
         plan = change(plan) if name in given else plan
     return plan

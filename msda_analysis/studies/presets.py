@@ -1,6 +1,8 @@
 """Plans that have a name of their own. Imports nothing heavy."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from msda_analysis.studies.plan import AttackSpec, AttributionSpec, DataSpec, StudyPlan
 from msda_analysis.training import (
@@ -59,6 +61,44 @@ def with_paper_vae(plan: StudyPlan) -> StudyPlan:
 def with_fast_classifier(plan: StudyPlan) -> StudyPlan:
     """the fast network and its recipe, ten epochs, with accuracy over mirrors and shifts beside the plain one: for color images."""
     return replace(plan, classifier=FAST_CLASSIFIER_FIT, views="mirror_shift")
+
+
+def by_images(plan: StudyPlan) -> StudyPlan:
+    """fast for color images of 32 x 32 pixels, where neither a network nor weights are named, and default for others."""
+    return plan
+
+
+def classifier_preset(given: Mapping[str, Sequence[str]]) -> str:
+    """What "auto" stands for, from the flags and words of a command line."""
+    if "--classifier.model" in given or "--weights" in given:
+        return "default"
+    name, resize = (next(iter(given.get(flag, ())), "") for flag in ("--data.name", "--data.resize"))
+    return "fast" if _are_small_and_colored(name, resize) else "default"
+
+
+def describe_classifier(plan: StudyPlan) -> list[str]:
+    """A line on the classifiers that a study trains, as what they are may depend on the images."""
+    fit = plan.classifier
+    if fit is None or plan.weights is not None:
+        return []
+    return [f"classifiers: {fit.model}, epochs {fit.epochs}, batch size {fit.batch_size}"]
+
+
+def _are_small_and_colored(name: str, resize: str) -> bool:
+    """Whether images are [3, 32, 32], as far as a name or the first picture of a folder tells; errors are told on loading."""
+    if name in ("cifar10", "cifar100"):
+        return True
+    pictures = (path for path in sorted(Path(name.removeprefix("folder:"), "train").glob("*/*")) if path.suffix)
+    first = next(pictures, None) if name.startswith("folder:") else None
+    if first is None:
+        return False
+    from PIL import Image
+
+    try:
+        with Image.open(first) as image:
+            return image.mode != "L" and (resize == "32" if resize else image.size == (32, 32))
+    except OSError:
+        return False
 
 
 def with_paper_classifier(plan: StudyPlan) -> StudyPlan:

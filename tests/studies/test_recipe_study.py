@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from msda_analysis.cli import DOORS
 from msda_analysis.commands import read
@@ -66,10 +67,42 @@ def test_sections(folder):
     ("--classifier-preset fast", FAST_CLASSIFIER_FIT, "mirror_shift"),
     ("--classifier-preset fast --classifier-epochs 30", replace(FAST_CLASSIFIER_FIT, epochs=30), "mirror_shift"),
     ("--classifier-preset paper", PAPER_CLASSIFIER_FIT, "none"),
+    ("--dataset cifar10", FAST_CLASSIFIER_FIT, "mirror_shift"),
+    ("--dataset cifar100 --classifier-preset auto --classifier-epochs 30", replace(FAST_CLASSIFIER_FIT, epochs=30), "mirror_shift"),
+    ("--dataset cifar10 --classifier-preset default", ClassifierFit(), "none"),
+    ("--dataset cifar10 --classifier small_cnn", ClassifierFit(), "none"),
+    ("--dataset cifar10 --weights published", ClassifierFit(), "none"),
+    ("--dataset cifar10 --classifier-preset paper", PAPER_CLASSIFIER_FIT, "none"),
+    ("--dataset fashion_mnist", ClassifierFit(), "none"),
 ])  # fmt: skip
 def test_the_study_command_takes_them_by_name(words, fit, views):
     plan, _ = read(DOORS["study"][0], words.split(), prog="study", description="A study.")
     assert isinstance(plan, StudyPlan) and (plan.classifier, plan.views) == (fit, views)
+
+
+@pytest.mark.parametrize("mode, side, words, is_fast", [
+    ("RGB", 32, "", True), ("RGB", 48, "", False), ("L", 32, "", False), ("RGB", 48, "--resize 32", True),
+    ("RGB", 32, "--resize 64", False),
+])  # fmt: skip
+def test_the_pictures_of_a_folder_choose_the_recipe(tmp_path, mode, side, words, is_fast):
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    Image.new(mode, (side, side)).save(tmp_path / "train" / "a" / "1.png")
+    words = ["--dataset", f"folder:{tmp_path}", *words.split()]
+    plan, _ = read(DOORS["study"][0], words, prog="study", description="A study.")
+    assert isinstance(plan, StudyPlan) and plan.classifier == (FAST_CLASSIFIER_FIT if is_fast else ClassifierFit())
+    announced = DOORS["study"][0].announce(plan)
+    assert announced == [
+        f"classifiers: {plan.classifier.model}, epochs {plan.classifier.epochs}, batch size {plan.classifier.batch_size}"
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+def test_a_folder_without_a_picture_is_for_the_loader_to_refuse(tmp_path, content):
+    if content is not None:
+        (tmp_path / "train" / "a").mkdir(parents=True)
+        (tmp_path / "train" / "a" / "1.png").write_bytes(content)
+    plan, _ = read(DOORS["study"][0], ["--dataset", f"folder:{tmp_path}"], prog="study", description="A study.")
+    assert isinstance(plan, StudyPlan) and plan.classifier == ClassifierFit()
 
 
 def test_views_name_other_cells_and_none_names_the_old_ones():
