@@ -39,6 +39,9 @@ timeout 120 "$python" -m msda_analysis.cli bench masks --device cuda --out "$out
 echo "== training"
 timeout 90 "$python" -m msda_analysis.cli bench training --device cuda --out "$out/bench_training" || failed=1
 
+echo "== what mixing costs a training step"
+timeout 90 "$python" -m msda_analysis.cli bench cost --device cuda --out "$out/bench_cost" || failed=1
+
 echo "== robustness"
 timeout 120 "$python" -m msda_analysis.cli bench robustness --device cuda --out "$out/bench_robustness" || failed=1
 

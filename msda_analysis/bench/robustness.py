@@ -20,7 +20,7 @@ from msda_analysis.attacks.perturbation import (
     is_misclassified,
     perturbation_norms,
 )
-from msda_analysis.bench.timing import wait_for
+from msda_analysis.bench.timing import read_clock, wait_for
 from msda_analysis.checks import check_count
 from msda_analysis.models import create
 from msda_analysis.models.frozen import frozen
@@ -245,16 +245,9 @@ def patterns(n: int, seed: int, device: torch.device, *, step: int) -> tuple[Ten
 
 
 def timed(run: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
-    wait_for(device)
-    start = _clock(device)
+    start = read_clock(device)
     result = run()
-    wait_for(device)
-    return result, _clock(device) - start
-
-
-def _clock(device: torch.device) -> float:
-    """Seconds: of this process on a CPU, which others on the machine do not disturb; by the wall on a GPU."""
-    return time.perf_counter() if device.type == "cuda" else time.process_time()
+    return result, read_clock(device) - start
 
 
 def _seconds_row(name: str, values: list[float]) -> Row:

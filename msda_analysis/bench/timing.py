@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-#: Columns of a benchmark's rows. low and high are the quartiles over n repeats.
-COLUMNS = ("name", "family", "size", "batch", "value", "unit", "low", "high", "n", "note", "device", "versions")
+#: Columns of a benchmark's rows. low and high are the quartiles over n repeats; x is the place on a curve.
+COLUMNS = (
+    "name", "network", "family", "size", "batch", "x", "value", "unit", "low", "high", "n", "note", "device", "versions",
+)  # fmt: skip
 
 
 def time_together(
@@ -36,16 +38,17 @@ def time_together(
 
 
 def make_row(
-    name: str, values: np.ndarray | float, unit: str, *, family: str = "", size: tuple[int, ...] = (), batch: int = 0,
-    note: str = "", device: torch.device,
+    name: str, values: np.ndarray | float, unit: str, *, network: str = "", family: str = "", size: tuple[int, ...] = (),
+    batch: int = 0, x: float | None = None, note: str = "", device: torch.device,
 ) -> dict[str, Any]:  # fmt: skip
     """A row with the median of `values` and their quartiles; a single value has no spread."""
     values = np.atleast_1d(np.asarray(values, dtype=float))
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     spread = {"low": low, "high": high} if len(values) > 1 else {"low": None, "high": None}
     return {
-        "name": name, "family": family, "size": "x".join(map(str, size)), "batch": batch, "value": middle, "unit": unit,
-        **spread, "n": len(values), "note": note, "device": describe_device(device), "versions": versions(),
+        "name": name, "network": network, "family": family, "size": "x".join(map(str, size)), "batch": batch, "x": x,
+        "value": middle, "unit": unit, **spread, "n": len(values), "note": note,
+        "device": describe_device(device), "versions": versions(),
     }  # fmt: skip
 
 
@@ -75,6 +78,12 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def read_clock(device: torch.device) -> float:
+    """Seconds: of this process on a CPU, which others on the machine do not disturb; by the wall on a GPU, its work waited for."""
+    wait_for(device)
+    return time.perf_counter() if device.type == "cuda" else time.process_time()
 
 
 def wait_for(device: torch.device) -> None:

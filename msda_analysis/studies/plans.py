@@ -260,7 +260,7 @@ class BenchPlan(Plan):
     Attributes:
         what: masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations; trust: what the
             trust checks cost; coverage: how often intervals over few seeds hold the truth; load:
-            mixing on an idle and on a busy machine.
+            mixing on an idle and on a busy machine; cost: what mixing adds to a training step.
         smoke: seconds instead of minutes: the numbers mean nothing.
         seed: of nothing, as all draws are fixed; another one in the same folder measures again.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
@@ -271,7 +271,8 @@ class BenchPlan(Plan):
     grows: ClassVar[tuple[str, ...]] = ("what",)
 
     what: Annotated[
-        tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load"], ...], tyro.conf.Positional
+        tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load", "cost"], ...],
+        tyro.conf.Positional,
     ] = ("masks",)
     smoke: bool = False
     seed: int = 0

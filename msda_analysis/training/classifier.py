@@ -65,6 +65,29 @@ def fit_classifier(
     check_labels(dataset.labels, len(dataset), num_classes=len(dataset.classes))
     if test is not None:
         check_labels(test.labels, len(test), name="test.labels", num_classes=len(dataset.classes))
+    network, optimizer = set_up(dataset, settings, seed=seed, device=device, network=network)
+    history = train(
+        network, optimizer, dataset.to(device), family, settings=settings,
+        compute_loss=partial(cross_entropy, label_smoothing=settings.label_smoothing),
+        look=lambda network: {} if test is None else test_scores(network, dataset, test.to(device)),
+        seed=seed, progress=progress, label=name_of(network), resume=resume, guide=network,
+    )  # fmt: skip
+    return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
+
+
+def set_up(
+    dataset: Dataset,
+    settings: ClassifierFit,
+    *,
+    seed: int,
+    device: str | torch.device,
+    network: nn.Module | None = None,
+) -> tuple[nn.Module, torch.optim.SGD]:
+    """The network on its device, in the layout that is quickest, and its optimizer, as they are before the first step.
+
+    Raises:
+        TypeError, ValueError: see fit_classifier.
+    """
     axes = len(dataset.image_size)
     if network is None:
         network = create(
@@ -78,13 +101,7 @@ def fit_classifier(
         list(_groups(network, settings)), lr=settings.lr, weight_decay=settings.weight_decay,
         momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True,
     )  # fmt: skip
-    history = train(
-        network, optimizer, dataset.to(device), family, settings=settings,
-        compute_loss=partial(cross_entropy, label_smoothing=settings.label_smoothing),
-        look=lambda network: {} if test is None else _test_scores(network, dataset, test.to(device)),
-        seed=seed, progress=progress, label=name_of(network), resume=resume, guide=network,
-    )  # fmt: skip
-    return Normalized(network, dataset.mean, dataset.std).to(device).eval(), history
+    return network, optimizer
 
 
 def _options(settings: ClassifierFit, axes: int) -> dict[str, int]:
@@ -119,7 +136,7 @@ def _groups(network: nn.Module, settings: ClassifierFit) -> Iterator[dict[str, A
     }  # fmt: skip
 
 
-def _test_scores(network: nn.Module, train: Dataset, test: Dataset) -> dict[str, float]:
+def test_scores(network: nn.Module, train: Dataset, test: Dataset) -> dict[str, float]:
     """Of images normalized as they are in training, whatever the test split says."""
     classifier = Normalized(network, train.mean, train.std).to(test.images.device).train(network.training)
     return {f"test_{name}": value for name, value in score(classifier, test).items()}

@@ -27,6 +27,7 @@ FILES = (
     "attribution",
     "sweep",
     "training",
+    "speed",
     "notes",
 )
 SECTIONS: tuple[SectionMaker, ...] = tuple(

@@ -1,4 +1,4 @@
-"""How fast are masks, training and attacks, each next to a plain version in the same run?"""
+"""How fast are masks, mixing, training and attacks, each next to a plain version in the same run?"""
 
 import csv
 import re
@@ -29,6 +29,7 @@ _SMOKE: dict[str, dict[str, Any]] = {
     "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
     "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
     "load": {"batch": 4, "size": (8, 8), "rounds": 10},
+    "cost": {"networks": {"small_cnn": (4, 2)}, "size": (8, 8)},
     "coverage": {"repeats": 10, "seeds": (2,), "accuracies": (0.6,)},
 }
 
@@ -55,17 +56,18 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
         writer.writeheader()
         writer.writerows({**row, **origin} for row in found)
     for row in found:
-        label = " ".join(str(row.get(name, "")) for name in ("name", "family", "size") if row.get(name))
+        label = " ".join(str(row.get(name, "")) for name in ("name", "network", "family", "size") if row.get(name))
         print(f"{label:<58} {row['value']:>12.5g} {row['unit']}")
-    return to_rows(context.source(cell, ""), map(_measured, found))
+    return [line for row in found for line in to_rows(context.source(cell, row.get("network", "")), [_measured(row)])]
 
 
 def _measured(row: dict[str, Any]) -> Measured:
+    """The label begins with the family, where there is one; the notes tell rows apart that have one label."""
     low, high = (None if row[end] is None else float(row[end]) for end in ("low", "high"))
     notes = (row["note"],) if row["note"] else ()
     estimate = Estimate(float(row["value"]), row["unit"], low, high, row["n"], warnings=notes)
-    label = ", ".join(str(row[name]) for name in ("family", "size", "batch") if row[name])
-    return Measured(f"bench_{row['name'].replace(' ', '_')}", estimate, label=label)
+    label = ", ".join(str(row[name]) for name in ("family", "size", "batch") if row.get(name))
+    return Measured(f"bench_{row['name'].replace(' ', '_')}", estimate, x=row.get("x"), label=label)
 
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:

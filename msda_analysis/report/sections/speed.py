@@ -1,0 +1,95 @@
+"""What mixing costs a training step."""
+
+from functools import partial
+from pathlib import Path
+
+from msda_analysis.report import draw
+from msda_analysis.report.section import FigureItem, Section, present
+from msda_analysis.report.select import select_rows
+from msda_analysis.report.style import label_of
+from msda_analysis.report.tables import ResultTable, estimate_of
+from msda_analysis.report.words import Metric, Table, define, metric_of
+
+METRICS = {
+    "bench_training_step": Metric("Training step", "training step",
+        "Wall time of a whole optimizer step: mix, forward, backward, update; median and quartiles over rounds.",
+    ),
+    "bench_mixing_call": Metric("Mixing", "mixing", "Wall time of the mixing of one batch, a call of its own in the same rounds."),
+    "bench_mixing_overhead": Metric("Mixing, share of a plain step", "mixing, share of a plain step",
+        "The mixing of one batch in percent of the step without mixing of the same round; median and quartiles over rounds.",
+    ),
+    "bench_step_difference": Metric("Longer than a plain step", "longer than a plain step",
+        "What a step with mixing takes longer than the step without of the same round, in percent of that one; median and "
+        "quartiles over rounds.",
+    ),
+}  # fmt: skip
+define(METRICS, told=tuple(METRICS))
+_STEP, _CALL, _SHARE, _LONGER = METRICS
+_WAYS = (
+    "A row a way to mix: ours with lambda and mask for each image, or one lambda (and but for CutMix one mask) for the batch; other "
+    "packages, where installed; and the released one, a mask a batch by NumPy."
+)
+_QUARTILES = "Bars are quartiles over rounds in which all ways took turns, in one process on one machine."
+
+
+def cost_section(table: Table, folder: Path) -> Section | None:
+    """Steps and mixing of a benchmark of costs."""
+    del folder
+    shown = present(table, tuple(METRICS))
+    if _SHARE not in shown:
+        return None
+    ways = _by_way(table)
+    said = tuple(
+        f"Mixing with {label_of(row['augmentation'])}, {row['way'].removeprefix('ours, ')}, takes {row['value']:.2g} % of a plain step of "
+        f"{row['model']} with batches of {row['batch']} (quartiles {row['low']:.2g} to {row['high']:.2g} over {row['n']:.0f} rounds)."
+        for row in ways[ways["metric"] == _SHARE].to_dict("records")
+        if row["augmentation"].startswith("fmix") and row["way"].startswith("ours")
+    )
+    tables = tuple(_cost_table(part, str(model)) for model, part in ways.groupby("model", sort=False))
+    return Section(
+        "cost", "What does mixing cost a training step?", (_WAYS,), said, (cost_figure(table),), tables, tuple(shown),
+        is_headline=True,
+    )  # fmt: skip
+
+
+def cost_figure(table: Table) -> FigureItem:
+    """Step and share of mixing by way, two panels a network.
+
+    Raises:
+        ValueError: the table has no such rows.
+    """
+    numbers = _by_way(table)
+    numbers = numbers[numbers["metric"].isin([_STEP, _SHARE])].reset_index(drop=True)
+    panels = [(model, metric) for model in dict.fromkeys(numbers["model"]) for metric in (_STEP, _SHARE)]
+    painter = partial(
+        draw.dots, panel=("model", "metric"), panels=panels, row="way", title=lambda model, _: model, columns=2,
+        finish=lambda ax, _: ax.set_xlim(left=0),
+    )  # fmt: skip
+    caption = (
+        f"Whole training steps, and the mixing alone as a share of a step without, by network. {_WAYS} {_QUARTILES}"
+    )
+    return FigureItem("cost", numbers, painter, caption, "Dot plot of training steps by way to mix.")
+
+
+def _by_way(table: Table) -> Table:
+    """Rows with the family as augmentation, its way, and images a batch: they stand in the label and in the note."""
+    rows = select_rows(table, list(METRICS))
+    parts = rows["label"].str.split(", ")
+    found = rows.assign(augmentation=parts.str[0], way=rows["note"], batch=parts.str[-1])
+    return found[["metric", "model", "augmentation", "way", "batch", "value", "unit", "low", "high", "n"]]
+
+
+def _cost_table(rows: Table, model: str) -> ResultTable:
+    units = rows.drop_duplicates("metric").set_index("metric")["unit"]
+    lines = []
+    for (family, way), part in rows.groupby(["augmentation", "way"], sort=False):
+        cells = {row["metric"]: estimate_of(row) for row in part.to_dict("records")}
+        lines.append((label_of(family), way, *(cells.get(metric) for metric in METRICS)))
+    caption = f"{model}, batches of {rows['batch'].iloc[0]}: medians with quartiles over rounds."
+    headers = ("Augmentation", "Way", *(metric_of(metric).label for metric in METRICS))
+    return ResultTable(
+        f"cost_{model}", caption, headers, tuple(lines), ("", "", *(units[metric] for metric in METRICS))
+    )
+
+
+SECTIONS = (cost_section,)
