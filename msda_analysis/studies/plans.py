@@ -258,7 +258,7 @@ class BenchPlan(Plan):
     """Speed, as ratios to a plain version in the same run; parity is checked first.
 
     Attributes:
-        what: masks: sampling and mixing; training: VAE steps; robustness: DeepFool and whole evaluations; trust: what the
+        what: masks: sampling and mixing; training: steps of VAEs and classifiers; robustness: DeepFool and whole evaluations; trust: what the
             trust checks cost; coverage: how often intervals over few seeds hold the truth; load:
             mixing on an idle and on a busy machine; cost: what mixing adds to a training step.
         smoke: seconds instead of minutes: the numbers mean nothing.
