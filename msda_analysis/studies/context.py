@@ -57,7 +57,7 @@ class Context:
 
     def describe_data(self) -> dict[str, Any]:
         """What the manifest says of the data set; nothing where the plan has none."""
-        if not hasattr(self.plan, "data"):
+        if not hasattr(self.plan, "data") or not self.plan.splits:
             return {}
         test, sizes = self.test, {f"n_{split}": len(getattr(self, split)) for split in self.plan.splits}
         return {

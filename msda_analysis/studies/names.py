@@ -28,7 +28,7 @@ def check_names(plan: Any) -> None:
         more = "with settings as in fmix(decay_power=1.5), joined as in fmix+mixup, or a class of yours as in my_masks:Stripes(period=8)"
         _check("augmentation", _parts(text), ("baseline", *names_of("families"), *names_of("mixers")), more)
     data, attack, classifier = (getattr(plan, part, None) for part in ("data", "attack", "classifier"))
-    if data is not None:
+    if data is not None and plan.splits:
         _check(
             "dataset",
             [data.name],
@@ -37,7 +37,8 @@ def check_names(plan: Any) -> None:
         )
     if attack is not None:
         _check("attacks", attack.attacks, names_of("attacks"))
-    networks = [model for model in (getattr(plan, "model", ""), getattr(classifier, "model", "")) if model]
+    named = (getattr(plan, "model", ""), getattr(classifier, "model", ""), *getattr(plan, "networks", ()))
+    networks = [model for model in named if model]
     _check(
         "model",
         networks,

@@ -6,7 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
+from msda_analysis.settings import later, unchecked
 from msda_analysis.studies.plan import AttackSpec, DataSpec, Plan
+
+with unchecked():  # checking would import torch
+    _NO_DATA = DataSpec("")
 
 
 @dataclass(frozen=True)
@@ -260,23 +264,53 @@ class BenchPlan(Plan):
     Attributes:
         what: masks: sampling and mixing; training: steps of VAEs and classifiers; robustness: DeepFool and whole evaluations; trust: what the
             trust checks cost; coverage: how often intervals over few seeds hold the truth; load:
-            mixing on an idle and on a busy machine; cost: what mixing adds to a training step.
+            mixing on an idle and on a busy machine; cost: what mixing adds to a training step; accuracy: networks on images
+            that they have not seen, by the processor time of their training.
         smoke: seconds instead of minutes: the numbers mean nothing.
         seed: of nothing, as all draws are fixed; another one in the same folder measures again.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU if there is one.
+        data: which images, for accuracy, and for nothing else.
+        networks: for accuracy: small_cnn, fast_cnn, preact_resnet18, or any other that a study may train.
+        limit_s: for accuracy: seconds of training of each network, processor time on a CPU, after which it stops.
     """
 
     name: ClassVar[str] = "bench"
     title: ClassVar[str] = "Speed"
-    grows: ClassVar[tuple[str, ...]] = ("what",)
+    grows: ClassVar[tuple[str, ...]] = ("what", "networks")
 
     what: Annotated[
-        tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load", "cost"], ...],
+        tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load", "cost", "accuracy"], ...],
         tyro.conf.Positional,
     ] = ("masks",)
     smoke: bool = False
     seed: int = 0
     device: str = "auto"
+    data: DataSpec = later(_NO_DATA)  # noqa: RUF009 - it is frozen
+    networks: tuple[str, ...] = later(("small_cnn", "fast_cnn", "preact_resnet18"))
+    limit_s: float = later(480.0)
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """None where no images are asked for."""
+        return Plan.splits if self.data.name else ()
+
+    def check(self) -> None:
+        from msda_analysis.checks import check_positive
+        from msda_analysis.models import check_network
+
+        if "accuracy" in self.what and not self.data.name:
+            raise ValueError(
+                "dataset: expected the images on which accuracy is to be measured, got none; add --dataset cifar10 or "
+                "--dataset folder:PATH, and --root where downloaded files lie"
+            )
+        if "accuracy" not in self.what and self.data.name:
+            raise ValueError(f"dataset: only accuracy takes images, not {', '.join(self.what)}; leave it out")
+        if not self.networks:
+            raise ValueError("networks: expected at least one name, got none")
+        check_positive("limit_s", self.limit_s)
+        if "accuracy" in self.what:
+            for network in self.networks:
+                check_network(network)
 
 
 def _on_cpu(plan: Any) -> None:

@@ -1,4 +1,4 @@
-"""What mixing costs a training step."""
+"""What mixing costs a training step, and how long networks train to an accuracy."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from msda_analysis.report import draw
 from msda_analysis.report.section import FigureItem, Section, present
 from msda_analysis.report.select import select_rows
-from msda_analysis.report.style import label_of
+from msda_analysis.report.style import label_of, spare_looks
 from msda_analysis.report.tables import ResultTable, estimate_of
 from msda_analysis.report.words import Metric, Table, define, metric_of
 
@@ -23,13 +23,28 @@ METRICS = {
         "quartiles over rounds.",
     ),
 }  # fmt: skip
+ACCURACIES = {
+    "bench_accuracy": Metric("Test accuracy by time", "top-1 accuracy",
+        "Share of test images that are classified correctly after an epoch, with its 95 % interval (Wilson) over these images.",
+    ),
+    "bench_accuracy_over_views": Metric("Test accuracy over views", "top-1 accuracy",
+        "The same at the end of the training, of logits averaged over shifts and mirrors of each image.",
+    ),
+    "bench_training_time": Metric("Training time", "training time",
+        "Of training alone, setting up included and scoring left out: processor time of all threads on a CPU, wall time on a GPU.",
+    ),
+}  # fmt: skip
 define(METRICS, told=tuple(METRICS))
+define(ACCURACIES, told=tuple(ACCURACIES))
 _STEP, _CALL, _SHARE, _LONGER = METRICS
+_ACCURACY, _OVER_VIEWS, _TIME = ACCURACIES
 _WAYS = (
     "A row a way to mix: ours with lambda and mask for each image, or one lambda (and but for CutMix one mask) for the batch; other "
     "packages, where installed; and the released one, a mask a batch by NumPy."
 )
 _QUARTILES = "Bars are quartiles over rounds in which all ways took turns, in one process on one machine."
+_BARS = "Bars are 95 % intervals over test images."
+_ONE_RUN = "Each network was trained once: other seeds would give other accuracies, and other machines other times."
 
 
 def cost_section(table: Table, folder: Path) -> Section | None:
@@ -48,7 +63,6 @@ def cost_section(table: Table, folder: Path) -> Section | None:
     tables = tuple(_cost_table(part, str(model)) for model, part in ways.groupby("model", sort=False))
     return Section(
         "cost", "What does mixing cost a training step?", (_WAYS,), said, (cost_figure(table),), tables, tuple(shown),
-        is_headline=True,
     )  # fmt: skip
 
 
@@ -92,4 +106,52 @@ def _cost_table(rows: Table, model: str) -> ResultTable:
     )
 
 
-SECTIONS = (cost_section,)
+def accuracy_section(table: Table, folder: Path) -> Section | None:
+    """Accuracy by time of training, a line a network, and how far each came."""
+    del folder
+    shown = present(table, tuple(ACCURACIES))
+    if _TIME not in shown:
+        return None
+    ends = select_rows(table, _TIME).to_dict("records")
+    said = tuple(f"{row['model']}: {row['note']}, in {row['value']:.0f} s." for row in ends)
+    figures = (accuracy_figure(table),) if _ACCURACY in shown else ()
+    return Section(
+        "accuracy", "Which accuracy in which time?", findings=said, figures=figures, tables=(_accuracy_table(table),),
+        metrics=tuple(shown), limits=(_ONE_RUN,),
+    )  # fmt: skip
+
+
+def accuracy_figure(table: Table) -> FigureItem:
+    """Test accuracy against seconds of training, a panel a data set.
+
+    Raises:
+        ValueError: the table has no such rows.
+    """
+    rows = select_rows(table, _ACCURACY)
+    numbers = rows[["dataset", "metric", "model", "x", "value", "unit", "low", "high", "n"]].reset_index(drop=True)
+    clock = "processor time" if (rows["device"] == "cpu").all() else "time"
+    painter = partial(
+        draw.curves, panel=("dataset", "metric"), hue="model", looks=spare_looks(numbers["model"]), labels=str,
+        title=lambda dataset, _: dataset, x_label=f"{clock} of training (s)", height=2.2,
+    )  # fmt: skip
+    caption = (
+        f"Accuracy on test images after each epoch against {clock} of training alone, scoring left out, without mixing. "
+        f"{_BARS} A network without a line ended no epoch within the limit."
+    )
+    return FigureItem("accuracy_by_time", numbers, painter, caption, "Test accuracy by time of training and network.")
+
+
+def _accuracy_table(table: Table) -> ResultTable:
+    lines = []
+    for model, part in select_rows(table, list(ACCURACIES)).groupby("model", sort=False):
+        rows = {
+            row["metric"]: row for row in part.sort_values("x", na_position="first").to_dict("records")
+        }  # the last epoch
+        cells = (estimate_of(rows[metric]) if metric in rows else None for metric in ACCURACIES)
+        lines.append((str(model), *cells, rows[_TIME]["note"]))
+    caption = "Accuracy after the last epoch that ended, over views where the recipe came to its end, and what it took. Intervals are over test images."
+    headers = ("Network", *(metric_of(metric).label for metric in ACCURACIES), "How far it came")
+    return ResultTable("accuracy_by_time", caption, headers, tuple(lines), ("", "", "", "s", ""))
+
+
+SECTIONS = (cost_section, accuracy_section)

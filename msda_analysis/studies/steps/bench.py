@@ -14,11 +14,13 @@ from msda_analysis.bench import timing
 from msda_analysis.environment import current_commit, device_name
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.files import replace_file
+from msda_analysis.models import network_settings
 from msda_analysis.results import to_rows
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows
 from msda_analysis.studies.plans import BenchPlan
 from msda_analysis.studies.step import Step, versioned
+from msda_analysis.studies.steps.common import data_settings
 
 FORMAT = 1
 COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
@@ -29,23 +31,37 @@ _SMOKE: dict[str, dict[str, Any]] = {
     "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
     "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
     "load": {"batch": 4, "size": (8, 8), "rounds": 10},
+    "accuracy": {"epochs": 1, "n_images": 24},
     "cost": {"networks": {"small_cnn": (4, 2)}, "size": (8, 8)},
     "coverage": {"repeats": 10, "seeds": (2,), "accuracies": (0.6,)},
 }
 
 
 def plan(asked: BenchPlan) -> list[Cell]:
-    """One for each benchmark, on this machine and with this code."""
+    """One for each benchmark, or network, on this machine and with this code."""
     where = {"machine": timing.describe_device(torch.device(asked.device)), "commit": current_commit()}
     settings = where | {"smoke": asked.smoke} | versioned(FORMAT)
-    return [Cell("bench", "", asked.seed, settings | {"what": what}, label=what) for what in asked.what]
+    return [cell for what in asked.what for cell in _cells(asked, settings | {"what": what})]
+
+
+def _cells(asked: BenchPlan, settings: dict[str, Any]) -> list[Cell]:
+    """One, or one for each network that is trained: what a training is stopped in is measured again from its start."""
+    what = settings["what"]
+    if what != "accuracy":
+        return [Cell("bench", "", asked.seed, settings, label=what)]
+    settings = settings | {"data": data_settings(asked.data), "limit_s": asked.limit_s}
+    return [
+        Cell("bench", "baseline", asked.seed, settings | {"network": network, **network_settings(network)},
+             label=f"{what}-{network}")
+        for network in asked.networks
+    ]  # fmt: skip
 
 
 def run(context: Context, cell: Cell, folder: Path) -> Rows:
     """Parity comes first: where it fails speed means nothing, and nothing is timed."""
     what, device = cell.settings["what"], torch.device(context.plan.device)
     found = import_module(f"msda_analysis.bench.{what}").bench_rows(
-        device=device, **(_SMOKE[what] if cell.settings["smoke"] else {})
+        device=device, **_images(context, cell), **(_SMOKE[what] if cell.settings["smoke"] else {})
     )
     origin = {
         "device": timing.describe_device(device), "versions": timing.versions(), "commit": current_commit(),
@@ -61,6 +77,16 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     return [line for row in found for line in to_rows(context.source(cell, row.get("network", "")), [_measured(row)])]
 
 
+def _images(context: Context, cell: Cell) -> dict[str, Any]:
+    """What a benchmark that trains on images is given of them."""
+    if cell.settings["what"] != "accuracy":
+        return {}
+    return {
+        "train_split": context.train, "test_split": context.test, "network": cell.settings["network"],
+        "limit_s": cell.settings["limit_s"], "seed": cell.seed,
+    }  # fmt: skip
+
+
 def _measured(row: dict[str, Any]) -> Measured:
     """The label begins with the family, where there is one; the notes tell rows apart that have one label."""
     low, high = (None if row[end] is None else float(row[end]) for end in ("low", "high"))
@@ -71,11 +97,16 @@ def _measured(row: dict[str, Any]) -> Measured:
 
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:
-    """Each to FOLDER/bench_<what>_<device>.csv."""
+    """Each to FOLDER/bench_<what>_<device>.csv, those of one subject after one another."""
     device = context.plan.device
     kind = "cpu" if device == "cpu" else re.sub(r"\W+", "_", device_name(device)).strip("_").lower()
+    texts: dict[str, list[str]] = {}
     for cell in cells:
-        context.copy_out(cell, _FILE, f"bench_{cell.settings['what']}_{kind}.csv")
+        text = (context.store.cell_folder(cell) / _FILE).read_text(encoding="utf-8")
+        texts.setdefault(cell.settings["what"], []).append(text)
+    for what, parts in texts.items():
+        with replace_file(context.store.folder / f"bench_{what}_{kind}.csv") as file:
+            file.write(parts[0] + "".join(part.partition("\n")[2] for part in parts[1:]))
 
 
 STEPS = (Step("bench", BenchPlan, plan, run, collect=collect),)
