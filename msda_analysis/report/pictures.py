@@ -1,6 +1,6 @@
-"""Grids of images with row labels, from plain arrays in pictures/*.npz."""
+"""Grids of images with labels of rows and columns, from plain arrays in pictures/*.npz."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _GAP = 2  # white pixels between two images
 LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
 _SMALLEST = 0.4  # inches: a narrow figure shows fewer images rather than smaller ones
+_HEAD, _HEAD_SIZE, _LEAST_SIZE = 0.17, 7.0, 4.5  # inches above the first row; points of the names there, and fewest
 _FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
 
 
@@ -26,26 +27,43 @@ def load_pictures(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: it is not an npz file of plain arrays (nothing in it is executed).
     """
-    try:
-        # np.load leaves a damaged file open when it opened it itself
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # zip, header and pickle refusals have no common class
-        raise ValueError(
-            f"{path.name}: expected an .npz file of plain arrays, got {type(error).__name__}: {error}"
-        ) from error
+    arrays = {name: array for name, array in _load(path).items() if array.dtype.kind != "U"}
     first = [name for name in _FIRST if name in arrays]
     return {name: arrays[name] for name in [*first, *order_augmentations(set(arrays) - set(first))]}
 
 
+def load_classes(path: Path) -> tuple[str, ...]:
+    """Names of the classes of a pictures file's images, in the order of its columns; () where an older file has none.
+
+    Raises:
+        ValueError: as load_pictures.
+    """
+    names = _load(path).get("classes", np.zeros(0))
+    return tuple(names.tolist()) if names.dtype.kind == "U" else ()
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # np.load leaves a damaged file open when it opened it itself
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zip, header and pickle refusals have no common class
+        raise ValueError(
+            f"{path.name}: expected an .npz file of plain arrays, got {type(error).__name__}: {error}"
+        ) from error
+
+
 @styled
-def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_COLUMN) -> Figure:
+def draw_picture_grid(
+    rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = (), width: float = DOUBLE_COLUMN
+) -> Figure:
     """A grid: one labelled row per entry, one column per image.
 
     Values are drawn between black at 0 and white at 1; values outside are drawn as the nearer of the two.
 
     Args:
         rows: name -> [image, height, width] or [image, channel, height, width] with 1 or 3 channels.
+        columns: names to write above the columns, one an image; none are where one would be too small to read.
         width: of the figure, in inches; a narrow one shows the first images of each row only.
 
     Raises:
@@ -58,13 +76,31 @@ def draw_picture_grid(rows: Mapping[str, np.ndarray], *, width: float = DOUBLE_C
     rows = {name: images[:most] for name, images in rows.items()}
     strips = {name: image_strip(images, name) for name, images in rows.items()}
     heights = [(width - left) * strip.shape[0] / strip.shape[1] for strip in strips.values()]
-    total = sum(heights) + _ROW_GAP * (len(heights) - 1)
-    figure, top = Figure(figsize=(width, total)), total
+    size = _size_of_names(columns[:most], width - left)
+    head = points(_HEAD) if size else 0.0
+    total = head + sum(heights) + _ROW_GAP * (len(heights) - 1)
+    figure, top = Figure(figsize=(width, total)), total - head
     for (name, strip), height in zip(strips.items(), heights, strict=True):
         box = (left / width, (top - height) / total, 1 - left / width, height / total)
         _show_strip(figure.add_axes(box), strip, name, len(rows[name]))
         top -= height + _ROW_GAP
+    if size:
+        _name_columns(figure.axes[0], columns[:most], size)
     return figure
+
+
+def _size_of_names(names: Sequence[str], room: float) -> float:
+    """Points at which the longest name fits above its image; 0 where that is too small to read, or there are none."""
+    longest = max(map(len, names), default=0)
+    if not longest:
+        return 0.0
+    size = min(points(_HEAD_SIZE), 72 * room / len(names) / (0.62 * longest))
+    return size if size >= points(_LEAST_SIZE) else 0.0
+
+
+def _name_columns(ax: "Axes", names: Sequence[str], size: float) -> None:
+    for i, name in enumerate(names):
+        ax.text((i + 0.5) / len(names), 1.02, name, transform=ax.transAxes, ha="center", va="bottom", fontsize=size)
 
 
 def image_strip(images: np.ndarray, name: str = "images") -> np.ndarray:

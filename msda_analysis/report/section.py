@@ -25,18 +25,20 @@ MEANS = (
 CEILING_LIMIT = (
     "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
 )
-#: Ending of a pictures file, by the axes of what it holds -> what draws it, and how to read it.
+#: Ending of a pictures file, by the axes of what it holds -> what draws it, how to read it, and how many it draws of each row.
 _GRIDS = {
-    "": (pictures.draw_picture_grid, ""),
+    "": (pictures.draw_picture_grid, "", None),
     "_1d": (
         shapes.draw_signal_grid,
         "Time runs to the right, values upwards from 0 to 1; of a mask the part that is kept is filled. At most three channels "
         "are drawn.",
+        shapes.SIGNALS,
     ),
     "_3d": (
         shapes.draw_volume_grid,
         "Two volumes a row, each as slices from the first to the last along its first axis; of a mask also the surface where "
         "it crosses one half, seen from a corner.",
+        shapes.VOLUMES,
     ),
 }
 
@@ -106,18 +108,26 @@ def present(table: Table, metrics: Sequence[str]) -> list[str]:
 def picture_grid(folder: Path, name: str, caption: str) -> tuple[FigureItem, ...]:
     """The grid of a file in pictures/, of pictures, signals or volumes, with a caption whose first sentence says what it shows."""
     items = []
-    for suffix, (grid, how) in _GRIDS.items():
+    for suffix, (grid, how, most) in _GRIDS.items():
         path = folder / "pictures" / f"{name}{suffix}.npz"
         if path.exists():
-            painter = partial(_draw_grid, grid, name == "masks")
+            classes = pictures.load_classes(path)[:most]
+            painter = partial(_draw_grid, grid, name == "masks", classes)
             alt = f"Grid of pictures: {caption.partition('.')[0]}."
-            rows = pictures.load_pictures(path)
-            items.append(FigureItem(f"{name}{suffix}", None, painter, sentence(caption, how), alt, pictures=rows))
+            told, rows = sentence(caption, list_classes(classes), how), pictures.load_pictures(path)
+            items.append(FigureItem(f"{name}{suffix}", None, painter, told, alt, pictures=rows))
     return tuple(items)
 
 
-def _draw_grid(grid: "Callable[..., Figure]", is_mask: bool, rows: Any) -> "Figure":
-    return grid(rows, is_mask=True) if is_mask and grid is not pictures.draw_picture_grid else grid(rows)
+def list_classes(names: Sequence[str]) -> str:
+    """Which classes the columns of a grid show; "" where that is not known."""
+    return f"Classes, from left to right: {', '.join(names)}." if names else ""
+
+
+def _draw_grid(grid: "Callable[..., Figure]", is_mask: bool, classes: Sequence[str], rows: Any) -> "Figure":
+    if grid is pictures.draw_picture_grid:
+        return grid(rows, columns=classes)
+    return grid(rows, is_mask=True) if is_mask else grid(rows)
 
 
 def dot_figures(

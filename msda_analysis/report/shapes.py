@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW_HEIGHT, _ROW_GAP = 0.42, 0.06  # inches
-_SIGNALS, _CHANNELS = 4, 3
+SIGNALS, VOLUMES = 4, 2  # drawn of each row
+_CHANNELS = 3
 _GAP = 0.06  # between two signals, as a share of one
 _TONES = ("#222222", "#1F5FA8", "#E69F00")
 _TILES, _SCALE = 8, 6  # tiles in a row, and their pixels for each voxel's side
@@ -45,7 +46,7 @@ def draw_signal_grid(rows: Mapping[str, np.ndarray], *, is_mask: bool = False, w
         bottom = 1 - (i * step + _ROW_HEIGHT) / (step * len(rows))
         box = (left / width, bottom, 1 - left / width, _ROW_HEIGHT / (step * len(rows)))
         ax = figure.add_axes(box)
-        _show_signals(ax, signals[:_SIGNALS, :_CHANNELS], is_mask)
+        _show_signals(ax, signals[:SIGNALS, :_CHANNELS], is_mask)
         name_row(ax, name)
     return figure
 
@@ -64,7 +65,7 @@ def draw_volume_grid(rows: Mapping[str, np.ndarray], *, is_mask: bool = False, w
     tiles = {}
     for name, volumes in rows.items():
         _check(name, volumes, ("volume", "channel", "depth", "height", "width"))
-        tiles[name] = np.concatenate([_tiles_of(volume, is_mask) for volume in volumes[:2]])
+        tiles[name] = np.concatenate([_tiles_of(volume, is_mask) for volume in volumes[:VOLUMES]])
     return draw_picture_grid(tiles, width=width)
 
 
@@ -108,7 +109,7 @@ def _show_signals(ax: "Axes", signals: np.ndarray, is_mask: bool) -> None:
         ax.plot(
             start + np.array([0, 1, 1, 0, 0]), [0, 0, 1, 1, 0], color="#aaaaaa", linewidth=0.4, clip_on=False, zorder=0
         )
-    ax.set(xlim=(0, _SIGNALS * (1 + _GAP) - _GAP), ylim=(0, 1))
+    ax.set(xlim=(0, SIGNALS * (1 + _GAP) - _GAP), ylim=(0, 1))
     ax.set_axis_off()
 
 

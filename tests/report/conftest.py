@@ -174,7 +174,7 @@ class StudyMaker:
         mixed = {family: mask[:, None] * images + (1 - mask[:, None]) * other for family, mask in masks.items()}
         np.savez(folder / "mixed.npz", image_a=images, image_b=other, **mixed)
         blurred = dict.fromkeys(self.families, images * 0.8 + 0.1)
-        np.savez(folder / "reconstructions.npz", original=images, **blurred)
+        np.savez(folder / "reconstructions.npz", classes=np.array(list("abcdefgh")), original=images, **blurred)
 
 
 def smooth_images(random: np.random.Generator, count: int) -> np.ndarray:

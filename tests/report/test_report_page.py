@@ -146,7 +146,7 @@ def test_page_tells_the_whole_story(page):
         "FMix has two laws", "upper bound on the mutual information", "corrected by Holm's method",  # limits
         "accuracy rises by 0.03 between epsilon 0.1 and 0.3", "undefined for all 2000 masks",  # flags
         "msda-analysis study --dataset cifar10 --train-size 10000", "msda-analysis report FOLDER",  # reproduction
-        "vae.epochs", "sha256", "2.15.0",
+        "vae.epochs", "sha256", "2.15.0", "Classes, from left to right: a, b, c, d, e, f, g, h.",
     ):  # fmt: skip
         assert part in shown, part
 

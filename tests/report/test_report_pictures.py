@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from msda_analysis.report.pictures import draw_picture_grid, image_strip, load_pictures
+from msda_analysis.report.fitting import texts_outside
+from msda_analysis.report.pictures import draw_picture_grid, image_strip, load_classes, load_pictures
 
 
 def test_rows_are_labelled_and_hold_the_images():
@@ -15,6 +16,39 @@ def test_rows_are_labelled_and_hold_the_images():
     assert shown.shape == (4, 3 * 5 + 2 * 2, 3)
     np.testing.assert_allclose(shown[:, 7:12], np.moveaxis(images[1], 0, -1))
     np.testing.assert_array_equal(shown[:, 5:7], 1)
+
+
+def test_columns_are_named_above_the_first_row():
+    rows = {"original": np.zeros((3, 4, 4)), "mixup": np.zeros((3, 4, 4))}
+    first, second = draw_picture_grid(rows, columns=("cat", "dog", "frog")).axes
+    assert [text.get_text() for text in first.texts] == ["Original", "cat", "dog", "frog"]
+    assert len(second.texts) == 1
+    places = [text.get_position()[0] for text in first.texts[1:]]
+    assert places == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert texts_outside(first.figure) == []
+    box = first.get_position()
+    assert box.height * first.figure.get_figheight() == pytest.approx(box.width * 6.9 * 4 / 16), "pixels stay square"
+
+
+def test_names_too_long_to_read_above_their_column_are_left_out():
+    rows = {"original": np.zeros((12, 4, 4))}
+    assert len(draw_picture_grid(rows, columns=["automobile"] * 12).axes[0].texts) == 13
+    assert len(draw_picture_grid(rows, columns=["a name of a class"] * 12).axes[0].texts) == 1
+
+
+def test_a_narrow_grid_names_the_columns_that_it_shows():
+    rows = {"original": np.zeros((10, 4, 4))}
+    texts = draw_picture_grid(rows, columns="0123456789", width=3.3).axes[0].texts
+    assert [text.get_text() for text in texts] == ["Original", *"01234"]
+
+
+def test_classes_are_read_beside_the_rows_and_older_files_have_none(tmp_path):
+    np.savez(tmp_path / "new.npz", classes=np.array(["0", "1"]), original=np.zeros((2, 4, 4)))
+    np.savez(tmp_path / "old.npz", original=np.zeros((2, 4, 4)))
+    assert load_classes(tmp_path / "new.npz") == ("0", "1") and list(load_pictures(tmp_path / "new.npz")) == [
+        "original"
+    ]
+    assert load_classes(tmp_path / "old.npz") == () and list(load_pictures(tmp_path / "old.npz")) == ["original"]
 
 
 def test_grey_images_use_the_full_range_from_black_to_white():

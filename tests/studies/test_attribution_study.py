@@ -86,10 +86,11 @@ def test_agreement_has_what_it_is_held_against(table):
 
 def test_pictures_are_left(folder):
     with np.load(folder / "pictures" / "attribution.npz") as arrays:
-        assert set(arrays.files) == {"original", "baseline", "mixup"}
-        assert arrays["original"].shape == (8, 1, 32, 32) and arrays["mixup"].shape == (8, 32, 32)
-        assert (arrays["mixup"] >= 0).all()
+        assert set(arrays.files) == {"original", "baseline", "mixup", "classes"}
+        assert arrays["original"].shape == (10, 1, 32, 32) and arrays["mixup"].shape == (10, 32, 32)
+        assert (arrays["mixup"] >= 0).all() and arrays["classes"].tolist() == list("0123456789")
     page = (folder / "report.html").read_text()
+    assert "Classes, from left to right: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9." in page
     assert "Where do the models look?" in page and (folder / "figures" / "attribution.png").exists()
 
 

@@ -15,6 +15,7 @@ from msda_analysis.results import Source
 from msda_analysis.studies import DataSpec, StudyPlan, cells_of
 from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.steps import measure_vae
+from msda_analysis.studies.steps.common import names_of_shown, shown_of_each_class
 
 
 class Scaled(nn.Module):
@@ -84,7 +85,7 @@ def test_measured_on_normalized_images_with_every_encoder_in_its_role(dataset, m
 def test_a_pair_of_baselines_is_met_once(n_seeds, pairs):
     plan = StudyPlan("made", "Made", DataSpec("digits"), n_seeds=n_seeds, between=True, classifier=None)
     measured = [c for c in cells_of(plan) if c.kind == "measure_vae"]
-    assert all(c.settings["information_format"] == 3 for c in measured)
+    assert all(c.settings["information_format"] == 4 for c in measured)
     met = [frozenset(need.seed for need in c.needs) for c in measured
            if c.augmentation == "baseline" and c.settings["between"] and len(c.needs) == 2]  # fmt: skip
     assert len(met) == len(set(met)) == pairs
@@ -119,3 +120,22 @@ def test_reconstructions_are_kept_in_the_units_of_their_channels(tmp_path, chann
     for path in tmp_path.iterdir():
         with np.load(path) as arrays:
             np.testing.assert_allclose(arrays["fmix"], arrays["original"], atol=1e-6)
+            assert arrays["classes"].tolist() == ["a", "b"] * 6
+
+
+@pytest.mark.parametrize(
+    ("n_images", "n_classes", "shown"),
+    [(40, 10, range(10)), (40, 12, range(12)), (40, 5, [*range(5), *range(5)]), (3, 3, range(3)), (40, 40, None)],
+)
+def test_shown_are_images_of_every_class_in_order_of_class(n_images, n_classes, shown):
+    labels = torch.arange(n_images).flip(0) % n_classes
+    data = Dataset("made", "test", torch.zeros(n_images, 1, 2, 2, dtype=torch.uint8), labels,
+                   tuple(f"class {k}" for k in range(n_classes)), (0.0,), (1.0,))  # fmt: skip
+    chosen = shown_of_each_class(data)
+    found = labels[chosen].tolist()
+    assert len(set(chosen.tolist())) == len(found)
+    if shown is None:  # more classes than fit: twelve of them
+        assert found == sorted(set(found)) and len(found) == 12
+    else:
+        assert found == list(shown)
+    assert names_of_shown(data, chosen)["classes"].tolist() == [f"class {k}" for k in found]

@@ -11,7 +11,7 @@ import numpy as np
 
 from msda_analysis.estimate import Estimate, over_seeds, share_over_seeds
 from msda_analysis.report import draw, pictures
-from msda_analysis.report.section import FigureItem, Section, present
+from msda_analysis.report.section import FigureItem, Section, list_classes, present
 from msda_analysis.report.select import split_parts, summarize
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import Cell, ResultTable, estimate_of, format_cell
@@ -70,7 +70,7 @@ _LIMITS = (
     "seed, against the agreement between seeds of one augmentation. Pairs of seeds are pooled, with intervals over images.",
 )
 _PICTURES = (
-    "Where classifiers look, by augmentation. Top row: test images, one of each class as far as there is room. Below: Grad-CAM "
+    "Where classifiers look, by augmentation. Top row: test images. Below: Grad-CAM "
     "maps for the image's label over the image in grey, of the study's first seed; dark to bright is 0 to the map's largest "
     "value, and an image without color has a map that is zero everywhere."
 )
@@ -127,9 +127,11 @@ def _picture_grid(folder: Path) -> tuple[FigureItem, ...]:
     if not path.exists():
         return ()
     (name, images), *maps = pictures.load_pictures(path).items()
+    classes = pictures.load_classes(path)
+    painter = partial(pictures.draw_picture_grid, columns=classes)
     rows = {name: images} | {family: overlay(images, found) for family, found in maps}
     alt = "Grid of pictures: test images, and below them where the classifiers of each augmentation look."
-    return (FigureItem("attribution", None, pictures.draw_picture_grid, _PICTURES, alt, pictures=rows),)
+    return (FigureItem("attribution", None, painter, sentence(_PICTURES, list_classes(classes)), alt, pictures=rows),)
 
 
 def _panel(row: Mapping[str, str]) -> str:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from msda_analysis import attribution
 from msda_analysis.data import Dataset
-from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.masks import CutMix, FMix, sample_masks
 from msda_analysis.masks.text import BASELINE
@@ -23,14 +22,19 @@ from msda_analysis.studies.cell import Cell
 from msda_analysis.studies.context import Context, Rows, save_arrays
 from msda_analysis.studies.plan import StudyPlan
 from msda_analysis.studies.step import Step, versioned
-from msda_analysis.studies.steps.common import classifier_settings, classifier_source, family_cell
+from msda_analysis.studies.steps.common import (
+    classifier_settings,
+    classifier_source,
+    family_cell,
+    names_of_shown,
+    shown_of_each_class,
+)
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
 
-FORMAT = 1
+FORMAT = 2
 #: Families whose masks make parts of images; all classifiers are shown both.
 _MIXED_BY = {"cutmix": CutMix(), "fmix": FMix()}
 _MAPS, _PICTURES = "maps.npz", "attribution.npz"
-_N_PICTURES = 8
 
 
 def plan(study: StudyPlan) -> list[Cell]:
@@ -110,12 +114,13 @@ def _order(n: int, seed: int) -> Tensor:
 
 
 def _save_pictures(part: Dataset, maps: Tensor, folder: Path) -> None:
-    """Images and their maps, of as many classes as there are; of signals and volumes, which no grid shows, none."""
+    """Images and their maps, of each class in order of class; of signals and volumes, which no grid shows, none."""
     if len(part.image_size) != 2 or part.in_channels not in (1, 3):
         return
-    chosen = balanced_indices(part.labels, min(_N_PICTURES, len(part)), len(part.classes), seed=0)
+    chosen = shown_of_each_class(part)
     shown = attribution.enlarge(maps[chosen], part.image_size)
-    save_arrays(folder / _PICTURES, {"original": part.unit_images()[chosen].cpu().numpy(), "maps": shown.cpu().numpy()})
+    rows = {"original": part.unit_images()[chosen].cpu().numpy(), "maps": shown.cpu().numpy()}
+    save_arrays(folder / _PICTURES, names_of_shown(part, chosen) | rows)
 
 
 def compare(context: Context, cell: Cell, folder: Path) -> Rows:
@@ -153,7 +158,8 @@ def collect(context: Context, cells: Sequence[Cell]) -> None:
         path = context.store.cell_folder(cell) / _PICTURES
         if cell.seed == context.plan.first_seed and path.is_file():
             with np.load(path, allow_pickle=False) as arrays:
-                shown |= {"original": arrays["original"], cell.augmentation: arrays["maps"]}
+                shown |= {name: arrays[name] for name in arrays.files if name != "maps"}
+                shown[cell.augmentation] = arrays["maps"]
     if shown:
         save_arrays(context.store.folder / "pictures" / _PICTURES, shown)
 

@@ -3,7 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from msda_analysis.data import dataset_settings
+import numpy as np
+from torch import Tensor
+
+from msda_analysis.data import Dataset, dataset_settings
+from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.mixing import Augmentation, augmentation_from_text, augmentation_settings
 from msda_analysis.models import network_settings
@@ -19,6 +23,7 @@ _HISTORY = {
     "seconds": ("epoch_seconds", "s"), "test_top1": ("epoch_top1", "accuracy"), "test_top5": ("epoch_top5", "accuracy"),
     "test_nll": ("epoch_nll", "nats"), "test_ece": ("epoch_ece", "fraction"), "test_brier": ("epoch_brier", ""),
 }  # fmt: skip
+_MOST_SHOWN = 12  # images side by side
 
 
 def data_settings(data: DataSpec) -> dict[str, Any]:
@@ -57,3 +62,21 @@ def classifier_source(context: Context, cell: Cell, augmentation: str | None = N
     """Columns of a row about all classifiers of a plan; the augmentation is the cell's unless a row speaks of another."""
     fit = getattr(context.plan, "classifier", None)
     return context.source(cell, "" if fit is None else fit.model, augmentation)
+
+
+def shown_of_each_class(dataset: Dataset) -> Tensor:
+    """Indices of images to show side by side: one of each class in order of class, and again while all of them fit.
+
+    Of more classes than fit, and of parts that lack some, one image each of as many as there are.
+    """
+    n_classes = len(dataset.classes)
+    n = max(1, _MOST_SHOWN // n_classes) * n_classes
+    chosen = balanced_indices(dataset.labels, min(n, _MOST_SHOWN, len(dataset)), n_classes, seed=0).cpu()
+    labels = dataset.labels.cpu()[chosen]
+    turn = (labels[:, None] == labels).tril(-1).sum(1)  # how many of its class stand before an image
+    return chosen[(turn * n_classes + labels).argsort()].to(dataset.labels.device)
+
+
+def names_of_shown(dataset: Dataset, chosen: Tensor) -> dict[str, np.ndarray]:
+    """The classes of these images, as a file of pictures holds them beside its rows."""
+    return {"classes": np.array([dataset.classes[label] for label in dataset.labels[chosen].tolist()])}

@@ -27,11 +27,15 @@ from msda_analysis.studies.plans import InformationPlan
 from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps import train_vae
-from msda_analysis.studies.steps.common import data_settings, family_cell
+from msda_analysis.studies.steps.common import (
+    data_settings,
+    family_cell,
+    names_of_shown,
+    shown_of_each_class,
+)
 from msda_analysis.studies.steps.pictures import ending_of
 
-FORMAT = 3
-_N_PICTURES = 8
+FORMAT = 4
 _PICTURES = "reconstructions"
 
 
@@ -103,19 +107,19 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
 
 
 def _save_reconstructions(dataset: Dataset, cell: Cell, vae: VAE, folder: Path) -> None:
-    """Of as many classes as there are; of pictures and volumes that no grid shows, none."""
+    """Of each class, in order of class; of pictures and volumes that no grid shows, none."""
     if len(dataset.image_size) > 1 and dataset.in_channels not in (1, 3):
         return
-    shown = dataset.take(min(_N_PICTURES, len(dataset)), name="test_size")
+    chosen = shown_of_each_class(dataset)
+    shown = replace(dataset, images=dataset.images[chosen], labels=dataset.labels[chosen])
     with torch.no_grad():
         decoded = vae.decode(vae.encode(shown.normalize(shown.images)).loc)
     channel = (-1, *[1] * len(shown.image_size))
     mean, std = (torch.tensor(v, device=decoded.device).view(channel) for v in (shown.mean, shown.std))
     # pictures only: what is out of range cannot be shown
     rebuilt = (decoded * std + mean).clamp(0, 1)
-    original = shown.unit_images()
-    path = folder / f"{_PICTURES}{ending_of(shown.image_size)}.npz"
-    save_arrays(path, {"original": original.cpu().numpy(), cell.label or cell.augmentation: rebuilt.cpu().numpy()})
+    rows = {"original": shown.unit_images().cpu().numpy(), cell.label or cell.augmentation: rebuilt.cpu().numpy()}
+    save_arrays(folder / f"{_PICTURES}{ending_of(shown.image_size)}.npz", names_of_shown(dataset, chosen) | rows)
 
 
 def collect(context: Context, cells: Sequence[Cell]) -> None:
