@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from msda_analysis.report.fitting import CELL
 from msda_analysis.report.panels import columns_that_fit, grid, place_legend, scale_log, strip_of, ticks_that_fit
 from msda_analysis.report.presentation import points
 from msda_analysis.report.style import (
     DOUBLE_COLUMN,
     SINGLE_COLUMN,
     Look,
+    contrast_of,
     label_of,
     looks_for,
     order_augmentations,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 #: From this many seeds on a curve gets a band; with fewer, Student's interval is wider than most panels.
 SEEDS_FOR_BAND = 3
+
+_WEAK, _READABLE = "#555555", 4.5  # grey, and the least contrast of small letters (WCAG 2, level AA)
 
 Finish = Callable[["Axes", Table], Any]
 Titles = Callable[..., str]
@@ -200,10 +204,9 @@ def heat_map(
     sns.heatmap(values, ax=ax, **look)
     for each in numbers.to_dict("records") if text else ():
         i, k = rows.index(each[row]), columns.index(each[column])
-        is_dark = np.dot(ax.collections[0].to_rgba(values.iloc[i, k])[:3], (0.3, 0.59, 0.11)) < 0.45
-        weak = "#555555" if bold and not each[bold] else "black"
+        ink = _ink_on(ax.collections[0].to_rgba(values.iloc[i, k]), is_weak=bool(bold) and not each[bold])
         ax.text(
-            k + 0.5, i + 0.5, each[text], ha="center", va="center", fontsize=points(fontsize), color="white" if is_dark else weak,
+            k + 0.5, i + 0.5, each[text], ha="center", va="center", fontsize=points(fontsize), color=ink, gid=CELL,
             weight="bold" if bold and each[bold] else "normal",
         )  # fmt: skip
     ax.set_xticks([i + 0.5 for i in range(len(columns))], [labels(name) for name in columns], fontsize=points(fontsize))
@@ -212,6 +215,12 @@ def heat_map(
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="", ylabel="")
+
+
+def _ink_on(color: Any, *, is_weak: bool) -> str:
+    """Black or white, whichever is the easier to read on a color; grey for what is weak, where that can be read."""
+    light = contrast_of("white", color) > contrast_of("black", color)
+    return _WEAK if is_weak and contrast_of(_WEAK, color) >= _READABLE else "white" if light else "black"
 
 
 def put_column_names_on_top(ax: "Axes", rotation: float = 40) -> None:

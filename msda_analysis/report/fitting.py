@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
+#: Id of texts that stand in the cells of a heat map.
+CELL = "cell"
 _PASSES = 3
+_SMALLEST = 3.5  # points, of texts in the cells of a heat map
+_SET_WIDER = 0.95  # at another resolution, or as curves in an SVG, letters are up to a twentieth wider than measured
 _MOST = 0.4  # of its place's width: names of rows that would take more get lines
 
 
@@ -81,7 +85,7 @@ def _tick_labels(ax: "Axes") -> "list[Text]":
 
 def _fit_legend(figure: "Figure", legend: "Legend") -> bool:
     """Fewer columns, then labels of several lines, where a legend is wider than its figure."""
-    room = figure.bbox.width
+    room = _SET_WIDER * figure.bbox.width
     if legend.get_window_extent().width <= room:
         return False
     columns, before = min(legend._ncols, len(legend.get_texts())), legend.get_window_extent().height  # type: ignore[attr-defined]
@@ -135,7 +139,7 @@ def _fit_axes(figure: "Figure", ax: "Axes") -> bool:
     box, changed = ax.get_window_extent(), False
     slot = max(box.width, 0.96 * figure.bbox.width / _grid_of(ax)[1])
     middle = (box.x0 + box.x1) / 2
-    centered = min(slot, 2 * min(middle, figure.bbox.x1 - middle))
+    centered = min(slot, 2 * min(middle, figure.bbox.x1 - middle), _to_neighbor(figure, ax))
     room = {ax._left_title: figure.bbox.x1 - box.x0, ax.yaxis.label: box.height}  # type: ignore[attr-defined]
     for text in (label for label in _labels(ax) if label.get_text() and label.get_visible()):
         extent = text.get_window_extent()
@@ -143,12 +147,38 @@ def _fit_axes(figure: "Figure", ax: "Axes") -> bool:
         if length > place * 1.01:
             text.set_text(_in_lines(text, place, length))
             changed = True
+    _fit_cells(ax)
     for text in ax.texts:
         extent = text.get_window_extent()
         if extent.x0 < figure.bbox.x0 - 1:  # what stands at the left of its axes ends there
             text.set_text(_in_lines(text, extent.x1))
             changed = True
     return changed
+
+
+def _to_neighbor(figure: "Figure", ax: "Axes") -> float:
+    """Pixels from the middle of a panel to that of the nearest beside it: what their labels may be wide each."""
+    box = ax.get_window_extent()
+    boxes = [
+        other.get_window_extent() for other in figure.axes if other is not ax and other.get_subplotspec() is not None
+    ]
+    beside = [other for other in boxes if other.y0 < box.y1 and box.y0 < other.y1]
+    away = [abs(box.x0 + box.x1 - other.x0 - other.x1) / 2 for other in beside]
+    return _SET_WIDER * min((each for each in away if each > 1), default=figure.bbox.width / _SET_WIDER)
+
+
+def _fit_cells(ax: "Axes") -> None:
+    """Smaller letters in all cells of a heat map where the longest text is wider than its cell."""
+    cells = [text for text in ax.texts if text.get_gid() == CELL]
+    if not cells:
+        return
+    left, right = ax.get_xlim()
+    room, longest = (
+        ax.get_window_extent().width / abs(right - left),
+        max(text.get_window_extent().width for text in cells),
+    )
+    for text in cells if longest > _SET_WIDER * room else ():
+        text.set_fontsize(max(points(_SMALLEST), float(text.get_fontsize()) * 0.95 * room / longest))
 
 
 def named_ticks(axis: "Axis") -> list[str]:

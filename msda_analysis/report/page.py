@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -43,6 +44,12 @@ _SEEDS_LIMIT = (
 _THREADS = (
     "The last digits of sums on a CPU, and so the weights that a training finds there, depend on the number of threads, which "
     "was {} for each cell (its timing.json): the same bytes are expected only with as many, and with any number of workers."
+)
+_HOW_TO_READ = (
+    "Brackets hold 95 % intervals of single differences: Student's over the seeds that both have, paired by seed; under attack "
+    "over images and seeds. p is corrected by Holm's method over all comparisons of a section, under attack over all that the "
+    "study tested. A direction is claimed only where p is below 0.05, and never from a single training run. Points are percentage "
+    "points."
 )
 _SHORT_TABLE = 9  # rows: longer tables are folded
 _PATH, _COORDINATE = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d)\d+")
@@ -130,6 +137,7 @@ def _write_figure(item: FigureItem, study: StudyFolder) -> dict[str, Any]:
         "width": round(figure.get_figwidth() * _PIXELS_PER_INCH),
         "height": round(figure.get_figheight() * _PIXELS_PER_INCH),
         "caption": item.caption,
+        "brief": item.brief or item.caption,
         "alt": item.alt,
         "has_numbers": item.numbers is not None,
         "is_folded": item.is_folded,
@@ -145,7 +153,8 @@ def _shorten(svg: str) -> str:
 
 
 def _show_table(table: ResultTable, *, is_first: bool = False) -> dict[str, Any]:
-    """What the page shows of a table: at once where it is the first and short, else when asked."""
+    """What the page shows of a table: at once where it is the first and short, else when asked; a flat one is turned, as in print."""
+    table = table.upright()
     return {
         "is_folded": table.is_folded or not is_first or len(table.rows) > _SHORT_TABLE,
         "name": table.name,
@@ -176,6 +185,8 @@ def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]
         has_head=any(section.is_headline and section.findings for section in made),
         sections=shown,
         ran=_describe_briefly(table),
+        how_to_read=_HOW_TO_READ,
+        created=describe_time(study.provenance.created),
         runs=_describe_runs(table, is_published=_has_weights(manifest.get("settings", {}))),
         dataset=flatten(manifest.get("dataset", {})),
         units=describe_units(manifest.get("dataset", {})),
@@ -200,7 +211,9 @@ def mark_math(text: str) -> "Markup":
     safe = html.escape(str(text))
     safe = re.sub(r"I\((Z_A|X|Z_X); (X-hat|Z_X|X|Z)\)", r"<i>I</i>(<i>\1</i>; <i>\2</i>)", safe)
     safe = safe.replace("Z_A", "Z<sub>A</sub>").replace("Z_X", "Z<sub>X</sub>").replace("X-hat", "X\u0302")
-    return Markup(re.sub(r"\bepsilon\b(?= =|,| is)", "<i>\u03b5</i>", safe).replace("95 %", "95\u202f%"))
+    safe = re.sub(r"\bepsilon =\s", "<i>\u03b5</i>\u00a0=\u00a0", safe)
+    safe = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", safe)
+    return Markup(re.sub(r"\bepsilon\b(?=,| is)", "<i>\u03b5</i>", safe).replace("95 %", "95\u202f%"))
 
 
 def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
@@ -214,6 +227,19 @@ def flatten(node: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(node, (list, tuple)):
         return [(prefix, ", ".join(map(str, node)))]
     return [(prefix, node if isinstance(node, str) else json.dumps(node))]
+
+
+def describe_time(created: str) -> str:
+    """A time stamp as a reader takes it in; text of another kind stays.
+
+    >>> describe_time("2026-01-31T07:05:59+00:00")
+    '2026-01-31 07:05 UTC'
+    """
+    try:
+        at = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return at.strftime("%Y-%m-%d %H:%M") if at.tzinfo is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def describe_duration(seconds: Any) -> str:
@@ -268,7 +294,7 @@ def find_missing(table: Table) -> list[str]:
 
 
 def _describe_briefly(table: Table) -> list[str]:
-    """What was trained, a line a model: data set, augmentations, seeds."""
+    """What was trained and measured, a line a model: data set, augmentations, seeds."""
     done = table[
         (table["status"] == "ok") & (table["reference"] == "") & (table["model"] != "") & (table["augmentation"] != "")
     ]
@@ -277,7 +303,8 @@ def _describe_briefly(table: Table) -> list[str]:
         names = ", ".join(map(label_of, order_augmentations(rows["augmentation"])))
         n_seeds = sorted(set(rows.groupby("augmentation")["seed"].nunique()))
         count = f"{n_seeds[0]} to {n_seeds[-1]}" if len(n_seeds) > 1 else f"{n_seeds[0]}"
-        lines.append(f"{model} on {dataset}: {names}; {count} training seed{'' if count == '1' else 's'} each.")
+        what = "VAEs" if model == "vae" else f"Classifiers ({model})"
+        lines.append(f"{what} on {dataset}: {names}; {count} training seed{'' if count == '1' else 's'} each.")
     return lines
 
 

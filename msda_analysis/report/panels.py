@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RED, GREY = "#B3261E", "#888888"
+_PAPER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0}  # behind words that lines may cross
 _FEW_PANELS = 4
 _LINEAR_DECADES = 0.4  # room of the linear part of an epsilon axis, in decades of its logarithmic part
 
@@ -78,8 +79,8 @@ def draw_ceiling(ax: "Axes", ceiling: float | None, words: str = "ceiling ln K")
         return
     ax.axhline(ceiling, color=RED, linewidth=0.8, linestyle=(0, (3, 2)))
     ax.annotate(
-        f"{words} = {ceiling:.2f}", (1, ceiling), xycoords=("axes fraction", "data"), xytext=(-2, 2),
-        textcoords="offset points", ha="right", color=RED, fontsize=points(6.5),
+        f"{words} = {ceiling:.2f}", (1, ceiling), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+        textcoords="offset points", ha="right", color=RED, fontsize=points(6.5), bbox=_PAPER,
     )  # fmt: skip
 
 

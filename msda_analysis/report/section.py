@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+_MOST_NAMED = 5  # metrics in a caption
 #: Caption of a table of means.
 MEANS = (
     "Mean over seeds with 95 % interval, Student's over seeds, for accuracies over images and seeds; with two seeds it is over the test "
@@ -55,6 +56,7 @@ class FigureItem:
         alt: what it shows in one sentence, for readers who cannot see it.
         is_folded: whether the page shows it only when asked.
         pictures: rows of a grid by name, [image, (channel,) height, width].
+        brief: what the first screen says below it, where the caption is folded; "" for the caption.
     """
 
     name: str
@@ -64,6 +66,7 @@ class FigureItem:
     alt: str
     is_folded: bool = False
     pictures: "Mapping[str, np.ndarray] | None" = None
+    brief: str = ""
 
     def figure(self) -> "Figure":
         """Draw it."""
@@ -83,6 +86,7 @@ class Section:
         metrics: names whose definitions the report must give.
         limits: what a reader must know before quoting the numbers.
         is_headline: whether figures and findings open the page, before all that follows by subject.
+        answer: one sentence that says what came out, above the findings of a headline.
     """
 
     key: str
@@ -94,6 +98,7 @@ class Section:
     metrics: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     is_headline: bool = False
+    answer: str = ""
 
 
 #: (table, folder) -> Section, or None when its rows are missing
@@ -145,13 +150,19 @@ def dot_figures(
     items = []
     shown = present(table, metrics)
     for suffix, words, part in split_parts(select_rows(table, shown)) if shown else ():
-        listed = ", ".join(metric_of(metric).label for metric in present(part, shown))
+        listed = _list_metrics(present(part, shown))
         caption = sentence(f"{listed}{in_brackets(words)}.", explain_dots(samples, part))
         numbers = summarize(part, ("metric", "augmentation"))
         painter = partial(draw.dots, panels=[(metric,) for metric in shown])
         alt = f"Dot plot by augmentation of {listed}."
         items.append(FigureItem(f"{name}{suffix}", numbers, painter, caption, alt, is_folded))
     return tuple(items)
+
+
+def _list_metrics(metrics: Sequence[str]) -> str:
+    """Names of metrics, the first of many: each panel says its own."""
+    labels, more = [metric_of(metric).label for metric in metrics], len(metrics) - _MOST_NAMED
+    return f"{', '.join(labels[: _MOST_NAMED - 1])} and {more + 1} more" if more > 0 else ", ".join(labels)
 
 
 def metric_tables(

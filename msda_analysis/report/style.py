@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+from matplotlib.colors import to_rgb
 
 from msda_analysis.report.presentation import active, scale_sizes
 
@@ -144,6 +145,17 @@ def _label(name: str, settings: dict[str, str], *, is_alone: bool = True) -> str
 def _variant(name: str, settings: dict[str, str]) -> str:
     family, _, variant = name.partition("_")
     return settings.get("spectrum", "").strip("'\"") or variant or _BY_DEFAULT.get(family, "")
+
+
+def contrast_of(one: Any, other: Any) -> float:
+    """Contrast of two of matplotlib's colors, from 1 (none) to 21 (black on white), by WCAG 2."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: Any) -> float:
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
 def order_augmentations(names: Iterable[str]) -> list[str]:

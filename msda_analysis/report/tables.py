@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msda_analysis.estimate import Estimate
@@ -88,7 +88,7 @@ class ResultTable:
 
         A table with many more columns than rows is turned. Provenance and caption stand above as comments.
         """
-        table = self._turned() if self._is_flat else self
+        table = self.upright()
         parts = [table.headers, table.units] if any(table.units) else [table.headers]
         texts = [*parts, *table.texts()]
         layout = fit_columns(texts, len(parts), table.is_number, self.widths)
@@ -103,6 +103,10 @@ class ResultTable:
         )
         body = "\n\n\\medskip\n".join(bodies)
         return f"{comments}{{{layout.size}\\setlength{{\\tabcolsep}}{{3pt}}%\n{body}}}\n"
+
+    def upright(self) -> "ResultTable":
+        """The same, columns down the side where it has many more of them than rows."""
+        return self._turned() if self._is_flat else self
 
     def write(self, folder: Path, provenance: Provenance) -> None:
         """Write NAME.csv and NAME.tex, each in one step.
@@ -134,7 +138,7 @@ class ResultTable:
         units = self.units or ("",) * len(self.headers)
         rows = [(self.headers[i], units[i], *(row[i] for row in self.rows)) for i in range(1, len(self.headers))]
         headers = ("", "Unit", *(str(row[0]) for row in self.rows))
-        return ResultTable(self.name, self.caption, headers, tuple(rows), widths=self.widths)
+        return replace(self, headers=headers, rows=tuple(rows), units=())
 
 
 def metrics_table(

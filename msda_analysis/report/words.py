@@ -101,6 +101,11 @@ def in_brackets(words: str) -> str:
     return f" ({words})" if words else ""
 
 
+def measured_on(words: str) -> str:
+    """A sentence on data and model for the middle of a caption, or nothing for no words."""
+    return f"Measured on {words}." if words else ""
+
+
 def sentence(*parts: str) -> str:
     """Parts of a caption joined by spaces, empty ones left out."""
     return " ".join(part for part in parts if part)

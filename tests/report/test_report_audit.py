@@ -69,7 +69,9 @@ def test_an_empty_matrix_is_refused():
 
 def test_the_page_says_whose_masks_cannot_be_read(tmp_path):
     findings().assign(note="seen").to_csv(tmp_path / "audit.csv", index=False)
-    assert len(audit_section(pd.DataFrame(), tmp_path).findings) == 1
+    (told,) = audit_section(pd.DataFrame(), tmp_path).findings
+    assert told.startswith("1 of 2 implementations contradict their own labels or the law of their name: theirs. ")
+    assert told.endswith(": B1, B4.")
     follows = pd.DataFrame([Finding("not applicable", "masks follow the images").row("theirs", "repeats")])
     pd.concat([findings(), follows]).assign(note="seen").to_csv(tmp_path / "audit.csv", index=False)
     _, told = audit_section(pd.DataFrame(), tmp_path).findings

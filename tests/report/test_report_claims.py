@@ -310,7 +310,7 @@ def test_the_figure_draws_the_numbers_and_says_the_verdicts(as_table):
     assert list(robust["value"]) == pytest.approx([10.0, 0.0, -1.0]), "percentage points, less the baseline"
     _, ax = item.figure().axes
     assert [text.get_text() for text in ax.texts] == [
-        "supported",
+        "more robust: claim supported",
         "undecided; needs 7x as many seeds and images",
         "not more robust",
     ]
@@ -318,6 +318,53 @@ def test_the_figure_draws_the_numbers_and_says_the_verdicts(as_table):
         tuple(part[:, 0]) for bars in ax.collections if hasattr(bars, "get_segments") for part in bars.get_segments()
     }
     assert ends == set(zip(robust["low"], robust["high"], strict=True))
+
+
+def test_the_figure_answers_its_question_where_the_claim_denies_it(as_table):
+    """A supported "does not help" beside "More robust?" would read as a yes."""
+    number = (-0.1, -0.15, -0.05)
+    rows = [
+        *claim_rows("strong_gradient", number, number),
+        *information_rows(mixup=(25.0, 25.1, 24.9), cutmix=(45.0, 45.1, 44.9)),
+    ]
+    (item,) = claims.claims_section(as_table(rows), None).figures
+    said = item.numbers.set_index("side")["said"]
+    assert said["CutMix"] == "more: claim supported"
+    assert (
+        list(item.numbers[item.numbers["question"].str.startswith("More")]["said"])
+        == ["less robust: claim supported"] * 2
+    )
+
+
+def test_what_came_out_is_counted_in_one_sentence(as_table):
+    good, bad, open_ = (0.1, 0.05, 0.15), (-0.1, -0.15, -0.05), (0.0, -0.05, 0.05)
+    rows = [
+        *claim_rows("deepfool", good, good),
+        *claim_rows("uniform_noise", good, open_),
+        *claim_rows("mixup_direction", bad, bad),
+    ]
+    section = claims.claims_section(as_table(rows), None)
+    assert section.answer == "Of 3 claims of the paper this study supports 1, refutes 1 and leaves 1 undecided."
+    assert claims.claims_section(as_table(claim_rows("deepfool", good, good)), None).answer == (
+        "Of 1 claim of the paper this study supports 1, refutes none and leaves none undecided."
+    )
+
+
+def test_rows_without_a_claim_say_what_would_decide_them(as_table):
+    wide = [row | {"low": row["value"] - 0.05, "high": row["value"] + 0.05} for row in curve_rows()]
+    (item,) = claims.claims_section(
+        as_table(claim_rows("deepfool", (0.1, 0.05, 0.15), (0.1, 0.05, 0.15)), wide), None
+    ).figures
+    assert item.numbers.set_index("side")["said"]["CutMix"] == "undecided; needs 3x as many seeds and images"
+
+
+def test_the_first_screens_caption_speaks_of_what_the_figure_shows(as_table):
+    (item,) = claims.claims_section(
+        as_table(claim_rows("deepfool", (0.1, 0.05, 0.15), (0.1, 0.05, 0.15))), None
+    ).figures
+    assert item.brief.startswith("Bars: 95 % intervals. Grey: no practical difference. Still right: ")
+    (item,) = claims.claims_section(as_table(information_rows()), None).figures
+    assert "Still right" not in item.brief and item.brief in "Bars: 95 % intervals. Grey: no practical difference."
 
 
 def test_differences_against_epsilon_are_turned_to_the_reference(as_table):

@@ -66,7 +66,7 @@ def test_answers_know_their_error_and_tolerance(table):
 def test_findings_state_the_goal_plainly(table):
     section = estimators.samples_section(table, None)
     share, far, best = section.findings
-    assert "on 3 of 4 cases below 2 nats (75%" in share and "4000 samples" in share and "is missed" in share
+    assert "on 3 of 4 cases below 2 nats (75 %" in share and "4000 samples" in share and "is missed" in share
     assert "off by more than 0.5 nats on 2 of 5 cases, each time with a warning: far, big" in far
     assert "MINE, is within it on 25%" in best
     partial = table[~((table["model"] == "mine") & (table["dataset"] == "near"))]
@@ -93,7 +93,7 @@ def test_split_counts_kinds_coverage_and_silent_misses(table):
 def test_scored_findings_state_goal_coverage_and_silent_misses(table):
     scored = table.assign(metric=table["metric"].replace("known_samples", "known_scored"))
     (share, silent) = estimators.scored_section(scored, None).findings
-    assert "on 4 of 5 cases (80%" in share and "80 % is met" in share and "holds the truth on 1 of 5" in share
+    assert "on 4 of 5 cases (80 %" in share and "80 % is met" in share and "holds the truth on 1 of 5" in share
     # far carries a warning, big as well
     assert "without a warning on 0 cases." in silent
     quiet = to_table(row | {"metric": row["metric"].replace("samples", "scored")} for row in sample_rows(silent=True))

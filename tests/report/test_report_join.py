@@ -58,7 +58,7 @@ def test_one_page_shows_both_and_can_be_drawn_again_and_traced(two, tmp_path, ca
     assert out == f"{tmp_path / 'c' / 'report.html'}\n" and err.strip() == f"msda-analysis: {said}"
     page = (tmp_path / "c" / "report.html").read_text()
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
-    assert "vae on cifar10 (first): Baseline" in text and "vae on cifar10 (second): Baseline" in text and said in text
+    assert "VAEs on cifar10 (first): Baseline" in text and "VAEs on cifar10 (second): Baseline" in text and said in text
     assert "Studies side by side: first, second" in text
     figures = {path.stem for path in (tmp_path / "c" / "figures").glob("information*.csv")}
     assert len(figures) == 2, "a figure each"

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from msda_analysis.estimate import Estimate
 from msda_analysis.report import page as report_page
 from msda_analysis.report import write_report
 from msda_analysis.report.files import Provenance, open_study, save_figure, write_bytes
@@ -28,6 +29,7 @@ from msda_analysis.report.page import (
 from msda_analysis.report.section import Section, dot_figures
 from msda_analysis.report.sections import SECTIONS
 from msda_analysis.report.sections.notes import flags_section
+from msda_analysis.report.tables import ResultTable
 from msda_analysis.results import read_table, write_table
 
 
@@ -363,7 +365,11 @@ def test_formulas_are_typeset_after_escaping():
     assert (
         mark_math("I(Z_A; X) < I(X; Z)") == "<i>I</i>(<i>Z<sub>A</sub></i>; <i>X</i>) &lt; <i>I</i>(<i>X</i>; <i>Z</i>)"
     )
-    assert mark_math("PGD, epsilon = 0.1") == "PGD, <i>ε</i> = 0.1"
+    assert mark_math("PGD, epsilon = 0.1") == "PGD, <i>ε</i>\u00a0=\u00a00.1"
+    assert mark_math("DeepFool (fraction, epsilon = 0.04)") == "DeepFool (fraction, <i>ε</i>\u00a0=\u00a00.04)", (
+        "no break within"
+    )
+    assert mark_math("-0.02 [-0.1, 0.05], 1e-05, 2026-01-31") == "\u22120.02 [\u22120.1, 0.05], 1e-05, 2026-01-31"
     assert mark_math("epsilons of <x>") == "epsilons of &lt;x&gt;"
 
 
@@ -397,12 +403,15 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
     head = text_of(page[page.index('class="findings"') : page.index("<nav")])
     assert (
         "What was asked, and what came out" in head
-        and "vae on cifar10: Baseline, MixUp, CutMix, FMix (isotropic); 3 training seeds each." in head
+        and "VAEs on cifar10: Baseline, MixUp, CutMix, FMix (isotropic); 3 training seeds each." in head
     )
     assert (
         "Claim (e) MixUp lowers what a VAE encodes of clean images, by an upper bound: supported." in head
         and "figure-claims" in page
     )
+    assert head.index("claims of the paper this study supports ") < head.index("VAEs on cifar10")
+    assert "Bars: 95 % intervals. Grey: no practical difference." in head.replace("\u202f", " ")
+    assert "2026-01-01 00:00 UTC" in text_of(page)
     assert "Clean accuracy, against Baseline" not in head and "Clean accuracy, against Baseline" in text_of(page)
     for part in ("Definitions: what each", "Reproduce: commands, provenance", "What was run: data, models"):
         assert f"<details><summary>{part}" in page, part
@@ -410,6 +419,28 @@ def test_the_first_screen_answers_and_the_rest_is_folded(page):
     opened = re.sub(r"<details>.*?</details>", "", subject, flags=re.DOTALL)
     assert opened.count("<figure") == 1 and opened.count("<table") == 0 and subject.count("<figure") == 4
     assert "prefers-color-scheme: dark" in page and "max-width: 640px" in page
+
+
+def test_one_row_is_no_rows_and_a_section_without_definitions_has_none(small_study):
+    def one_family(rows):
+        return rows[rows["augmentation"].isin(["baseline", "mixup"]) & (rows["metric"] != "flag")]
+
+    page = write_report(small_study(one_family)).read_text()
+    assert "(1 row)" in page and "1 rows" not in page
+
+
+def test_tables_with_many_more_columns_than_rows_are_turned_on_the_page_as_in_print():
+    numbers = tuple(Estimate(float(i), "pixels", i - 0.5, i + 0.5, 10) for i in range(8))
+    flat = ResultTable("flat", "", ("Family", *(f"number {i}" for i in range(8))), (("MixUp", *numbers), ("FMix", *numbers)),
+                       ("", *["pixels"] * 8))  # fmt: skip
+    turned = flat.upright()
+    assert turned.titles == ["", "Unit", "MixUp", "FMix"] and turned.rows[3] == (
+        "number 3",
+        "pixels",
+        numbers[3],
+        numbers[3],
+    )
+    assert turned.upright() is turned and turned.is_folded == flat.is_folded
 
 
 def test_warnings_are_counted_by_kind(full_table, tmp_path):

@@ -15,7 +15,7 @@ from msda_analysis.report.section import FigureItem, Section, list_classes, pres
 from msda_analysis.report.select import split_parts, summarize
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import Cell, ResultTable, estimate_of, format_cell
-from msda_analysis.report.words import Metric, Table, define, in_brackets, metric_of, sentence
+from msda_analysis.report.words import Metric, Table, define, in_brackets, measured_on, metric_of, sentence
 
 METRICS = {
     "attribution_area": Metric("Half area", "half area (share of the image)",
@@ -156,7 +156,7 @@ def _maps_figure(part: Table, suffix: str, words: str) -> list[FigureItem]:
         return []
     order = [(name, panel) for name in _DRAWN for panel in dict.fromkeys(rows[rows["metric"] == name]["panel"])]
     painter = partial(draw.dots, panel=("metric", "panel"), panels=order, title=lambda metric, panel: panel, columns=2)
-    caption = sentence(_MAPS_CAPTION, _list_layers(part), in_brackets(words).strip(), _SEEDS, _INTERVALS)
+    caption = sentence(_MAPS_CAPTION, _list_layers(part), measured_on(words), _SEEDS, _INTERVALS)
     alt = f"Dot plot by augmentation of {', '.join(metric_of(name).label for name in present(rows, _DRAWN))}."
     return [FigureItem(f"attribution_maps{suffix}", _summarize(rows, by), painter, caption, alt)]
 
@@ -169,7 +169,7 @@ def _agreement_figure(part: Table, suffix: str, words: str) -> list[FigureItem]:
     numbers = _summarize(rows, ("metric", "panel", "augmentation"))
     is_single = numbers.groupby(["panel", "augmentation"])["level"].transform("size") == 1
     numbers = numbers[is_single | (numbers["level"] == "mean")].sort_values("panel", key=_rank, kind="stable")
-    caption = sentence(_AGREEMENT_CAPTION, in_brackets(words).strip(), _INTERVALS)
+    caption = sentence(_AGREEMENT_CAPTION, measured_on(words), _INTERVALS)
     painter = partial(draw.dots, row="panel")
     return [FigureItem(f"attribution_agreement{suffix}", numbers, painter, caption, "Dot plot of agreement of maps.")]
 

@@ -77,7 +77,8 @@ def audit_section(table: Table, folder: Path) -> Section | None:
         return None
     rows[["fault", "fault_text", "note"]] = rows[["fault", "fault_text", "note"]].fillna("")
     met = ", ".join(sorted(set(rows["fault"]) - {""}, key=lambda fault: int(fault[1:])))
-    n_faulty = rows[rows["verdict"] == "fault"]["subject"].nunique()
+    faulty = rows[rows["verdict"] == "fault"]["subject"].unique()
+    named = f": {', '.join(name.replace('_', ' ') for name in faulty)}" if len(faulty) else ""
     listed = text_table(
         rows[rows["verdict"].isin(("fault", "differs"))],
         ("subject", "check", "verdict", "fault", "answer", "note"),
@@ -85,7 +86,11 @@ def audit_section(table: Table, folder: Path) -> Section | None:
     )  # fmt: skip
     return Section(
         "audit", "Who does what", (_AUDIT,),
-        (f"{n_faulty} of {rows['subject'].nunique()} implementations show a fault; known faults met: {met}.", *_unread(rows)),
+        (
+            f"{len(faulty)} of {rows['subject'].nunique()} implementations contradict their own labels or the law of their name"
+            f"{named}. Known faults met, among them other choices that are consistent in themselves: {met or 'none'}.",
+            *_unread(rows),
+        ),
         figures=(FigureItem("audit_matrix", rows, draw_findings, _AUDIT_FIGURE, "Implementations by checks."),),
         tables=(listed,),
     )  # fmt: skip
@@ -116,7 +121,7 @@ def draw_laws(records: Table) -> Figure:
         raise ValueError(f"records: expected both laws, {', '.join(_LAWS)}; {', '.join(missing)} is missing")
     records = records.assign(augmentation=records["law"].map(_LAWS))
     decays = sorted(records[records["metric"] == "regions"]["decay"].unique(), reverse=True)
-    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), 3.9), layout="constrained")
+    figure = Figure(figsize=(page_width(DOUBLE_COLUMN), 3.9), layout=ConstrainedLayoutEngine(w_pad=0.08))
     grid = figure.add_gridspec(2, 2 + len(decays), width_ratios=[1.25, *[1.0] * len(decays), 1.35])
     for i, law in enumerate(_LAW_TITLES):
         mine = records[records["augmentation"] == law]
@@ -213,8 +218,8 @@ def _fault_key(rows: Table) -> list[str]:
 def _region_sentence(regions: Table, decay: float) -> str:
     means = regions[regions["decay"] == decay].set_index("law")["value"]
     return (
-        f"At decay {decay:g} a 64x64 mask has {means['isotropic']:.3g} regions under the paper's law, "
-        f"{means['released']:.3g} under the released one."
+        f"FMix at decay {decay:g}: a 64x64 mask has on average {means['isotropic']:.3g} regions under the paper's law, "
+        f"{means['released']:.3g} under that of the released code."
     )
 
 

@@ -58,10 +58,10 @@ _QUESTIONS = {
     "uniform_noise": "More robust to uniform noise?",
     "strong_gradient": "More robust to stronger gradient attacks?",
 }
-#: Regions of families without a claim, in a few words.
-_SHORT = {
-    "above the margin": "more robust", "within the margin": "no practical difference", "below the margin": "less robust",
-    "not above the margin": "not more robust",
+#: What a region answers to the question of its panel.
+_ANSWERS = {
+    "an advantage": "more robust", "no practical difference": "no practical difference", "a disadvantage": "less robust",
+    "no practical advantage": "not more robust", "lowered": "less", "raised": "more", "not lowered in practice": "not less",
 }  # fmt: skip
 _MOST = 100  # seeds, or times what was run: beyond that no study decides
 _TEXT = (
@@ -83,8 +83,12 @@ _INFORMATION = (
 )
 _FOREST = (
     "Differences from {reference} with 95 % intervals (those of rows with a claim hold for all of them at once, the others one by one; a difference of upper bounds bounds no difference), against the region of no practical difference (grey; 2 points of accuracy, "
-    "2 % of the information of {reference}). At the right the verdict on the paper's claim, or where a family without a claim lies, "
-    "and what would decide it at the spread seen, if the value stayed."
+    "2 % of the information of {reference}). At the right the answer to the question, and what it says to the claim where the paper "
+    "makes one; or what would decide it at the spread seen, if the value stayed."
+)
+_BARS, _STILL = (
+    "Bars: 95 % intervals. Grey: no practical difference.",
+    "Still right: of the images right without attack.",
 )
 _DENIALS = ("strong_gradient",)
 _LIKENESS = (("deepfool", "linf"), ("deepfool", "l2"), ("uniform_noise", "linf"))
@@ -146,9 +150,11 @@ def claims_section(table: Table, folder: Path) -> Section | None:
     numbers = forest_numbers(verdicts)
     numbers.attrs[REFERENCE] = reference_of(table)
     alt = f"Differences from {reference} with intervals and verdicts, one panel a question, one row a family."
+    brief = sentence(_BARS, _STILL if any("right" in one.reading for one in verdicts if one.question) else "")
+    figure = FigureItem("claims", numbers, draw_forest, _FOREST.format(reference=reference), alt, brief=brief)
     return Section(
-        "claims", "Which of the paper's claims held?", (texts,), tuple(claim_findings(stated)),
-        figures=(FigureItem("claims", numbers, draw_forest, _FOREST.format(reference=reference), alt),) if len(numbers) else (),
+        "claims", "Which of the paper's claims held?", (texts,), tuple(claim_findings(stated)), answer=count_claims(stated),
+        figures=(figure,) if len(numbers) else (),
         tables=(claims_table(stated, name="claims", caption=_TABLE),), is_headline=True,
     )  # fmt: skip
 
@@ -172,11 +178,34 @@ def forest_numbers(verdicts: Sequence[Verdict]) -> Table:
             "augmentation": one.augmentation, "value": scale * one.number.value,
             "low": math.nan if one.number.low is None else scale * one.number.low,
             "high": math.nan if one.number.high is None else scale * one.number.high,
-            "unit": unit, "n": one.number.n, "margin": scale * one.margin, "said": one.word + (f"; {one.needs}" if one.needs else ""),
+            "unit": unit, "n": one.number.n, "margin": scale * one.margin, "said": _answer(one),
         }
         for one in shown
         for scale, unit in [(100.0, "points") if one.number.unit == "fraction" else (1.0, one.number.unit)]
     )  # fmt: skip
+
+
+def _answer(verdict: Verdict) -> str:
+    """What the figure says at the right of a row: the answer to the panel's question, then what becomes of the claim."""
+    answer = _ANSWERS.get(verdict.region.partition(": ")[2])
+    if answer is None:
+        return verdict.word + (f"; {verdict.needs}" if verdict.needs else "")
+    return f"{answer}: claim {verdict.word}" if verdict.claim else answer
+
+
+def count_claims(verdicts: Sequence[Verdict]) -> str:
+    """How many of the claims held, in one sentence."""
+    words = [_overall(verdicts, claim) for claim in dict.fromkeys(one.claim for one in verdicts)]
+    good, bad = words.count("supported"), words.count("refuted")
+    open_ = len(words) - good - bad
+    of = f"Of {len(words)} claim{'s' if len(words) > 1 else ''} of the paper"
+    return f"{of} this study supports {good or 'none'}, refutes {bad or 'none'} and leaves {open_ or 'none'} undecided."
+
+
+def _overall(verdicts: Sequence[Verdict], claim: str) -> str:
+    """The verdict of all readings of a claim; readings that disagree leave it undecided."""
+    words = {one.word for one in verdicts if one.claim == claim}
+    return words.pop() if len(words) == 1 else "undecided, as the readings differ"
 
 
 def claim_findings(verdicts: list[Verdict]) -> list[str]:
@@ -184,21 +213,27 @@ def claim_findings(verdicts: list[Verdict]) -> list[str]:
     lines = []
     for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
         parts = [verdict for verdict in verdicts if verdict.claim == claim]
-        words = {verdict.word for verdict in parts}
-        overall = words.pop() if len(words) == 1 else "undecided, as the readings differ"
-        clauses = "; ".join(_clause(one, is_judged=bool(words)) for one in parts)  # where they agree, once is enough
-        lines.append(f"Claim {claim}: {overall}. {clauses[:1].upper()}{clauses[1:]} ({parts[0].where}).")
+        is_one = len({verdict.word for verdict in parts}) == 1  # where they agree, once is enough
+        clauses = "; ".join(_clause(one, is_judged=not is_one) for one in parts)
+        lines.append(f"Claim {claim}: {_overall(parts, claim)}. {clauses[:1].upper()}{clauses[1:]} ({parts[0].where}).")
     return lines
 
 
 def claims_table(verdicts: list[Verdict], *, name: str, caption: str) -> ResultTable:
     """Claim, reading, number with its interval, verdict, budgets and seeds."""
     rows = [
-        (verdict.claim, verdict.reading, verdict.number, verdict.region, verdict.word.capitalize(), verdict.where)
+        (
+            verdict.claim,
+            f"{verdict.reading} ({'nats' if verdict.number.unit == 'nats' else 'share'})",
+            verdict.number,
+            verdict.region,
+            verdict.word.capitalize(),
+            verdict.where,
+        )
         for verdict in verdicts
     ]
     headers = ("Claim", "Reading", "Number", "Interval lies", "Verdict", "Where")
-    return ResultTable(name, caption, headers, tuple(rows), ("", "", "share or nats", "", "", ""))
+    return ResultTable(name, caption, headers, tuple(rows))
 
 
 def likeness_of(
@@ -245,8 +280,9 @@ def _judge_others(table: Table) -> list[Verdict]:
         low, high = sorted((sign * row["low"], sign * row["high"]))
         number = Estimate(sign * row["value"], "fraction", low, high, int(row["n"]))
         region, _ = _judge_advantage(number, is_denied=False)
-        word = _SHORT.get(region.partition(":")[0], "undecided")
+        word = _ANSWERS.get(region.partition(": ")[2], "undecided")
         number, region, word, needs = _hold_back(row, number, region, word)
+        needs = needs or (_what_decides(number, (MARGIN,)) if word == "undecided" else "")
         if name != MIXUP:
             question = _QUESTIONS[row["attack"]]
             verdicts.append(Verdict("", "accuracy", number, word, row["note"], region, question, name, needs=needs))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from msda_analysis.report import draw, panels
 from msda_analysis.report.answers import label_of_method, read_answers, symbol_of, wide_table
-from msda_analysis.report.presentation import page_width
+from msda_analysis.report.presentation import page_width, points
 from msda_analysis.report.section import FigureItem, Section
 from msda_analysis.report.select import check_columns, has_metric
 from msda_analysis.report.style import DOUBLE_COLUMN, spare_looks, styled
@@ -160,8 +160,19 @@ def _scale_bounds(above: Any, below: Any, truths: list[float]) -> None:
     above.set_xlim(-0.1 if truths[0] < 1 else truths[0] / 1.5, 1.25 * truths[-1] + 0.1)
     for ax in (above, below):
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
-    ticks = [tick for tick in _TICKS if truths[0] <= tick <= truths[-1]]
+    ticks = _far_apart(below, [tick for tick in _TICKS if truths[0] <= tick <= truths[-1]])
     below.set_xticks(ticks, [f"{tick}" for tick in ticks])
+
+
+def _far_apart(ax: Any, ticks: list[int]) -> list[int]:
+    """Those of the ticks, from the largest down, whose labels do not meet in a panel this wide."""
+    least = points(0.21) / (ax.get_position().width * ax.figure.get_figwidth())  # two digits and a gap, in inches
+    transform, kept = ax.transData + ax.transAxes.inverted(), []
+    for tick in reversed(ticks):
+        place = transform.transform((tick, 0))[0]
+        if not kept or kept[-1][0] - place >= least:
+            kept.append((place, tick))
+    return [tick for _, tick in reversed(kept)]
 
 
 def _give_room(above: Any, below: Any) -> None:

@@ -47,6 +47,7 @@ _GOAL = 0.8
 _WORST = 3.0  # nats: colors end here
 _LINEAR = 0.1  # nats: below it the scale of errors is linear
 _FEW = 4  # dimensions of both variables together
+_NARROW = 4.5  # inches: below, a bar of colors has room for three numbers
 #: Differences of two cases with a known answer: (larger case, smaller case, copies of the smaller one, words).
 _CONSISTENCY = (
     ("additivity_2x2", "uniform_noise_0.75", 2, "additivity: a pair of copies less twice one"),
@@ -149,7 +150,7 @@ def draw_error_map(answers: Table) -> Figure:
     ax.set_ylabel("case, truth (nats)")
     draw.put_column_names_on_top(ax)
     _draw_levels(ax, list(truths), float(answers["ceiling"].max()))
-    ticks = [-3, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3]
+    ticks = [-3, -1, -0.3, 0, 0.3, 1, 3] if page_width(DOUBLE_COLUMN) > _NARROW else [-3, 0, 3]
     bar = figure.colorbar(
         ax.collections[0], ax=ax, location="bottom", ticks=ticks, shrink=0.6, aspect=40, extend="both", format="{x:g}"
     )
@@ -281,7 +282,7 @@ def _describe_goal(rows: Table) -> tuple[str, str, str]:
     """How many cases are good, their share with its interval, and whether the goal is met."""
     good, n = int(rows["good"].sum()), len(rows)
     low, high = wilson_interval(good, n)
-    share = f"{good / n:.0%}, 95 % interval {low:.0%} to {high:.0%}"
+    share = f"{100 * good / n:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f} %"
     return f"{good} of {n}", share, f"the goal of 80 % is {'met' if good >= _GOAL * n else 'missed'}"
 
 
@@ -304,7 +305,7 @@ def _best_method(small: Table, n: int) -> list[str]:
         return []
     best = shares.idxmax()
     return [
-        f"The best single method by this measure, {label_of_method(str(best))}, is within it on {shares[best]:.0%}."
+        f"The best single method by this measure, {label_of_method(str(best))}, is within it on {100 * shares[best]:.0f} %."
     ]
 
 

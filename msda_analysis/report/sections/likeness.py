@@ -11,7 +11,7 @@ from msda_analysis.report import draw, panels
 from msda_analysis.report.section import FigureItem, Section, count_images, present
 from msda_analysis.report.select import has_metric, mean_rows, select_rows, split_parts, summarize
 from msda_analysis.report.style import spare_looks
-from msda_analysis.report.words import Metric, Table, attack_label, define, in_brackets, sentence
+from msda_analysis.report.words import Metric, Table, attack_label, define, measured_on, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def likeness_section(table: Table, folder: Path) -> Section | None:
         items += [likeness_figure(part, suffix, words)] if has_metric(part, *MAIN) else []
         numbers = _by_attack(part, shown)
         painter = partial(draw.dots, panels=[(metric,) for metric in shown], row="perturbation")
-        caption = sentence(_DETAILS, in_brackets(words).strip())
+        caption = sentence(_DETAILS, measured_on(words))
         items.append(FigureItem(f"likeness_details{suffix}", numbers, painter, caption, _DETAILS, is_folded=True))
     spectra = (spectrum_figure(table),) if has_metric(table, "perturbation_power") else ()
     return Section(
@@ -124,7 +124,7 @@ def likeness_figure(table: Table, suffix: str = "", words: str = "") -> FigureIt
     numbers, shown = _by_attack(rows, MAIN), [(metric,) for metric in MAIN]
     painter = partial(_draw_likeness, panels=shown, legend=legend)
     counted = count_images(select_rows(rows, MAIN, attack="mixup")) if (rows["attack"] == "mixup").any() else ""
-    caption = sentence(_MAIN_CAPTION, in_brackets(words).strip(), counted)
+    caption = sentence(_MAIN_CAPTION, measured_on(words), counted)
     alt = "Likeness of perturbations to MixUp, by attack, between chance and a MixUp step."
     return FigureItem(f"likeness{suffix}", numbers, painter, caption, alt)
 

@@ -18,10 +18,10 @@ from msda_analysis.report.select import (
 from msda_analysis.report.sentences import compare_seeds, correct, read_tests
 from msda_analysis.report.style import label_of
 from msda_analysis.report.tables import Cell, Marked, ResultTable, by_augmentation
-from msda_analysis.report.words import MAIN_ATTACKS, Table, attack_label, metric_of
+from msda_analysis.report.words import MAIN_ATTACKS, Table, attack_label, in_brackets, metric_of
 
 _CAPTION = (
-    "Main numbers: mean over training seeds with 95 % interval. Bold: the best value of a column, where one end is the better one. "
+    "Main numbers{where}: mean over training seeds with 95 % interval. Best (in print bold): of a column where one end is the better one. "
     "An asterisk marks what differs from {reference} after Holm's correction, over the comparisons of this table, and under attack "
     "over all that the study tested."
 )
@@ -30,10 +30,12 @@ _CAPTION = (
 def paper_section(table: Table, folder: Path) -> Section | None:
     """Augmentations by main numbers, one table for each data set."""
     del folder
-    listed, told = [], _CAPTION.format(reference=say_reference(table))
+    listed, reference = [], say_reference(table)
     measured = table[(table["status"] == "ok") & (table["model"] != "")]
     for suffix, words, part in split_parts(measured.assign(model="")):
-        made = paper_table(part, name=f"paper{suffix}", caption=f"{words}. {told}" if words else told)
+        made = paper_table(
+            part, name=f"paper{suffix}", caption=_CAPTION.format(where=in_brackets(words), reference=reference)
+        )
         listed += [made] if made is not None else []
     return Section("paper", "The main numbers", tables=tuple(listed)) if listed else None
 

@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.ticker import MaxNLocator
 
 from msda_analysis.report import draw
 from msda_analysis.report.section import FigureItem, Section, explain_curves, metric_tables, present
 from msda_analysis.report.select import select_rows, summarize
 from msda_analysis.report.words import Metric, Table, define, sentence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 METRICS = {
     "train_loss": Metric("Training loss", "training loss", "Loss on the (mixed) training batches, mean over an epoch."),
@@ -81,10 +87,14 @@ def _by_epoch(table: Table, metrics: Sequence[str], name: str, words: str, short
     parts = rows[["dataset", "model"]].drop_duplicates().sort_values(["dataset", "model"]).itertuples(index=False)
     order = [(*part, metric) for part in parts for metric in metrics]
     painter = partial(
-        draw.curves, panel=panel, panels=order, x_label="epoch", share_y=False,
+        draw.curves, panel=panel, panels=order, x_label="epoch", share_y=False, finish=_count_epochs,
         title=lambda dataset, model, _: ", ".join(word for word in (dataset, model) if word),
     )  # fmt: skip
     return FigureItem(name, numbers, painter, sentence(words, explain_curves(rows)), short, True)
+
+
+def _count_epochs(ax: "Axes", _: Table) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _mean_over_x(table: Table, metric: str) -> Table:
