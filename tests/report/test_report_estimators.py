@@ -68,7 +68,7 @@ def test_findings_state_the_goal_plainly(table):
     share, far, best = section.findings
     assert "on 3 of 4 cases below 2 nats (75 %" in share and "4000 samples" in share and "is missed" in share
     assert "off by more than 0.5 nats on 2 of 5 cases, each time with a warning: far, big" in far
-    assert "MINE, is within it on 25%" in best
+    assert "MINE, is within it on 25 %" in best
     partial = table[~((table["model"] == "mine") & (table["dataset"] == "near"))]
     assert len(estimators.samples_section(partial, None).findings) == 2  # no method beside it saw the same cases
     silent = estimators.samples_section(to_table(sample_rows(silent=True)), None)

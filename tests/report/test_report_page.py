@@ -297,7 +297,7 @@ def test_unknown_metrics_are_shown_as_they_are(small_study):
 def test_tested_comparisons_and_likeness_have_their_sections(write_study, tmp_path):
     page = write_report(write_study(tmp_path, "classifier", "attacked")).read_text()
     shown = text_of(page)
-    assert "Baseline − MixUp PGD 0.01 -0.100 ± 0.040 0.004 MixUp" in shown
+    assert "Baseline − MixUp PGD 0.01 −0.100 ± 0.040 0.004 MixUp" in shown
     assert "Baseline − CutMix PGD 0.01" in shown
     assert "undecided" in shown
     assert "more robust:" not in shown  # the verdict has its own column
