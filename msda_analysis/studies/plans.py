@@ -272,6 +272,7 @@ class BenchPlan(Plan):
         data: which images, for accuracy, and for nothing else.
         networks: for accuracy: small_cnn, fast_cnn, preact_resnet18, or any other that a study may train.
         limit_s: for accuracy: seconds of training of each network, processor time on a CPU, after which it stops.
+        epochs: for accuracy: passes over the training images in place of each recipe's own; None for those.
     """
 
     name: ClassVar[str] = "bench"
@@ -288,6 +289,7 @@ class BenchPlan(Plan):
     data: DataSpec = later(_NO_DATA)  # noqa: RUF009 - it is frozen
     networks: tuple[str, ...] = later(("small_cnn", "fast_cnn", "preact_resnet18"))
     limit_s: float = later(480.0)
+    epochs: int | None = later(None)
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -295,7 +297,7 @@ class BenchPlan(Plan):
         return Plan.splits if self.data.name else ()
 
     def check(self) -> None:
-        from msda_analysis.checks import check_positive
+        from msda_analysis.checks import check_count, check_positive
         from msda_analysis.models import check_network
 
         if "accuracy" in self.what and not self.data.name:
@@ -308,6 +310,8 @@ class BenchPlan(Plan):
         if not self.networks:
             raise ValueError("networks: expected at least one name, got none")
         check_positive("limit_s", self.limit_s)
+        if self.epochs is not None:
+            check_count("epochs", self.epochs)
         if "accuracy" in self.what:
             for network in self.networks:
                 check_network(network)

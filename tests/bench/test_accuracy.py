@@ -120,6 +120,7 @@ def test_parts_and_recipes():
         ({"what": ("accuracy",), "data": DataSpec("digits"), "networks": ()}, "networks: expected at least one"),
         ({"what": ("accuracy",), "data": DataSpec("digits"), "networks": ("small_cn",)}, "got 'small_cn'"),
         ({"what": ("accuracy",), "data": DataSpec("digits"), "limit_s": -1.0}, "limit_s"),
+        ({"what": ("accuracy",), "data": DataSpec("digits"), "epochs": 0}, "epochs: expected .*got 0"),
     ],
 )
 def test_a_plan_refuses_what_cannot_be(wrong, words):
@@ -139,6 +140,20 @@ def test_other_benchmarks_are_known_as_before_and_load_no_images():
     plan = BenchPlan(device="cpu")
     assert set(plan.identity()) == {"kind", "what", "smoke", "seed", "device"} and plan.splits == ()
     assert [cell.settings.keys() for cell in bench.plan(plan)] == [{"machine", "commit", "smoke", "what"}]
+
+
+def test_other_epochs_are_other_cells_and_reach_the_training(tmp_path, monkeypatch):
+    plan = BenchPlan(("accuracy",), device="cpu", data=DataSpec("digits"), networks=("small_cnn",), epochs=3)
+    (cell,), (default,) = bench.plan(plan), bench.plan(replace(plan, epochs=None))
+    assert cell.name != default.name and "epochs" not in default.settings
+    context = Context(plan, Store(tmp_path, plan), progress=False)
+    monkeypatch.setitem(context.__dict__, "train", TRAIN)
+    monkeypatch.setitem(context.__dict__, "test", TEST)
+    asked = []
+    monkeypatch.setattr(accuracy, "bench_rows", lambda **more: asked.append(more["epochs"]) or [])
+    for each in (cell, default):
+        bench.run(context, each, context.store.start(each))
+    assert asked == [3, None]
 
 
 def test_each_network_is_a_cell_and_the_folder_has_one_table_of_all(tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ def _cells(asked: BenchPlan, settings: dict[str, Any]) -> list[Cell]:
     if what != "accuracy":
         return [Cell("bench", "", asked.seed, settings, label=what)]
     settings = settings | {"data": data_settings(asked.data), "limit_s": asked.limit_s}
+    settings |= {} if asked.epochs is None else {"epochs": asked.epochs}
     return [
         Cell("bench", "baseline", asked.seed, settings | {"network": network, **network_settings(network)},
              label=f"{what}-{network}")
@@ -61,7 +62,7 @@ def run(context: Context, cell: Cell, folder: Path) -> Rows:
     """Parity comes first: where it fails speed means nothing, and nothing is timed."""
     what, device = cell.settings["what"], torch.device(context.plan.device)
     found = import_module(f"msda_analysis.bench.{what}").bench_rows(
-        device=device, **_images(context, cell), **(_SMOKE[what] if cell.settings["smoke"] else {})
+        device=device, **_images(context, cell) | (_SMOKE[what] if cell.settings["smoke"] else {})
     )
     origin = {
         "device": timing.describe_device(device), "versions": timing.versions(), "commit": current_commit(),
@@ -83,7 +84,7 @@ def _images(context: Context, cell: Cell) -> dict[str, Any]:
         return {}
     return {
         "train_split": context.train, "test_split": context.test, "network": cell.settings["network"],
-        "limit_s": cell.settings["limit_s"], "seed": cell.seed,
+        "limit_s": cell.settings["limit_s"], "epochs": cell.settings.get("epochs"), "seed": cell.seed,
     }  # fmt: skip
 
 
