@@ -4,7 +4,7 @@
 #
 #   OUT=experiments/results/gpu SECONDS_LEFT=540 DATA=folder:PATH ROOT=PATH bash experiments/gpu_checks.sh
 #
-# DATA is the paper preset's data set, ROOT the folder that holds FashionMNIST/raw (else it is downloaded there).
+# DATA is the data set of the paper preset and of the accuracy benchmark, ROOT the folder that holds FashionMNIST/raw (else it is downloaded there).
 # PYTHON names the interpreter. A run that is cut short keeps what it finished: the study goes on when started again.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -44,6 +44,10 @@ timeout 90 "$python" -m msda_analysis.cli bench cost --device cuda --out "$out/b
 
 echo "== robustness"
 timeout 120 "$python" -m msda_analysis.cli bench robustness --device cuda --out "$out/bench_robustness" || failed=1
+
+echo "== accuracy by training time"
+timeout 150 "$python" -m msda_analysis.cli bench accuracy --dataset "$data" --root "$root" --limit-s 40 --device cuda \
+    --out "$out/bench_accuracy" || failed=1
 
 remaining=$((left - (SECONDS - started)))
 echo "== paper preset, $remaining s"
