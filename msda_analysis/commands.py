@@ -66,18 +66,18 @@ class Door:
         out: default output folder.
         switches: flag -> what it does to the plan, in order; the first line of its docstring is the help.
         choices: flag -> value -> what that does to the plan, before the switches; the first value is the default.
-        guesses: flag -> from all flags and their words, the value of `choices` that its first one, "auto", stands for.
         short: short names of settings that only this door has.
         announce: lines to print before the plan runs, where it is known which device is used.
+        guesses: flag -> from all flags and their words, the value of `choices` that its first one, "auto", stands for.
     """
 
     plan: Callable[[], Plan]
     out: str
     switches: Mapping[str, Change] = field(default_factory=dict)
     choices: Mapping[str, Mapping[str, Change]] = field(default_factory=dict)
-    guesses: Mapping[str, Callable[[Mapping[str, list[str]]], str]] = field(default_factory=dict)
     short: Mapping[str, str] = field(default_factory=dict)
     announce: Callable[[Any], list[str]] = lambda plan: []
+    guesses: Mapping[str, Callable[[Mapping[str, list[str]]], str]] = field(default_factory=dict)
 
 
 def read(door: Door, arguments: Sequence[str], *, prog: str, description: str) -> tuple[Plan, Running]:
