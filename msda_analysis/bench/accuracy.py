@@ -10,14 +10,14 @@ from msda_analysis.bench.timing import make_row, read_clock
 from msda_analysis.checks import check_positive
 from msda_analysis.data import Dataset
 from msda_analysis.estimate import wilson_interval
-from msda_analysis.models import Normalized, logits_over_views
+from msda_analysis.models import Normalized
 from msda_analysis.training import FAST_CLASSIFIER_FIT, ClassifierFit, fit_classifier
 from msda_analysis.training.classifier import cross_entropy, set_up, test_scores
 from msda_analysis.training.loop import train
+from msda_analysis.training.scoring import count_right
 
 Row = dict[str, Any]
 _VIEWS = "mirror_shift"
-_SCORED = 500  # images at once
 _WARM = 8  # images of a first training, as a process loads seconds' worth of code at its first step
 
 
@@ -68,7 +68,8 @@ def bench_rows(
         for epoch, (seconds, share) in enumerate(watch.scores, start=1)
     ]
     if model is not None and test_split.images.ndim == 4:
-        share = _accuracy_over_views(Normalized(model, train_split.mean, train_split.std), test_split)
+        classifier = Normalized(model, train_split.mean, train_split.std).to(watch.device).eval()
+        share = count_right(classifier, test_split, _VIEWS) / len(test_split)
         note = {"x": watch.scores[-1][0], "note": f"views: {_VIEWS}"}
         rows.append(_share_row("accuracy_over_views", share, len(test_split), where | note))
     return [*rows, make_row("training_time", watch.trained_s, "s", note=watch.describe_end(), **where)]
@@ -150,14 +151,6 @@ class _Watch:
         self.scores.append((self.trained_s, test_scores(model, self.data, self.test)["test_top1"]))
         self._since = read_clock(self.device)
         return {}
-
-
-@torch.no_grad()
-def _accuracy_over_views(classifier: nn.Module, test: Dataset) -> float:
-    classifier = classifier.to(test.images.device).eval()
-    parts = zip(test.unit_images().split(_SCORED), test.labels.split(_SCORED), strict=True)
-    right = [int((logits_over_views(classifier, images, _VIEWS).argmax(1) == labels).sum()) for images, labels in parts]
-    return sum(right) / len(test)
 
 
 def _share_row(name: str, share: float, n: int, where: dict[str, Any]) -> Row:

@@ -14,7 +14,7 @@ from msda_analysis.bench.steps import OurStep, noise_pictures, one_numpy_mask, p
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
 from msda_analysis.data import Batch
-from msda_analysis.masks import CutMix, FMix, MixUp
+from msda_analysis.masks.registry import FAMILIES
 from msda_analysis.mixing import Mixed
 from msda_analysis.models.dimensions import memory_format
 from msda_analysis.training import ClassifierFit
@@ -25,7 +25,7 @@ Mixing = Callable[[Tensor, Tensor], Mixed | tuple[Tensor, Tensor]]
 #: (family, whose and how).
 Way = tuple[str, str]
 _PLAIN: Way = ("baseline", "no mixing")
-_FAMILIES = {"mixup": MixUp(), "cutmix": CutMix(), "fmix": FMix(), "fmix_released": FMix(spectrum="released")}
+_FAMILIES = {name: FAMILIES[name] for name in ("mixup", "cutmix", "fmix", "fmix_released")}
 #: Images a batch and rounds, by network: on a CPU a step of the second takes seconds.
 _ON_CPU = {"fast_cnn": (128, 20), "preact_resnet18": (32, 10)}
 _ON_GPU = {"fast_cnn": (512, 100), "preact_resnet18": (128, 100)}

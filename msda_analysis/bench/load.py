@@ -14,17 +14,12 @@ from torchvision.transforms import v2
 
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
-from msda_analysis.masks.cutmix import CutMix
-from msda_analysis.masks.family import MaskFamily
-from msda_analysis.masks.fmix import FMix
-from msda_analysis.masks.mixup import MixUp
+from msda_analysis.masks.registry import FAMILIES
 from msda_analysis.mixing import mix
 from msda_analysis.rng import stream
 
 Row = dict[str, Any]
-_FAMILIES: dict[str, MaskFamily] = {
-    "mixup": MixUp(), "cutmix": CutMix(), "fmix": FMix(), "fmix_released": FMix(spectrum="released"),
-}  # fmt: skip
+_FAMILIES = {name: FAMILIES[name] for name in ("mixup", "cutmix", "fmix", "fmix_released")}
 
 
 def bench_rows(

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from msda_analysis.data import Dataset
+from msda_analysis.models import logits_over_views
 from msda_analysis.models.dimensions import memory_format
 
 _BINS = 15
@@ -52,3 +53,14 @@ def score(model: nn.Module, dataset: Dataset) -> dict[str, float]:
     logits = [model(images.contiguous(memory_format=layout)).float() for images in dataset.unit_images().split(_BATCH)]
     model.train(was_training)
     return score_logits(torch.cat(logits), dataset.labels)
+
+
+@torch.no_grad()
+def count_right(model: nn.Module, dataset: Dataset, views: str = "none") -> int:
+    """How many of a split's images a classifier of images in [0, 1], in the mode that it is in, gets right.
+
+    Args:
+        views: of each image, whose logits are averaged; see models.logits_over_views.
+    """
+    parts = zip(dataset.unit_images().split(_BATCH), dataset.labels.split(_BATCH), strict=True)
+    return sum(int((logits_over_views(model, images, views).argmax(1) == labels).sum()) for images, labels in parts)

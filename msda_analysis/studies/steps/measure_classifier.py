@@ -13,7 +13,7 @@ from msda_analysis import robustness
 from msda_analysis.data import Dataset
 from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured, wilson_interval
-from msda_analysis.models import logits_over_views, name_of
+from msda_analysis.models import name_of
 from msda_analysis.results import to_rows
 from msda_analysis.robustness import Attack, Outcome, archive
 from msda_analysis.robustness.arguments import check_classes
@@ -27,6 +27,7 @@ from msda_analysis.studies.step import Step, versioned
 from msda_analysis.studies.steps import given as given_models
 from msda_analysis.studies.steps.common import classifier_settings, data_settings, family_cell
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
+from msda_analysis.training.scoring import count_right
 
 FORMAT = 3
 #: Of a cell's folder: what each image did.
@@ -127,13 +128,9 @@ def _clean_accuracies(model: torch.nn.Module, dataset: Dataset, views: str) -> l
     return found
 
 
-@torch.no_grad()
 def _clean_accuracy(model: torch.nn.Module, dataset: Dataset, views: str) -> Estimate:
-    parts = zip(dataset.unit_images().split(500), dataset.labels.split(500), strict=True)
     with guarded(model), named("clean images"):
-        n_right = sum(
-            int((logits_over_views(model, images, views).argmax(1) == labels).sum()) for images, labels in parts
-        )
+        n_right = count_right(model, dataset, views)
     return Estimate(n_right / len(dataset), "accuracy", *wilson_interval(n_right, len(dataset)), n=len(dataset))
 
 
