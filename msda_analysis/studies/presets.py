@@ -70,7 +70,8 @@ def by_images(plan: StudyPlan) -> StudyPlan:
 
 def classifier_preset(given: Mapping[str, Sequence[str]]) -> str:
     """What "auto" stands for, from the flags and words of a command line."""
-    if "--classifier.model" in given or "--weights" in given:
+    is_trained = "--no-classifier" not in given and list(given.get("--classifier.epochs", ())) != ["0"]
+    if not is_trained or "--classifier.model" in given or "--weights" in given:
         return "default"
     name, resize = (next(iter(given.get(flag, ())), "") for flag in ("--data.name", "--data.resize"))
     return "fast" if _are_small_and_colored(name, resize) else "default"
@@ -88,8 +89,10 @@ def _are_small_and_colored(name: str, resize: str) -> bool:
     """Whether images are [3, 32, 32], as far as a name or the first picture of a folder tells; errors are told on loading."""
     if name in ("cifar10", "cifar100"):
         return True
-    pictures = (path for path in sorted(Path(name.removeprefix("folder:"), "train").glob("*/*")) if path.suffix)
-    first = next(pictures, None) if name.startswith("folder:") else None
+    if not name.startswith("folder:"):
+        return False
+    classes = sorted(Path(name.removeprefix("folder:"), "train").glob("[!.]*/"))  # listing one is enough
+    first = min(classes[0].glob("[!.]*.*"), default=None) if classes else None
     if first is None:
         return False
     from PIL import Image

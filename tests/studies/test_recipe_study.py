@@ -80,6 +80,13 @@ def test_the_study_command_takes_them_by_name(words, fit, views):
     assert isinstance(plan, StudyPlan) and (plan.classifier, plan.views) == (fit, views)
 
 
+@pytest.mark.parametrize("words", ["--no-classifier", "--classifier-epochs 0"])
+def test_a_study_without_classifiers_is_known_as_before(words):
+    """Folders of VAEs on such images grow on: views would be another setting."""
+    plan, _ = read(DOORS["study"][0], ["--dataset", "cifar10", *words.split()], prog="study", description="A study.")
+    assert isinstance(plan, StudyPlan) and (plan.classifier, plan.views) == (None, "none")
+
+
 @pytest.mark.parametrize("mode, side, words, is_fast", [
     ("RGB", 32, "", True), ("RGB", 48, "", False), ("L", 32, "", False), ("RGB", 48, "--resize 32", True),
     ("RGB", 32, "--resize 64", False),
