@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "attribution": {"checks", "rng", "estimate", "models"},
     "mask_stats": _BOTTOM,
     "audit": {"checks", "rng", "estimate", "masks", "mixing", "mask_stats", "texts"},
-    "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness"},
+    "bench": {*_BOTTOM, "data", "masks", "mixing", "models", "training", "attacks", "robustness", "texts"},
     "results": {"estimate", "files", "environment", "settings"},
     "report": {"results", "estimate", "files"},
 }

@@ -11,6 +11,7 @@ from msda_analysis.checks import check_positive
 from msda_analysis.data import Dataset
 from msda_analysis.estimate import wilson_interval
 from msda_analysis.models import Normalized
+from msda_analysis.texts import check_settings, parse_call
 from msda_analysis.training import FAST_CLASSIFIER_FIT, ClassifierFit, fit_classifier
 from msda_analysis.training.classifier import cross_entropy, set_up, test_scores
 from msda_analysis.training.loop import train
@@ -29,6 +30,7 @@ def bench_rows(
     *,
     limit_s: float = 480.0,
     epochs: int | None = None,
+    vary: str = "",
     n_images: int | None = None,
     seed: int = 0,
 ) -> list[Row]:
@@ -43,6 +45,7 @@ def bench_rows(
         device: where that is.
         limit_s: seconds of training after which it stops, in the middle of an epoch, too.
         epochs: in place of the recipe's; None for those.
+        vary: what else differs from the recipe, see vary_recipe().
         n_images: part of each split; None for all.
         seed: of weights, order and augmentation.
 
@@ -52,7 +55,7 @@ def bench_rows(
         the n test images. training_time, in seconds, whose note says how far the training came.
     """
     check_positive("limit_s", limit_s)
-    settings = recipe_of(network)
+    settings = vary_recipe(recipe_of(network), vary)
     settings = settings if epochs is None else replace(settings, epochs=epochs)
     if n_images is not None:
         train_split, test_split = (each.take(min(n_images, len(each))) for each in (train_split, test_split))
@@ -61,7 +64,7 @@ def bench_rows(
     watch = _Watch(train_split, test_split, settings, torch.device(device), limit_s)
     model = watch.train(seed)
     where: dict[str, Any] = {
-        "network": network, "size": train_split.image_size, "batch": settings.batch_size, "device": watch.device,
+        "network": f"{network}, {vary}" if vary else network, "size": train_split.image_size, "batch": settings.batch_size, "device": watch.device,
     }  # fmt: skip
     rows = [
         _share_row("accuracy", share, len(test_split), where | {"x": seconds, "note": f"epoch {epoch}"})
@@ -82,6 +85,20 @@ def recipe_of(network: str) -> ClassifierFit:
         return FAST_CLASSIFIER_FIT
     default = ClassifierFit()
     return default if network == default.model else replace(default, model=network, augment="crop_flip")
+
+
+def vary_recipe(recipe: ClassifierFit, text: str) -> ClassifierFit:
+    """A recipe with other settings, "label_smoothing=0.0" or several such with commas between; as it is for "".
+
+    Raises:
+        ValueError: another form, a setting that recipes do not have, or a value that it cannot take.
+    """
+    if not text:
+        return recipe
+    call = parse_call(f"recipe({text})", text, what="vary")
+    assert call is not None
+    check_settings(call.settings, recipe, text, what="vary")
+    return replace(recipe, **call.settings)
 
 
 class _OutOfTimeError(Exception):

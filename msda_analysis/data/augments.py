@@ -48,13 +48,14 @@ _AUGMENTS: dict[str, tuple[Augment, ...]] = {
     "crop_flip": (_drawn(augmentation.crop), _FLIP),
     "crop": (_drawn(augmentation.crop, padding=2),),
     "jitter_flip": (_drawn(augmentation.jitter), _FLIP),
+    "shift": (_drawn(augmentation.shift),),
     "shift_flip": (_drawn(augmentation.shift), _alternate),
     "cutout": (_cutout,),
     "autoaugment": (_drawn(policies.auto_augment),),
     "fast_autoaugment": (_drawn(policies.fast_auto_augment),),
 }
 #: Ordinary augmentations by name: "crop_flip" pads by 4, "crop" by 2 without flips (digits), "jitter_flip" is the VAEs',
-#: "shift_flip" shifts by 2 with reflection and mirrors each image in every other epoch, "cutout" is a square of 16 pixels.
+#: "shift" shifts by 2 with reflection, "shift_flip" then mirrors each image in every other epoch, "cutout" is a square of 16 pixels.
 AUGMENTS = tuple(_AUGMENTS)
 
 

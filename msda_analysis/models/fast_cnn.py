@@ -22,12 +22,18 @@ class FastCNN(nn.Module):
         num_classes: number of logits.
         in_channels: channels of the images.
         widths: channels of the three blocks.
+        whitened: False draws and trains the first layer as any other: prepare() then leaves it alone.
 
     Source: Jordan 2024 (arXiv 2404.00498), whose widths are 64, 256, 256. Differs: the first layer has no bias.
     """
 
     def __init__(
-        self, num_classes: int = 10, in_channels: int = 3, *, widths: tuple[int, int, int] = (32, 128, 128)
+        self,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        *,
+        widths: tuple[int, int, int] = (32, 128, 128),
+        whitened: bool = True,
     ) -> None:
         super().__init__()
         if len(widths) != 3:
@@ -36,7 +42,7 @@ class FastCNN(nn.Module):
             for value in values:
                 checks.check_count(name, value)
         n_filters = 2 * in_channels * _PATCH**2
-        self.whiten = nn.Conv2d(in_channels, n_filters, _PATCH, bias=False).requires_grad_(False)
+        self.whiten = nn.Conv2d(in_channels, n_filters, _PATCH, bias=False).requires_grad_(not whitened)
         self.blocks = nn.Sequential(
             *(_block(before, width) for before, width in zip((n_filters, *widths), widths, strict=False))
         )
@@ -65,6 +71,8 @@ class FastCNN(nn.Module):
         Raises:
             ValueError: other channels, or images smaller than a patch.
         """
+        if self.whiten.weight.requires_grad:
+            return
         channels = self.whiten.in_channels
         if images.ndim != 4 or images.shape[1] != channels or min(images.shape[2:]) < _PATCH:
             raise ValueError(

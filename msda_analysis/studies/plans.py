@@ -273,11 +273,13 @@ class BenchPlan(Plan):
         networks: for accuracy: small_cnn, fast_cnn, preact_resnet18, or any other that a study may train.
         limit_s: for accuracy: seconds of training of each network, processor time on a CPU, after which it stops.
         epochs: for accuracy: passes over the training images in place of each recipe's own; None for those.
+        vary: for accuracy: also train each network by its recipe with other settings, "label_smoothing=0.0" or several with commas
+            between, words in quotes.
     """
 
     name: ClassVar[str] = "bench"
     title: ClassVar[str] = "Speed"
-    grows: ClassVar[tuple[str, ...]] = ("what", "networks")
+    grows: ClassVar[tuple[str, ...]] = ("what", "networks", "vary")
 
     what: Annotated[
         tuple[Literal["masks", "training", "robustness", "trust", "coverage", "load", "cost", "accuracy"], ...],
@@ -290,6 +292,7 @@ class BenchPlan(Plan):
     networks: tuple[str, ...] = later(("small_cnn", "fast_cnn", "preact_resnet18"))
     limit_s: float = later(480.0)
     epochs: int | None = later(None)
+    vary: tuple[str, ...] = later(())
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -313,8 +316,12 @@ class BenchPlan(Plan):
         if self.epochs is not None:
             check_count("epochs", self.epochs)
         if "accuracy" in self.what:
+            from msda_analysis.bench.accuracy import recipe_of, vary_recipe
+
             for network in self.networks:
                 check_network(network)
+                for text in self.vary:
+                    vary_recipe(recipe_of(network), text)
 
 
 def _on_cpu(plan: Any) -> None:

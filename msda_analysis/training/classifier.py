@@ -15,6 +15,7 @@ from msda_analysis.mixing import Augmentation, Mixed
 from msda_analysis.models import Normalized, create, name_of
 from msda_analysis.models.dimensions import memory_format
 from msda_analysis.training.loop import History, train
+from msda_analysis.training.muon import Muon, is_turned
 from msda_analysis.training.scoring import score
 from msda_analysis.training.settings import ClassifierFit
 
@@ -97,7 +98,7 @@ def set_up(
     elif not isinstance(network, nn.Module):
         raise TypeError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
     network = network.to(device).to(memory_format=memory_format(axes))  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
+    optimizer = (Muon if settings.optimizer == "muon" else torch.optim.SGD)(
         list(_groups(network, settings)), lr=settings.lr, weight_decay=settings.weight_decay,
         momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True,
     )  # fmt: skip
@@ -124,8 +125,14 @@ def _prepare(network: nn.Module, dataset: Dataset) -> None:
 
 
 def _groups(network: nn.Module, settings: ClassifierFit) -> Iterator[dict[str, Any]]:
-    """What is trained: all at one rate, or the biases at another, with the same decay in a step."""
+    """What is trained: all at one rate, or the biases at another, with the same decay in a step, and what Muon turns at its own."""
     trained = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    if settings.optimizer == "muon":
+        turned = [name for name, weight in trained.items() if is_turned(weight)]
+        yield {
+            "params": [trained.pop(name) for name in turned], "turned": True, "rate": settings.filter_lr / settings.lr,
+            "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
+        }  # fmt: skip
     if settings.bias_lr == 1:
         yield {"params": list(trained.values())}
         return

@@ -17,6 +17,8 @@ def lr_factor(settings: LoopSettings, epoch: float) -> float:
     if settings.schedule == "steps":
         return 0.1 ** sum(epoch >= drop for drop in settings.drops)
     done, warm_up = epoch / settings.epochs, settings.warm_up
+    if settings.schedule == "decay":
+        return 1 - done
     if settings.schedule == "linear":
         return _linear(done, warm_up)
     if done < warm_up:

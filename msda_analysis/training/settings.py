@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from msda_analysis.settings import Settings, later, unchecked
 
-SCHEDULES = ("constant", "steps", "cosine", "linear")
+SCHEDULES = ("constant", "steps", "cosine", "linear", "decay")
 PRECISIONS = ("float32", "bfloat16")
 AVERAGES = ("none", "lookahead")
+OPTIMIZERS = ("sgd", "muon")
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,11 @@ class LoopSettings(Settings):
         epochs: passes over the training split.
         batch_size: images per step; a last partial batch is dropped.
         lr: peak learning rate of the optimizer.
-        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; "cosine", to zero; or "linear", from 0.2 of the peak
-            up to it and down to 0.07.
+        schedule: "constant"; "steps", times 0.1 at each epoch of `drops`; "cosine", to zero; "linear", from 0.2 of the peak
+            up to it and down to 0.07; or "decay", straight from the peak to zero.
         drops: epochs at which "steps" drops.
         augment: ordinary augmentation before mixing, none, flip, crop (2 pixels), crop_flip
-            (4 pixels), jitter_flip, shift_flip (2 pixels with reflection; each image mirrored in every other epoch), cutout (16
+            (4 pixels), jitter_flip, shift (2 pixels with reflection), shift_flip (each image mirrored in every other epoch), cutout (16
             pixels), autoaugment, fast_autoaugment (CIFAR-10's policies), or several in order: fast_autoaugment+crop_flip+cutout.
         precision: "float32", or "bfloat16" for forward and backward passes (weights stay float32).
         warm_up: share of the training in which the rate of "cosine" and "linear" rises.
@@ -89,6 +90,8 @@ class ClassifierFit(LoopSettings):
     Attributes:
         model: small_cnn, fast_cnn, preact_resnet18, wide_resnet28_10, densenet190, pyramidnet272, vgg11_bn, torchvision:NAME,
             timm:NAME (where installed), or a function of yours, my_nets:build(width=2).
+        optimizer: "sgd", or "muon" for the filters of convolutions and SGD for all else (see training.muon).
+        filter_lr: peak learning rate of what Muon turns.
         momentum: of SGD.
         weight_decay: of SGD.
         nesterov: Nesterov momentum; the released code trains without.
@@ -107,10 +110,12 @@ class ClassifierFit(LoopSettings):
     nesterov: bool = True
     label_smoothing: float = later(0.0)
     bias_lr: float = later(1.0)
+    optimizer: str = later("sgd")
+    filter_lr: float = later(0.24)
     curve: bool = later(False)
 
     def check(self) -> None:
-        from msda_analysis.checks import check_in_range, check_positive
+        from msda_analysis.checks import check_choice, check_in_range, check_positive
         from msda_analysis.models import check_network
 
         super().check()
@@ -119,6 +124,8 @@ class ClassifierFit(LoopSettings):
         check_in_range("weight_decay", self.weight_decay, 0.0, 1.0)
         check_in_range("label_smoothing", self.label_smoothing, 0.0, 1.0)
         check_positive("bias_lr", self.bias_lr)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_positive("filter_lr", self.filter_lr)
 
 
 with unchecked():  # checking would import torch
@@ -129,9 +136,9 @@ with unchecked():  # checking would import torch
         model="preact_resnet18", epochs=200, batch_size=128, lr=0.1, schedule="steps", drops=(100, 150),
         augment="crop_flip", weight_decay=1e-4, nesterov=False,
     )  # fmt: skip
-    #: Ten epochs of the fast network, for studies on a CPU: Jordan 2024 (arXiv 2404.00498), with its rate and decay for batches
-    #: of 512 and a mean loss. Mixed images may want more epochs.
+    #: Ten epochs of the fast network, for studies on a CPU: Jordan 2024 (arXiv 2404.00498) and the Muon of its later code, with
+    #: rates and decay for batches of 512 and a mean loss; lookahead is of the former. Mixed images may want more epochs.
     FAST_CLASSIFIER_FIT = ClassifierFit(
-        model="fast_cnn", epochs=10, batch_size=512, lr=0.75, schedule="linear", augment="shift_flip", momentum=0.85,
-        weight_decay=1.33e-3, warm_up=0.23, averaging="lookahead", label_smoothing=0.2, bias_lr=64.0,
+        model="fast_cnn", epochs=10, batch_size=512, lr=0.42, schedule="decay", augment="shift_flip", momentum=0.85,
+        weight_decay=2.4e-3, averaging="lookahead", label_smoothing=0.2, bias_lr=64.0, optimizer="muon",
     )  # fmt: skip

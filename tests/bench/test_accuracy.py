@@ -156,6 +156,33 @@ def test_other_epochs_are_other_cells_and_reach_the_training(tmp_path, monkeypat
     assert asked == [3, None]
 
 
+def test_a_varied_recipe_is_another_cell_with_a_name_of_its_own(tmp_path, monkeypatch):
+    varied = ("label_smoothing=0.0", "averaging='none', lr=0.1")
+    plan = BenchPlan(
+        ("accuracy",), device="cpu", data=DataSpec("digits"), networks=("small_cnn", "fast_cnn"), vary=varied
+    )
+    cells = bench.plan(plan)
+    assert [cell.settings.get("vary", "") for cell in cells] == ["", *varied] * 2
+    assert len({cell.name for cell in cells}) == 6
+    monkeypatch.setattr(accuracy, "recipe_of", lambda network: replace(FIT, model=network))
+    *_, time = accuracy.bench_rows(TRAIN, TEST, "small_cnn", vary="epochs=1", n_images=8)
+    assert time["network"] == "small_cnn, epochs=1" and time["note"] == "the whole recipe, 1 epochs"
+
+
+def test_recipes_vary_in_settings_that_they_have():
+    changed = accuracy.vary_recipe(FIT, "label_smoothing=0.1, averaging='lookahead'")
+    assert changed == replace(FIT, label_smoothing=0.1, averaging="lookahead") and accuracy.vary_recipe(FIT, "") == FIT
+    for text, words in {
+        "smoothing=0.1": "'smoothing=0.1' has no setting 'smoothing', only epochs",
+        "averaging=none": "vary: expected settings such as",
+        "label_smoothing=2.0": "label_smoothing: expected a number in",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            accuracy.vary_recipe(FIT, text)
+        with pytest.raises(ValueError, match=words):
+            BenchPlan(("accuracy",), device="cpu", data=DataSpec("digits"), vary=(text,))
+
+
 def test_each_network_is_a_cell_and_the_folder_has_one_table_of_all(tmp_path, monkeypatch):
     plan = BenchPlan(("accuracy",), True, device="cpu", data=DataSpec("digits"), networks=("small_cnn", "fast_cnn"))
     context = Context(plan, Store(tmp_path, plan), progress=False)
@@ -176,7 +203,7 @@ def test_each_network_is_a_cell_and_the_folder_has_one_table_of_all(tmp_path, mo
             (cell.settings["network"], "baseline", "digits")
         ]
     bench.collect(context, cells)
-    more = {"limit_s": 480.0, "seed": 0, "epochs": 1, "n_images": 24}
+    more = {"limit_s": 480.0, "seed": 0, "epochs": 1, "vary": "", "n_images": 24}
     assert asked == [(24, 10, "small_cnn", more), (24, 10, "fast_cnn", more)]
     head, *lines = (tmp_path / "bench_accuracy_cpu.csv").read_text().splitlines()
     assert head.startswith("name,network") and [line.split(",")[1] for line in lines] == ["small_cnn", "fast_cnn"]

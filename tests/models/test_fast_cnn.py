@@ -26,6 +26,13 @@ def test_filters_whiten_the_patches_that_they_were_made_of(images):
     torch.testing.assert_close(found @ found.T / found.shape[1], torch.diag(variances / (variances + 5e-4)))
 
 
+def test_a_first_layer_that_is_not_whitened_is_drawn_and_trained(images):
+    model = models.create("fast_cnn(whitened=False)", seed=0)
+    before = model.whiten.weight.clone()
+    model.prepare(images)
+    assert model.whiten.weight.requires_grad and torch.equal(model.whiten.weight, before)
+
+
 def test_prepare_sets_filters_and_their_negatives_and_nothing_else(images):
     model = models.create("fast_cnn", 5, seed=0, widths=(4, 6, 8))
     before = {name: value.clone() for name, value in model.state_dict().items()}

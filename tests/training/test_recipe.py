@@ -49,6 +49,7 @@ def test_linear_by_hand():
     fit = ClassifierFit(epochs=10, schedule="linear", warm_up=0.2)
     found = [lr_factor(fit, epoch) for epoch in (0, 1, 2, 6, 10)]
     assert found == pytest.approx([0.2, 0.6, 1, 0.535, 0.07])
+    assert [lr_factor(replace(fit, schedule="decay"), epoch) for epoch in (0, 4, 10)] == pytest.approx([1, 0.6, 0])
 
 
 def test_the_warm_up_of_cosine_is_a_setting():

@@ -98,7 +98,7 @@ def undisturbed(tiny_dataset):
 
 @pytest.mark.parametrize("n", [3, 6])
 def test_averages_and_turns_go_on_as_well(tiny_dataset, tmp_path, monkeypatch, n):
-    """The slow copy of the weights, and the epochs in which an image is mirrored."""
+    """The slow copy of the weights, the momentum of turned filters, and the epochs in which an image is mirrored."""
     monkeypatch.setattr(state, "EVERY_S", 0.0)
     recipe = {
         "averaging": "lookahead",
@@ -106,6 +106,7 @@ def test_averages_and_turns_go_on_as_well(tiny_dataset, tmp_path, monkeypatch, n
         "bias_lr": 4.0,
         "schedule": "linear",
         "label_smoothing": 0.1,
+        "optimizer": "muon",
     }
     expected = fit("classifier", tiny_dataset, None, **recipe)
     stop_at(monkeypatch, "classifier", tiny_dataset, tmp_path, n, **recipe)

@@ -45,16 +45,17 @@ def plan(asked: BenchPlan) -> list[Cell]:
 
 
 def _cells(asked: BenchPlan, settings: dict[str, Any]) -> list[Cell]:
-    """One, or one for each network that is trained: what a training is stopped in is measured again from its start."""
+    """One, or one for each network and recipe that is trained: what a training is stopped in is measured again from its start."""
     what = settings["what"]
     if what != "accuracy":
         return [Cell("bench", "", asked.seed, settings, label=what)]
     settings = settings | {"data": data_settings(asked.data), "limit_s": asked.limit_s}
     settings |= {} if asked.epochs is None else {"epochs": asked.epochs}
     return [
-        Cell("bench", "baseline", asked.seed, settings | {"network": network, **network_settings(network)},
-             label=f"{what}-{network}")
+        Cell("bench", "baseline", asked.seed, settings | {"network": network, **network_settings(network)} | changed,
+             label="-".join((what, network, *changed.values())))
         for network in asked.networks
+        for changed in ({}, *({"vary": text} for text in asked.vary))
     ]  # fmt: skip
 
 
@@ -84,7 +85,8 @@ def _images(context: Context, cell: Cell) -> dict[str, Any]:
         return {}
     return {
         "train_split": context.train, "test_split": context.test, "network": cell.settings["network"],
-        "limit_s": cell.settings["limit_s"], "epochs": cell.settings.get("epochs"), "seed": cell.seed,
+        "limit_s": cell.settings["limit_s"], "epochs": cell.settings.get("epochs"), "vary": cell.settings.get("vary", ""),
+        "seed": cell.seed,
     }  # fmt: skip
 
 
