@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from msda_analysis.bench.steps import CHANGES, noise_pictures, our_loop, plain_loop
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
-from msda_analysis.data import Batch
+from msda_analysis.data import Batch, Dataset
 from msda_analysis.masks import FMix
 from msda_analysis.models import VAE, create
 from msda_analysis.rng import stream
 from msda_analysis.training import ClassifierFit
+from msda_analysis.training.classifier import set_up
 from msda_analysis.training.settings import PRECISIONS
 from msda_analysis.training.vae import negative_elbo
 
@@ -22,6 +24,8 @@ Row = dict[str, Any]
 #: Steps a round, by network.
 _ON_CPU = {"small_cnn": 4, "fast_cnn": 1, "preact_resnet18": 1}
 _ON_GPU = dict.fromkeys(_ON_CPU, 20)
+#: Of the matrices whose product is timed beside.
+_SIDE = 1024
 #: The network for which each of ours is put into the plain loop alone.
 _TAKEN_APART = "fast_cnn"
 
@@ -56,7 +60,8 @@ def bench_rows(
 
     Returns:
         Rows with the columns timing.COLUMNS; low and high are quartiles over rounds. A speedup is over the plain loop of the same
-        round.
+        round. matmul is the rate of a product of two float32 matrices, and _of_matmul, on a CPU, the share of it of the same round at
+        which a loop multiplies and adds: where that is near 100 %, arithmetic is the limit.
     """
     check_count("repeats", repeats)
     check_count("steps", steps)
@@ -100,12 +105,29 @@ def _classifier_rows(
         variants |= {f"plain_{change}": plain_loop(data, fit(), seed, change) for change in CHANGES}
     for precision in precisions:
         variants[f"ours_{precision}"] = our_loop(data, fit(precision), FMix(), seed)
+    matrix = torch.ones(_SIDE, _SIDE, device=device)
     with torch.random.fork_rng():  # torchvision draws from the global generator
         seconds = time_together(
-            {name: _many(step, steps) for name, step in variants.items()}, rounds=repeats, device=device
-        )
+            {"matmul": lambda: matrix @ matrix} | {name: _many(step, steps) for name, step in variants.items()},
+            rounds=repeats, device=device,
+        )  # fmt: skip
+    matmul = 2 * _SIDE**3 / seconds.pop("matmul")
     where = {"network": network, "size": size, "batch": batch, "device": device}
-    return _speed_rows("classifier", seconds, steps * batch, where)
+    rows = _speed_rows("classifier", seconds, steps * batch, where)
+    if device.type != "cpu":
+        return rows  # convolutions may be TF32 there, products of matrices are not
+    n_flops = steps * batch * flops_of_image(data, fit(), seed)
+    shares = {name: 100 * n_flops / taken / matmul for name, taken in seconds.items() if "bfloat16" not in name}
+    rows += [make_row(f"classifier_training_{name}_of_matmul", share, "%", **where) for name, share in shares.items()]
+    return [*rows, make_row("matmul", matmul / 1e9, "GFLOP/s", **where)]
+
+
+def flops_of_image(data: Dataset, settings: ClassifierFit, seed: int) -> float:
+    """Multiplications and additions of convolutions and products of matrices in a training step, for each image."""
+    network, _ = set_up(data, settings, seed=seed, device=data.images.device)
+    with FlopCounterMode(display=False) as counter:
+        network.train()(data.normalize(data.images[:2], validate=False)).sum().backward()
+    return counter.get_total_flops() / 2
 
 
 def _speed_rows(model: str, seconds: Mapping[str, np.ndarray], n_images: int, where: Mapping[str, Any]) -> list[Row]:

@@ -29,7 +29,7 @@ def test_rates_and_speedups_are_of_the_same_round(monkeypatch):
     )
     assert all(tuple(row) == COLUMNS for row in rows)
     found = {(row["network"], row["name"]): row for row in rows}
-    rates = {name for name in found if not name[1].endswith("speedup")}
+    rates = {name for name in found if not name[1].endswith(("speedup", "matmul"))}
     assert rates == {
         *(("", f"vae_training_{what}") for what in ("plain", "ours_float32", "ours_bfloat16")),
         *(("small_cnn", f"classifier_training_{what}") for what in ("plain", "ours_float32")),
@@ -39,8 +39,30 @@ def test_rates_and_speedups_are_of_the_same_round(monkeypatch):
     assert found["small_cnn", "classifier_training_ours_float32"]["value"] == (2 * 4 / 1 + 2 * 4 / 2) / 2
     faster = found["fast_cnn", "classifier_training_ours_float32_speedup"]
     assert (faster["value"], faster["low"], faster["high"], faster["n"]) == (3.5, 3.25, 3.75, 2)
+    rate = 2 * 1024**3 * 0.75e-9  # a product takes 1 and 2 s
+    assert found["small_cnn", "matmul"]["value"] == pytest.approx(rate)
+    flops = training.flops_of_image(steps.noise_pictures(4, (16, 16), 1, CPU), FIT, 1)
+    share = found["small_cnn", "classifier_training_plain_of_matmul"]
+    assert share["value"] == pytest.approx(100 * (2 * 4 * flops) * (1 / 4 + 2 / 6) / 2 / (2 * 1024**3))
     for call in calls.values():
         call()  # of the last network: each is a step that works
+
+
+def test_arithmetic_of_a_step_by_hand():
+    """Forward, and the gradients of weights and of what came in: not of the images, and of fixed filters neither."""
+    fit = ClassifierFit(model="fast_cnn(widths=(4, 6, 8))")
+    found = training.flops_of_image(steps.noise_pictures(4, (17, 17), 0, CPU), fit, 0)
+    conv = [
+        (16, 24, 3, 2, 1),
+        (16, 4, 24, 3, 2),
+        (8, 4, 4, 3, 3),
+        (8, 6, 4, 3, 3),
+        (4, 6, 6, 3, 3),
+        (4, 8, 6, 3, 3),
+        (2, 8, 8, 3, 3),
+    ]
+    by_hand = sum(2 * side**2 * out * into * k**2 * times for side, out, into, k, times in conv) + 3 * 2 * 8 * 10
+    assert found == by_hand
 
 
 @pytest.mark.parametrize("knows, kept", [({}, 1), ({"avx512_bf16": True}, 2), ({"amx_bf16": True}, 2)])
