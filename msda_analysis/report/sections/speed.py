@@ -54,16 +54,27 @@ def cost_section(table: Table, folder: Path) -> Section | None:
     if _SHARE not in shown:
         return None
     ways = _by_way(table)
-    said = tuple(
-        f"Mixing with {label_of(row['augmentation'])}, {row['way'].removeprefix('ours, ')}, takes {row['value']:.2g} % of a plain step of "
-        f"{row['model']} with batches of {row['batch']} (quartiles {row['low']:.2g} to {row['high']:.2g} over {row['n']:.0f} rounds)."
-        for row in ways[ways["metric"] == _SHARE].to_dict("records")
-        if row["augmentation"].startswith("fmix") and row["way"].startswith("ours")
-    )
+    said = tuple(_cost_sentence(part, str(model)) for model, part in ways.groupby("model", sort=False))
     tables = tuple(_cost_table(part, str(model)) for model, part in ways.groupby("model", sort=False))
     return Section(
         "cost", "What does mixing cost a training step?", (_WAYS,), said, (cost_figure(table),), tables, tuple(shown),
     )  # fmt: skip
+
+
+def _cost_sentence(ways: Table, model: str) -> str:
+    """What our FMix takes of a plain step of one network."""
+    rows = ways[
+        (ways["metric"] == _SHARE) & ways["augmentation"].str.startswith("fmix") & ways["way"].str.startswith("ours")
+    ]
+    shares = ", ".join(
+        f"{row['value']:.2g} % with {label_of(row['augmentation'])} {row['way'].removeprefix('ours, ')} [{row['low']:.2g}, {row['high']:.2g}]"
+        for row in rows.to_dict("records")
+    )
+    first = rows.iloc[0]
+    return (
+        f"Mixing takes this much of a plain step of {model}, batches of {first['batch']}: {shares} (quartiles over {first['n']:.0f} "
+        "rounds)."
+    )
 
 
 def cost_figure(table: Table) -> FigureItem:
