@@ -8,6 +8,8 @@ from msda_analysis.report.select import has_metric, select_rows
 from msda_analysis.report.tables import ResultTable
 from msda_analysis.report.words import Table, metric_of
 
+_ROUNDING = 1e-12  # nats
+
 
 def read_answers(table: Table, check: str) -> Table:
     """Rows of one check with what a reader compares.
@@ -59,7 +61,10 @@ def label_of_method(method: str) -> str:
     if method == "rate":
         return "Rate"
     label = metric_of(method).label
-    return label.removeprefix("Between VAEs (").removesuffix(")").capitalize() if "between" in method else label
+    if "between" not in method:
+        return label
+    label = label.removeprefix("Between VAEs (").removesuffix(")")
+    return label[:1].upper() + label[1:]
 
 
 def symbol_of(method: str) -> str:
@@ -73,9 +78,16 @@ def wide_table(answers: Table, name: str, caption: str) -> ResultTable:
     rows = []
     for case, mine in answers.sort_values("truth", kind="stable").groupby("case", sort=False):
         found = {row["method"]: answer_of(row) for row in mine.to_dict("records")}
-        rows.append((str(case), Estimate(float(mine["truth"].iloc[0]), "nats"), *(found.get(name) for name in methods)))
+        rows.append(
+            (str(case), Estimate(_exact(mine["truth"].iloc[0]), "nats"), *(found.get(name) for name in methods))
+        )
     headers = ("Case", "Truth", *(label_of_method(method) for method in methods))
     return ResultTable(name, caption, headers, tuple(rows))
+
+
+def _exact(truth: float) -> float:
+    """0 nats where a difference of logarithms left what rounding leaves of it."""
+    return float(truth) if abs(truth) > _ROUNDING else 0.0
 
 
 def answer_of(row: dict) -> Estimate:

@@ -150,30 +150,30 @@ def draw_dots(ax: "Axes", part: Table, row: str, looks: Mapping[str, Look], rows
     _frame_rows(ax, rows)
 
 
-def draw_lines(ax: "Axes", part: Table, x: str, hue: str, looks: Mapping[str, Look]) -> None:
-    """The lines, bands, seeds and bars of one panel; see `curves`."""
+def draw_lines(ax: "Axes", part: Table, x: str, hue: str, looks: Mapping[str, Look], *, is_joined: bool = True) -> None:
+    """The lines, bands, seeds and bars of one panel; see `curves`. Points that follow from no other are not joined."""
     import seaborn.objects as so
 
     layers, common, style = _by_seeds(part, hue), {"x": x, "color": hue}, paper_style()
     every = max(1, len(layers["line"]) // (12 * part[hue].nunique()))  # markers are the second cue: a dozen is enough
-    line = so.Line(
-        linewidth=style["lines.linewidth"],
-        pointsize=0.8 * style["lines.markersize"],
-        edgecolor="white",
-        edgewidth=0.3,
-        artist_kws={"markevery": every},
-    )
-    plot = so.Plot().add(
-        line, data=layers["line"], y="value", marker=hue, linestyle=hue, orient="x", legend=False, **common
-    )
+    symbol = {"pointsize": 0.8 * style["lines.markersize"], "edgecolor": "white", "edgewidth": 0.3}
+    kept = {"data": layers["line"], "y": "value", "marker": hue, "orient": "x", "legend": False, **common}
+    if is_joined:
+        line = so.Line(linewidth=style["lines.linewidth"], artist_kws={"markevery": every}, **symbol)
+        plot = so.Plot().add(line, linestyle=hue, **kept)
+    else:
+        plot = so.Plot().add(so.Dot(**symbol), **kept)
     marks: dict[str, tuple[Any, dict[str, str]]] = {
         "band": (so.Band(alpha=0.18, edgewidth=0), {"ymin": "low", "ymax": "high"}),
         "seeds": (so.Lines(linewidth=0.5, alpha=0.7), {"y": "value", "group": "seed"}),
         "bars": (so.Range(linewidth=0.7), {"ymin": "low", "ymax": "high"}),
     }
+    if not is_joined:  # nor are bars of one place one bar
+        marks["bars"][1]["group"] = "line"
     for name, (mark, columns) in marks.items():
         if len(layers[name]):
-            plot = plot.add(mark, data=layers[name], orient="x", legend=False, **common, **columns)
+            data = layers[name].assign(line=range(len(layers[name])))
+            plot = plot.add(mark, data=data, orient="x", legend=False, **common, **columns)
     _put(plot, ax, looks)
 
 

@@ -189,7 +189,7 @@ def _render(study: StudyFolder, shown: list[dict[str, Any]], problems: list[str]
         created=describe_time(study.provenance.created),
         runs=_describe_runs(table, is_published=_has_weights(manifest.get("settings", {}))),
         dataset=flatten(manifest.get("dataset", {})),
-        units=describe_units(manifest.get("dataset", {})),
+        units=describe_units(manifest.get("dataset", {})) if (table["model"] == "vae").any() else "",
         settings=flatten(manifest.get("settings", {})),
         environment=flatten(manifest.get("environment", {})),
         cells=manifest.get("cells", {}),

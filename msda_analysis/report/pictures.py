@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -18,6 +19,8 @@ _GAP = 2  # white pixels between two images
 LABEL_WIDTH, _ROW_GAP = 1.05, 0.03  # inches
 _SMALLEST = 0.4  # inches: a narrow figure shows fewer images rather than smaller ones
 _HEAD, _HEAD_SIZE, _LEAST_SIZE = 0.17, 7.0, 4.5  # inches above the first row; points of the names there, and fewest
+_LETTER = 0.62  # width of a letter, in sizes
+_MANY_LINES = 3
 _FIRST = {"original": "Original", "image_a": "Image A", "image_b": "Image B"}
 
 
@@ -94,7 +97,7 @@ def _size_of_names(names: Sequence[str], room: float) -> float:
     longest = max(map(len, names), default=0)
     if not longest:
         return 0.0
-    size = min(points(_HEAD_SIZE), 72 * room / len(names) / (0.62 * longest))
+    size = min(points(_HEAD_SIZE), 72 * room / len(names) / (_LETTER * longest))
     return size if size >= points(_LEAST_SIZE) else 0.0
 
 
@@ -118,10 +121,18 @@ def image_strip(images: np.ndarray, name: str = "images") -> np.ndarray:
 
 def name_row(ax: "Axes", name: str) -> None:
     """Write a row's name to the left of its axes."""
-    label = _FIRST.get(name) or label_of(name)
-    ax.text(
-        -0.012, 0.5, label.replace(" (", "\n(").replace(", ", ",\n"), transform=ax.transAxes, ha="right", va="center"
-    )
+    label = (_FIRST.get(name) or label_of(name)).replace(" (", "\n(").replace(", ", ",\n")
+    ax.text(-0.012, 0.5, label, transform=ax.transAxes, ha="right", va="center", fontsize=_size_in_row(ax, label))
+
+
+def _size_in_row(ax: "Axes", label: str) -> float:
+    """Points at which a name of several lines fits beside its row: it would run into its neighbors."""
+    lines, own = label.split("\n"), float(rcParams["font.size"])
+    if len(lines) < _MANY_LINES:
+        return own
+    row = 72 * ax.get_position().height * ax.figure.get_figheight()
+    letters = points(LABEL_WIDTH - 0.1) * 72 / (_LETTER * max(map(len, lines)))
+    return max(points(_LEAST_SIZE), min(own, row / (1.25 * len(lines)), letters))
 
 
 def _show_strip(ax: "Axes", strip: np.ndarray, name: str, count: int) -> None:

@@ -41,6 +41,11 @@ _ATTACKS = {
     "gaussian_noise": "Gaussian noise", "gaussian": "White noise", "fade": "Fading to the mean image",
     "mixup": "A MixUp step", "mixup_direction": "MixUp direction", "carlini_wagner": "Carlini-Wagner",
 }  # fmt: skip
+#: Attacks whose names are ordinary words, in the middle of a sentence.
+_IN_TEXT = {
+    "uniform_noise": "uniform noise", "worst_case": "the worst case", "strong_gradient": "strong gradient attacks",
+    "gaussian": "white noise",
+}  # fmt: skip
 _NORM_WORDS = {"linf": "", "l2": "L2"}
 _NORMS = {"linf": "$L_\\infty$", "l2": "$L_2$", "l1": "$L_1$", "l0": "$L_0$"}
 _LONG_LABEL = 26  # letters that fit under a panel
@@ -89,6 +94,16 @@ def attack_label(name: str, norm: str = "", reference: str = "") -> str:
     """The name readers know an attack by, with a norm that is not the usual one and what its perturbations were turned to."""
     more = (_NORM_WORDS.get(norm, norm), reference)
     return " ".join([_ATTACKS.get(name, name.replace("_", " ")), *(f"({word})" for word in more if word)])
+
+
+def attack_in_text(name: str, norm: str = "") -> str:
+    """The same in the middle of a sentence, where ordinary words have no capital.
+
+    >>> attack_in_text("uniform_noise"), attack_in_text("worst_case"), attack_in_text("deepfool", "l2")
+    ('uniform noise', 'the worst case', 'DeepFool (L2)')
+    """
+    label = attack_label(name, norm)
+    return _IN_TEXT.get(name, "") + label.removeprefix(_ATTACKS[name]) if name in _IN_TEXT else label
 
 
 def norm_label(norm: str) -> str:

@@ -1,5 +1,6 @@
 """The audit's figures show what their tables say."""
 
+import itertools
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from msda_analysis.audit import Finding, released_versus_paper
+from msda_analysis.report.fitting import fit_texts, texts_outside
 from msda_analysis.report.sections.audit import audit_section, draw_findings, draw_laws
+from msda_analysis.report.style import styled
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,41 @@ def test_the_matrix_names_faults_and_explains_them():
     assert cells == {(0.5, 0.5): "✓", (1.5, 0.5): "", (0.5, 1.5): "B1", (1.5, 1.5): "B4", (2.5, 1.5): "≠"}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ours", "theirs"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["label weight", "box sides", "pairing"]
-    key = axes.get_xlabel().split("\n")
+    key = figure.axes[1].texts[0].get_text().split("\n")
     assert [line.split()[0] for line in key] == ["B1", "B4"]
     assert "drawn lambda" in key[0]
+
+
+def test_a_column_of_print_has_the_checks_that_tell_implementations_apart(monkeypatch):
+    monkeypatch.setattr("msda_analysis.report.sections.audit.page_width", lambda _: 3.3)
+    rows = pd.concat(
+        [
+            findings(),
+            pd.DataFrame([Finding("ok", "one mask an image").row(name, "mask_sharing") for name in ("ours", "theirs")]),
+        ]
+    )
+    figure = draw_findings(rows)
+    styled(fit_texts)(figure)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["label weight", "box sides", "pairing"]
+    key = figure.axes[1].texts[0].get_text()
+    assert key.endswith("or not applicable for all: mask sharing")
+    assert texts_outside(figure) == [] and not text_boxes_meet(figure.axes[0].get_yticklabels())
+
+
+def text_boxes_meet(labels):
+    boxes = [label.get_window_extent() for label in labels]
+    return any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_the_laws_stand_side_by_side_in_a_column_of_print(comparison, monkeypatch):
+    monkeypatch.setattr("msda_analysis.report.sections.audit.page_width", lambda _: 3.3)
+    figure = draw_laws(comparison)
+    styled(fit_texts)(figure)
+    paper, released = (next(ax for ax in figure.axes if ax.get_title() == name) for name in ("Paper", "Released code"))
+    assert paper.get_position().y0 == pytest.approx(released.get_position().y0)
+    masks = [ax for ax in figure.axes if ax.images]
+    assert len(masks) == 4 and all(ax.get_window_extent().width > 0.25 * figure.bbox.width for ax in masks)
+    assert texts_outside(figure) == [] and not text_boxes_meet(paper.get_xticklabels())
 
 
 def test_an_empty_matrix_is_refused():

@@ -123,7 +123,7 @@ def test_likeness_is_the_way_from_chance_to_a_mixup_step(as_table):
     verdicts = {verdict.claim: verdict.word for verdict in claims.judge_claims(table)}
     assert verdicts == {
         "(d) perturbations of DeepFool look like MixUp": "refuted",
-        "(d) perturbations of Uniform noise look like MixUp": "refuted",
+        "(d) perturbations of uniform noise look like MixUp": "refuted",
     }
     alike = claims.judge_claims(as_table(likeness_rows(deepfool=0.7)))
     assert alike[0].word == "supported" and alike[0].number.value == pytest.approx(0.64 / 0.74)

@@ -28,7 +28,7 @@ from msda_analysis.report.select import (
 from msda_analysis.report.sentences import MIXUP, describe_difference, is_masking
 from msda_analysis.report.style import label_of, order_augmentations
 from msda_analysis.report.tables import ResultTable, interval_digits
-from msda_analysis.report.words import MARGIN, Metric, Table, attack_label, define, metric_of, sentence
+from msda_analysis.report.words import MARGIN, Metric, Table, attack_in_text, define, metric_of, sentence
 
 if TYPE_CHECKING:
     pass
@@ -73,10 +73,18 @@ _TABLE = (
     "Intervals of differences hold for all claims and readings at once (Bonferroni, 95 %), paired over the same images and "
     "with training seeds as the outer level. Differences of up to 2 points either way, the margin, make no practical "
     "difference: an advantage is supported when its interval lies above the margin and refuted when none of it does; a single "
-    "training run leaves it undecided. Likeness is supported when the interval over seeds and images (95 %) of the energy on "
+    "training run leaves it undecided."
+)
+_TABLE_OF_BOUNDS = (
+    "Intervals of differences hold for all claims at once (Bonferroni, 95 %), paired by seed. Differences within the margin, 2 % "
+    "of the level of the reference either way, make no practical difference."
+)
+_TABLE_OF_LIKENESS = (
+    "Likeness is supported when the interval over seeds and images (95 %) of the energy on "
     "the way from chance to a MixUp step lies above half, also with fading left out, and refuted when it lies below half with "
     "fading counted."
 )
+_TABLES = {"nats": _TABLE_OF_BOUNDS, "share": _TABLE, "likeness": _TABLE_OF_LIKENESS}
 _INFORMATION = (
     "What a VAE encodes of clean images: augmentation minus {reference}, paired over seeds, by the tightest upper bound that all "
     "have; 95 % intervals that hold for all families at once (Bonferroni). The margin is 2 % of the level of {reference}. "
@@ -155,7 +163,7 @@ def claims_section(table: Table, folder: Path) -> Section | None:
     return Section(
         "claims", "Which of the paper's claims held?", (texts,), tuple(claim_findings(stated)), answer=count_claims(stated),
         figures=(figure,) if len(numbers) else (),
-        tables=(claims_table(stated, name="claims", caption=_TABLE),), is_headline=True,
+        tables=(claims_table(stated, name="claims", caption=_explain_table(stated)),), is_headline=True,
     )  # fmt: skip
 
 
@@ -375,6 +383,16 @@ def _named(verdict: Verdict, words: str) -> Verdict:
     return replace(verdict, claim=claim, question=question)
 
 
+def _explain_table(verdicts: Sequence[Verdict]) -> str:
+    """How to read the rows that there are."""
+    found = {_kind_of(one) for one in verdicts}
+    return sentence(*(text for kind, text in _TABLES.items() if kind in found))
+
+
+def _kind_of(verdict: Verdict) -> str:
+    return "likeness" if verdict.reading == "likeness" else "nats" if verdict.number.unit == "nats" else "share"
+
+
 def _has(verdicts: Sequence[Verdict], unit: str) -> bool:
     return any((one.number.unit == "nats") == (unit == "nats") for one in verdicts)
 
@@ -403,7 +421,7 @@ def _judge_likeness(table: Table) -> list[Verdict]:
         if not values:
             continue
         number, beyond = over_seeds(values), likeness_of(table, attack, norm, metric="mixup_likeness_beyond_fading")
-        claim = f"(d) perturbations of {attack_label(attack, norm)} look like MixUp"
+        claim = f"(d) perturbations of {attack_in_text(attack, norm)} look like MixUp"
         where = f"classifiers of {say_reference(table)}, {len(values)} seed{'s' if len(values) > 1 else ''}"
         word = (
             _judge_share(number, over_seeds(beyond) if beyond else None)

@@ -31,6 +31,7 @@ from msda_analysis.report.words import (
     MARGIN,
     Metric,
     Table,
+    attack_in_text,
     attack_label,
     define,
     in_brackets,
@@ -58,7 +59,7 @@ define(METRICS, told=tuple(METRICS))
 _LISTED = 3  # differences in a sentence
 _NARROW = 5.0  # inches: below, attacks stand below each other
 #: Readings of a curve, one row of panels each.
-READINGS = {"curve_accuracy": "accuracy", "curve_kept": "kept"}
+READINGS = {"curve_accuracy": "accuracy", "curve_kept": "still right"}
 _COMPARISONS = (
     "Differences in accuracy between augmentations, paired on the same images with seeds as the outer level, uncorrected 95 % "
     "intervals, and Holm's p value over all comparisons made. A single training run decides nothing. Each attack is "
@@ -329,7 +330,7 @@ def _direct_findings(pairs: Table) -> list[str]:
     for attack in dict.fromkeys(shown_pairs(pairs)["attack"]):
         for metric in READINGS:
             rows = pairs[(pairs["metric"] == metric) & (pairs["attack"] == attack)]
-            subject = f"{metric_of(metric).label} under {attack_label(attack)}, mean over budgets"
+            subject = f"{metric_of(metric).label} under {attack_in_text(attack)}, mean over budgets"
             made += [
                 one for one in read_tests(rows, subject) if one.augmentation == MIXUP and is_masking(one.reference)
             ]

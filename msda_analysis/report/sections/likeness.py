@@ -21,7 +21,7 @@ METRICS = {
         "The energy share on the way from chance (0: the same perturbation handed to another image) to a MixUp step "
         "(1).",
     ),
-    "mixup_likeness_beyond_fading": Metric("Likeness to MixUp beyond fading", "share of a MixUp step",
+    "mixup_likeness_beyond_fading": Metric("Likeness to MixUp beyond fading", "share of a MixUp step, beyond fading",
         "The same beyond fading, on the way from white noise (0) to a step towards one of the partner images (1).",
     ),
     "energy_share": Metric("Energy along MixUp", "energy share",

@@ -99,6 +99,7 @@ _DETAILS = ("holes", "euler_number", "euler_number_full", "box_dimension", "mean
             "mean_chord_axis2", "anisotropy", "spectral_slope")  # fmt: skip
 _HISTOGRAM = "kept_fraction_histogram"
 _SHARES = ("power_axis0", "power_axis1", "power_axis2")
+_ROUNDING = 1e-12  # share of power: of the constant, which signals have none of, float sums leave less
 _LINES = tuple(curve for curve in CURVES if curve.startswith("line_power"))
 _LAWS = (
     "Each family's masks for lambda 0.5 (white keeps the first image), the power of its masks by frequency on logarithmic axes, "
@@ -121,7 +122,7 @@ _TEXT = (
 )
 _GRIDS = {
     "masks": "Masks at lambdas as drawn, one row per family. In pictures white keeps the first image and black takes the second.",
-    "mixed": "Two source images and their mix under each family. Values outside [0, 1] are drawn as black or white.",
+    "mixed": "Two source images and their mix under each family.",
 }
 _FMIX_LIMIT = (
     "FMix has two laws. FMix (isotropic) is what the paper describes; FMix (released) is what its published code does: it "
@@ -137,7 +138,8 @@ _CALLED = {
     3: "The masks have three axes: labels call the first, the depth, the height, and the second the width.",
 }
 _KEPT = (
-    "How the kept fraction is distributed, in bins, one panel per family. A flat curve is the uniform law of alpha = 1."
+    "How the kept fraction is distributed, in bins, one panel per family. A flat curve is the uniform law of alpha = 1; masks of few "
+    "pixels have few possible fractions, of which bins then hold one or two: the teeth of a comb say nothing of the family."
 )
 _TABLE = "Mean over seeds with Student's 95 % interval, or over the masks of a single seed with theirs."
 
@@ -240,7 +242,7 @@ def axis_figures(table: Table) -> tuple[FigureItem, ...]:
         return ()
     items = []
     for suffix, _, part in split_parts(select_rows(table, _SHARES)):
-        drawn = part[part["value"] > 0]
+        drawn = part[part["value"] > _ROUNDING]
         painter = partial(
             draw.curves, panels=[(metric,) for metric in present(drawn, _SHARES)], log="y", x_label="frequency bin", height=2.0,
             title=lambda metric: metric_of(metric).label,

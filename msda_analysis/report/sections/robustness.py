@@ -40,6 +40,7 @@ from msda_analysis.report.words import (
     MAIN_ATTACKS,
     Metric,
     Table,
+    attack_in_text,
     attack_label,
     define,
     in_brackets,
@@ -236,7 +237,7 @@ def _findings(part: Table, epsilons: dict[tuple[str, str], float], words: str) -
     for (attack, norm), epsilon in epsilons.items():
         where = {"attack": attack, "norm": norm, "epsilon": epsilon}
         rows = select_rows(part, "robust_accuracy", **where)
-        subject = f"Accuracy under {attack_label(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
+        subject = f"Accuracy under {attack_in_text(attack)} at epsilon = {epsilon:g}{in_brackets(words)}"
         missing += why_not_compared(rows, subject)
         is_here = (part[list(where)] == list(where.values())).all(axis=1) & (part["metric"] == "accuracy_difference")
         # whole curves tell of the other pairs
