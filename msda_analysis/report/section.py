@@ -26,10 +26,9 @@ MEANS = (
 CEILING_LIMIT = (
     "InfoNCE cannot exceed ln K for K samples; close to it, it says only that the information is at least that large."
 )
-_CUT_OFF = "Values outside [0, 1] are drawn as black or white."
 #: Ending of a pictures file, by the axes of what it holds -> what draws it, how to read it, and how many it draws of each row.
 _GRIDS = {
-    "": (pictures.draw_picture_grid, _CUT_OFF, None),
+    "": (pictures.draw_picture_grid, "", None),
     "_1d": (
         shapes.draw_signal_grid,
         "Time runs to the right, values upwards from 0 to 1; of a mask the part that is kept is filled. At most three channels "
@@ -38,7 +37,7 @@ _GRIDS = {
     ),
     "_3d": (
         shapes.draw_volume_grid,
-        f"{_CUT_OFF} Two volumes a row, each as slices from the first to the last along its first axis; of a mask also the surface where "
+        "Two volumes a row, each as slices from the first to the last along its first axis; of a mask also the surface where "
         "it crosses one half, seen from a corner.",
         shapes.VOLUMES,
     ),
