@@ -69,7 +69,7 @@ def fit_best(
         "steps" taken, "best_step", "seconds", "best_score".
     """
     start, generator = time.perf_counter(), generator_from_key(derive_key(seed, "fit_best/batches"))
-    optimizer = torch.optim.Adam(module.parameters(), lr=fit.learning_rate)
+    optimizer = torch.optim.Adam(module.parameters(), lr=fit.learning_rate, foreach=True)  # same numbers, fewer calls
     best = {"score": _score(score), "step": 0, "weights": copy.deepcopy(module.state_dict())}
     step = 0
     while step < fit.max_steps and step - best["step"] < fit.patience * fit.check_every:

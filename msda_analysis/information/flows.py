@@ -85,11 +85,11 @@ class Coupling(nn.Module):
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Mapped points and log determinant."""
-        shift, raw = self.body(points[:, self.seen]).chunk(2, dim=1)
+        # not points[:, self.seen], whose gradient is added up one element at a time
+        shift, raw = self.body(points.index_select(1, self.seen)).chunk(2, dim=1)
         log_scale = _LARGEST_LOG_SCALE * torch.tanh(raw / _LARGEST_LOG_SCALE)
-        mapped = points.clone()
-        mapped[:, self.moved] = points[:, self.moved] * log_scale.exp() + shift
-        return mapped, log_scale.sum(dim=1)
+        moved = points.index_select(1, self.moved) * log_scale.exp() + shift
+        return points.index_copy(1, self.moved, moved), log_scale.sum(dim=1)
 
 
 @dataclass(frozen=True)
