@@ -1,5 +1,6 @@
 """Fixtures for all tests: small images, no network, closed figures, quiet global random state."""
 
+import os
 import random
 import socket
 import sys
@@ -23,6 +24,25 @@ class NetworkBlockedError(OSError):
 def one_thread() -> None:
     """Tiny models are several times faster on one thread: a second one mostly waits."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process() -> None:
+    """Pages are drawn where they are asked for: the other processors run other tests, and a process takes seconds to start."""
+    os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # of joblib
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """No page: for tests of numbers, as drawing one takes seconds."""
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
+
+
+@pytest.fixture
+def sketched(monkeypatch) -> None:
+    """Pages whose figures are made and not written: for tests of what a page says, as writing takes most of the time."""
+    empty = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+    monkeypatch.setattr("msda_analysis.report.page.save_figure", lambda *_: empty)
 
 
 @pytest.fixture(autouse=True)

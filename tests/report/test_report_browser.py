@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -22,13 +23,18 @@ document.title = JSON.stringify({
 }); });</script></body>"""
 
 
+@pytest.fixture(scope="module")
+def page(study_maker, tmp_path_factory) -> Path:
+    return write_report(study_maker(2).write(tmp_path_factory.mktemp("study"), "vae", "masks"))
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [1200, 500])
-def test_every_picture_is_drawn_nothing_is_wider_than_the_window_and_the_page_is_short(write_study, tmp_path, width):
-    page = write_report(write_study(tmp_path, "vae", "masks"))
+def test_every_picture_is_drawn_nothing_is_wider_than_the_window_and_the_page_is_short(page, tmp_path, width):
     assert page.stat().st_size < LARGEST
-    page.write_text(page.read_text().replace("</body>", LOOK))
-    size = (f"--window-size={width},900", "--virtual-time-budget=20000", "--dump-dom", page.as_uri())
+    looked_at = tmp_path / "report.html"
+    looked_at.write_text(page.read_text().replace("</body>", LOOK))
+    size = (f"--window-size={width},900", "--virtual-time-budget=20000", "--dump-dom", looked_at.as_uri())
     seen = subprocess.run(
         [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}", *size],
         capture_output=True, text=True, timeout=120, check=True,

@@ -49,7 +49,7 @@ def test_rows_stay_and_are_told_apart(two, tmp_path):
     ]
 
 
-def test_one_page_shows_both_and_can_be_drawn_again_and_traced(two, tmp_path, capsys):
+def test_one_page_shows_both_and_can_be_drawn_again_and_traced(two, tmp_path, capsys, monkeypatch):
     change(two[1], train=77)
     words = ["report", *map(str, two), "--names", "first", "second", "--out", str(tmp_path / "c")]
     assert main(words) == 0
@@ -64,7 +64,10 @@ def test_one_page_shows_both_and_can_be_drawn_again_and_traced(two, tmp_path, ca
     assert len(figures) == 2, "a figure each"
     trace = verify(tmp_path / "c")
     assert not trace.differs and any(line.startswith("first: study synthetic, folder ") for line in trace.made_by)
+    again: list[tuple] = []
+    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *wrong: again.append(wrong) or folder)
     assert main(["report", str(tmp_path / "c")]) == 0
+    assert said in again[0][0][0]
     assert said in capsys.readouterr().err, "said again"
 
 

@@ -68,7 +68,10 @@ def text_of(page: str) -> str:
 
 @pytest.fixture(scope="module")
 def report(full_study) -> Path:
-    return write_report(full_study)
+    """Drawn by two processes, as large studies are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_page, "_suited_processes", lambda _: 2)
+        return write_report(full_study)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +195,7 @@ def test_same_table_same_figure(full_table, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_sections_appear_only_with_their_rows(small_study):
+def test_sections_appear_only_with_their_rows(small_study, sketched):
     path = write_report(small_study())
     reader = PageReader(path.read_text())
     assert len(reader.images) == 2
@@ -241,7 +244,7 @@ def test_an_empty_study_says_that_nothing_was_measured(tmp_path):
     assert "Incomplete. Nothing was measured yet." in shown and "Not part of this study" not in shown
 
 
-def test_the_number_of_threads_is_said_where_it_is_known(small_study):
+def test_the_number_of_threads_is_said_where_it_is_known(small_study, sketched):
     folder = small_study()
     assert "the number of threads" not in text_of(write_report(folder).read_text())
     (folder / "manifest.json").write_text('{"environment": {"threads": "1 and 2"}}')
@@ -261,7 +264,7 @@ def test_a_missing_seed_and_a_nan_are_told(small_study):
     assert "1 finished rows hold NaN and are not drawn: metrics mse." in missing
 
 
-def test_contradicting_rows_cost_one_section_and_are_told(small_study):
+def test_contradicting_rows_cost_one_section_and_are_told(small_study, sketched):
     path = write_report(small_study(lambda table: pd.concat([table, table.head(1).assign(cell="again")])))
     assert "Section 'information' could not be made: rows: expected one row per seed, got 2" in text_of(
         path.read_text()
@@ -276,7 +279,7 @@ def test_our_own_mistakes_are_not_hidden(small_study):
         write_page(small_study(), [broken_section])
 
 
-def test_a_further_section_needs_one_function(small_study):
+def test_a_further_section_needs_one_function(small_study, sketched):
     def extra_section(table, folder):
         assert (folder / "results.csv").exists()
         return Section("extra", "An extra section", ("Its text.",), findings=("A finding with I(Z_A; X-hat) & more.",))
@@ -286,7 +289,7 @@ def test_a_further_section_needs_one_function(small_study):
     assert "<i>I</i>(<i>Z<sub>A</sub></i>; <i>X̂</i>) &amp; more" in page
 
 
-def test_unknown_metrics_are_shown_as_they_are(small_study):
+def test_unknown_metrics_are_shown_as_they_are(small_study, sketched):
     page = write_report(small_study(lambda table: table.assign(metric="novelty"))).read_text()
     assert "6 of 6 rows whose metric has no figure here" in text_of(page) or "12 of 12 rows whose metric" in text_of(
         page
@@ -317,7 +320,7 @@ def test_spectra_of_perturbations_do_not_count_as_masks(write_study, tmp_path):
     assert "mask_laws" in {path.stem for path in (tmp_path / "figures").iterdir()}
 
 
-def test_text_from_a_study_cannot_become_markup(small_study):
+def test_text_from_a_study_cannot_become_markup(small_study, sketched):
     folder = small_study(lambda table: table.assign(note="<script>alert(1)</script>"))
     (folder / "manifest.json").write_text(json.dumps({"title": "<b>bold</b>", "command": "a && b <c>"}))
     page = write_report(folder).read_text()
@@ -392,7 +395,7 @@ def test_the_page_says_in_which_units_vaes_see_images():
     assert describe_units({}) == ""
 
 
-def test_damage_is_said_on_the_page(small_study):
+def test_damage_is_said_on_the_page(small_study, sketched):
     shown = text_of(
         write_report(small_study(), ["cells/a/rows.csv is missing; the cell counts as not done"]).read_text()
     )

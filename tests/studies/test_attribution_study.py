@@ -100,11 +100,6 @@ def test_its_methods_are_cited(folder):
         assert f"{{{key}," in entries
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    monkeypatch.setattr("msda_analysis.report.write_report", lambda folder, *_: folder / "report.html")
-
-
 def test_a_study_is_the_same_twice(folder, table, tmp_path, undrawn):
     run_study(PLAN, tmp_path, progress=False)
     again = read_table(tmp_path / "results.csv")

@@ -101,7 +101,7 @@ def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch)
     assert "0 failed" in capsys.readouterr().out
 
 
-def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys):
+def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys, sketched):
     copy = tmp_path / "copy"
     copy.mkdir()
     rows = [row for row in read_rows(finished[1] / "results.csv") if row["metric"] in ("rate", "mse")]  # few figures
@@ -133,7 +133,7 @@ def test_no_checkpoint_exits_with_2(tmp_path, capsys, command, kind):
         ("robustness", "train_classifier", robustness_section, "robust_accuracy"),
     ],
 )
-def test_measured_checkpoints_fill_a_report(finished, tmp_path, command, kind, section, metric):
+def test_measured_checkpoints_fill_a_report(finished, tmp_path, command, kind, section, metric, sketched):
     """Augmentation and seed are those of the training, as the checkpoints tell them."""
     pictures, out = finished
     models = sorted(str(path) for path in out.glob(f"cells/{kind}-*/model.safetensors"))
@@ -295,7 +295,7 @@ def test_masks_are_written_with_their_statistics(tmp_path, capsys, family, size)
     assert (tmp_path / "report.html").is_file()
 
 
-def test_masks_depend_on_the_seed_alone(tmp_path):
+def test_masks_depend_on_the_seed_alone(tmp_path, undrawn):
     def masks(name, seed):
         assert (
             main(

@@ -39,7 +39,7 @@ def test_what_does_not_go_on_does_not_promise_to(tmp_path, ran, capsys, monkeypa
     assert err == "msda-analysis: [Errno 28] No space left on device: '/out/masks.npz'\n"
 
 
-def test_every_command_goes_on_and_says_so(tmp_path, capsys, monkeypatch):
+def test_every_command_goes_on_and_says_so(tmp_path, capsys, monkeypatch, undrawn):
     def fail(*_):
         raise OSError(errno.EROFS, "Read-only file system", "/out/masks.npz")
 

@@ -11,6 +11,21 @@ from msda_analysis.studies.plans import EstimatorPlan
 from msda_analysis.studies.steps import estimators
 
 PLAN = EstimatorPlan(("gaussian", "ksg1"), samples=100, images=64, smoke=True)
+ANSWERS: dict = {}
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch):
+    """Each question is answered once for all tests here: what they look at is who asks it, when, and what becomes of it."""
+    real = estimators._answer
+
+    def answer(plan, settings):
+        asked = json.dumps(settings, sort_keys=True)
+        if asked not in ANSWERS:
+            ANSWERS[asked] = real(plan, settings)
+        return ANSWERS[asked]
+
+    monkeypatch.setattr(estimators, "_answer", answer)
 
 
 def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -40,7 +55,7 @@ def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert (rows["commit"] != "").any() and (rows["device"] == "cpu").all()
 
 
-def test_rows_hold_what_the_function_gives(tmp_path):
+def test_rows_hold_what_the_function_gives(tmp_path, undrawn):
     run_study(PLAN, tmp_path)
     case = next(iter(known_cases("samples").values()))
     answer = answer_samples(case, "ksg1", 100)
@@ -63,7 +78,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
         run_study(other, tmp_path)
 
 
-def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch):
+def test_a_refusal_is_noted_and_the_others_go_on(tmp_path, monkeypatch, undrawn):
     def refuse_ksg(plan, settings):
         if settings["method"] == "ksg1":
             raise ValueError("too few for neighbors")

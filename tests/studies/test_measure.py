@@ -24,7 +24,7 @@ def measure(*words: object) -> int:
     return main(["information", *map(str, words), "--test-size", "30", "--device", "cpu"])
 
 
-def test_images_are_normalized_as_the_vae_was_trained(tmp_path):
+def test_images_are_normalized_as_the_vae_was_trained(tmp_path, undrawn):
     """Not as the data set's own statistics say: rates would be of other inputs, without a word."""
     path = save_vae(tmp_path / "vae.safetensors", std=2.0)
     assert measure(path, "--out", tmp_path / "out") == 0

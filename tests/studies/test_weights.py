@@ -185,7 +185,7 @@ def test_what_cannot_be_measured_names_its_argument_and_leaves_no_folder(here, c
     assert not (here / "out").exists()
 
 
-def test_our_checkpoints_of_own_networks_need_their_code_named(here, capsys):
+def test_our_checkpoints_of_own_networks_need_their_code_named(here, capsys, undrawn):
     model = Normalized(create("my_weighed:build(width=8)", 10, 1, seed=0), [0.5], [0.25])
     save_checkpoint(model, here / "c.safetensors", {"augmentation": "mixup", "seed": 3})
     assert attack("c.safetensors") == 2
@@ -215,7 +215,7 @@ def test_our_checkpoints_of_own_networks_need_their_code_named(here, capsys):
     assert settings["mine"]["trained"]["mean"] == [0.5] and settings["mixup"]["trained"] == {}
 
 
-def test_a_vae_of_ones_own(here, capsys):
+def test_a_vae_of_ones_own(here, capsys, undrawn):
     torch.manual_seed(0)
     torch.save(create("my_weighed:Vae", 10, 1).state_dict(), here / "v.pt")
     words = [
