@@ -17,8 +17,8 @@ from msda_analysis.training.classifier import cross_entropy, set_up
 from msda_analysis.training.step import mix_batch, take_step
 from msda_analysis.training.together import current
 
-#: What the plain loop can be given of ours, one at a time.
-CHANGES = ("channels_last", "fused_optimizer", "batched_augmentation", "mixing_per_image")
+#: What the plain loop can be given, one at a time: of ours, and torch.compile of the network.
+CHANGES = ("channels_last", "fused_optimizer", "batched_augmentation", "mixing_per_image", "compiled")
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,13 @@ def plain_loop(dataset: Dataset, settings: ClassifierFit, seed: int, change: str
         dataset: pictures, uint8.
         settings: of the training; the augmentation is always crop and flip.
         seed: of weights, order and masks. torchvision draws from torch's global generator.
-        change: one of CHANGES, taken from our loop.
+        change: one of CHANGES.
     """
     device = dataset.images.device
     network, _ = set_up(dataset, settings, seed=seed, device=device)
     layout = torch.channels_last if change == "channels_last" else torch.contiguous_format
     network = network.to(memory_format=layout).train()  # type: ignore[call-overload]
+    forward = torch.compile(network) if change == "compiled" else network
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay,
         nesterov=settings.nesterov, fused=True if change == "fused_optimizer" else None,
@@ -85,7 +86,7 @@ def plain_loop(dataset: Dataset, settings: ClassifierFit, seed: int, change: str
     def run() -> None:
         images, labels = next(batches)
         mixed = mixing(images.to(device), labels.to(device))
-        loss = mixed.loss(network(mixed.images.contiguous(memory_format=layout)))
+        loss = mixed.loss(forward(mixed.images.contiguous(memory_format=layout)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -38,6 +38,7 @@ def bench_rows(
     networks: Mapping[str, int] | None = None,
     size: tuple[int, int] = (32, 32),
     batch: int = 128,
+    compiled: bool = True,
     seed: int = 0,
 ) -> list[Row]:
     """Images per second of training steps: the plain loop and ours, taking turns.
@@ -56,6 +57,7 @@ def bench_rows(
             preact_resnet18. For fast_cnn each of CHANGES is timed alone, too.
         size: of the images, in pixels.
         batch: images in a step.
+        compiled: time fast_cnn in the plain loop under torch.compile, too, where that finds a compiler; takes a minute.
         seed: of weights and images.
 
     Returns:
@@ -71,7 +73,8 @@ def bench_rows(
     rows, precisions = _vae_rows(device, repeats, steps, size, batch, seed), _precisions(device)
     for network, n_steps in asked.items():
         check_count("steps", n_steps)
-        rows += _classifier_rows(network, precisions, device, repeats, n_steps, size, batch, seed)
+        changes = [change for change in CHANGES if compiled or change != "compiled"] if network == _TAKEN_APART else []
+        rows += _classifier_rows(network, precisions, changes, device, repeats, n_steps, size, batch, seed)
     return rows
 
 
@@ -88,6 +91,7 @@ def _vae_rows(
 def _classifier_rows(
     network: str,
     precisions: Sequence[str],
+    changes: Sequence[str],
     device: torch.device,
     repeats: int,
     steps: int,
@@ -101,8 +105,9 @@ def _classifier_rows(
         return ClassifierFit(model=network, batch_size=batch, lr=1e-3, augment="crop_flip", precision=precision)
 
     variants = {"plain": plain_loop(data, fit(), seed)}
-    if network == _TAKEN_APART:
-        variants |= {f"plain_{change}": plain_loop(data, fit(), seed, change) for change in CHANGES}
+    variants |= {f"plain_{change}": plain_loop(data, fit(), seed, change) for change in changes}
+    if "plain_compiled" in variants and not _compiles(variants["plain_compiled"]):
+        del variants["plain_compiled"]
     for precision in precisions:
         variants[f"ours_{precision}"] = our_loop(data, fit(precision), FMix(), seed)
     matrix = torch.ones(_SIDE, _SIDE, device=device)
@@ -146,6 +151,16 @@ def _precisions(device: torch.device) -> tuple[str, ...]:
         return PRECISIONS
     print("this processor has no instructions for bfloat16: classifiers are timed in float32 alone")
     return ("float32",)
+
+
+def _compiles(step: Callable[[], None]) -> bool:
+    """Take a first step, in which torch.compile works."""
+    try:
+        step()
+    except Exception as error:  # whatever a compiler may raise
+        print(f"the plain loop was not timed under torch.compile: {type(error).__name__}")
+        return False
+    return True
 
 
 def _many(step: Callable[[], None], n: int) -> Callable[[], None]:

@@ -14,6 +14,14 @@ FIT = ClassifierFit(model="small_cnn", batch_size=4, augment="crop_flip", lr=0.0
 WHAT = ("plain", *(f"plain_{change}" for change in steps.CHANGES), "ours_float32")
 
 
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    """What torch.compile was asked to compile; it takes half a minute to do it."""
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda network: seen.append(network) or network)
+    return seen
+
+
 def test_rates_and_speedups_are_of_the_same_round(monkeypatch):
     calls = {}
 
@@ -111,13 +119,31 @@ def look_into(monkeypatch, change):
 
 
 @pytest.mark.parametrize("change", ["", *steps.CHANGES])
-def test_the_plain_loop_is_plain_but_for_what_is_changed(monkeypatch, change):
+def test_the_plain_loop_is_plain_but_for_what_is_changed(monkeypatch, change, compiled):
     seen = look_into(monkeypatch, change)
     assert seen["pictures"] == (0 if change == "batched_augmentation" else 4)
     assert seen["masks"] == (0 if change == "mixing_per_image" else 1)
     assert len(set(seen["lam"])) == (4 if change == "mixing_per_image" else 1)
     assert seen["optimizers"][-1]["fused"] is (True if change == "fused_optimizer" else None)
-    assert seen["layout"][0] == (change == "channels_last")
+    assert seen["layout"][0] == (change == "channels_last") and len(compiled) == (change == "compiled")
+
+
+def test_what_cannot_be_compiled_is_left_out(monkeypatch, capsys):
+    def fail(network):
+        def forward(images):
+            raise RuntimeError("no compiler")
+
+        return forward
+
+    def get_rows(**more):
+        rows = training.bench_rows(repeats=1, networks={"fast_cnn": 1}, size=(16, 16), batch=4, **more)
+        return any("compiled" in row["name"] for row in rows)
+
+    monkeypatch.setattr(training, "_vae_rows", lambda *args: [])
+    monkeypatch.setattr(training, "time_together", lambda found, **more: {name: np.ones(1) for name in found})
+    assert get_rows() and not get_rows(compiled=False)
+    monkeypatch.setattr(torch, "compile", fail)
+    assert not get_rows() and "not timed under torch.compile: RuntimeError" in capsys.readouterr().out
 
 
 def test_the_plain_loop_learns(monkeypatch):

@@ -27,7 +27,14 @@ COLUMNS: tuple[str, ...] = (*timing.COLUMNS, "commit", "date")
 _FILE = "bench.csv"
 _SMOKE: dict[str, dict[str, Any]] = {
     "masks": {"sizes": ((16, 16),), "batch": 8, "rounds": 2, "compiled": False},
-    "training": {"repeats": 1, "steps": 1, "networks": {"small_cnn": 1, "fast_cnn": 1}, "size": (16, 16), "batch": 4},
+    "training": {
+        "repeats": 1,
+        "steps": 1,
+        "networks": {"small_cnn": 1, "fast_cnn": 1},
+        "size": (16, 16),
+        "batch": 4,
+        "compiled": False,
+    },
     "robustness": {"n_images": 8, "batch_size": 4, "repeats": 1, "train_steps": 2},
     "trust": {"networks": ("small_cnn",), "n_images": 8, "repeats": 1, "train_steps": 2},
     "load": {"batch": 4, "size": (8, 8), "rounds": 10},
