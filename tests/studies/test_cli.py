@@ -101,7 +101,7 @@ def test_the_same_command_again_is_quick_and_well(finished, capsys, monkeypatch)
     assert "0 failed" in capsys.readouterr().out
 
 
-def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys, sketched):
+def test_report_draws_again_from_the_table_alone(finished, tmp_path, capsys):
     copy = tmp_path / "copy"
     copy.mkdir()
     rows = [row for row in read_rows(finished[1] / "results.csv") if row["metric"] in ("rate", "mse")]  # few figures
