@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from msda_analysis.estimate import ONE_RUN, Estimate, Measured
+from msda_analysis.report import words
 from msda_analysis.report.sections import claims, comparisons, likeness, notes, robustness
 from msda_analysis.results import Source, read_table, to_rows, write_table
 
@@ -392,3 +393,22 @@ def test_claims_of_two_models_are_told_apart(as_table):
             f"Claim (a) MixUp is more robust to DeepFool (cifar10, {model}): supported. Accuracy 10.0 points more [5.0, 15.0]; share still right"
         )
     assert len(section.figures[0].figure().axes) == 2
+
+
+def test_the_tables_caption_speaks_of_the_rows_that_it_has(as_table, tmp_path):
+    of_bounds = claims.claims_section(as_table(information_rows()), tmp_path).tables[0].caption
+    of_likeness = claims.claims_section(as_table(likeness_rows()), tmp_path).tables[0].caption
+    assert "2 % of the level" in of_bounds and "Likeness" not in of_bounds and "points" not in of_bounds
+    assert of_likeness.startswith("Likeness is supported")
+
+
+def test_attacks_with_ordinary_names_have_no_capital_within_a_sentence():
+    assert words.attack_in_text("uniform_noise", "linf") == "uniform noise"
+    assert words.attack_in_text("uniform_noise", "l2") == "uniform noise (L2)"
+    assert words.attack_in_text("worst_case") == "the worst case"
+    assert words.attack_in_text("deepfool", "l2") == "DeepFool (L2)" and words.attack_in_text("pgd") == "PGD"
+
+
+def test_no_two_measures_of_likeness_have_one_name():
+    symbols = [metric.symbol for metric in likeness.METRICS.values()]
+    assert len(set(symbols)) == len(symbols)

@@ -8,7 +8,7 @@ import pytest
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.information.truths.known_answers import Answer
 from msda_analysis.report import write_report
-from msda_analysis.report.answers import read_answers, symbol_of
+from msda_analysis.report.answers import label_of_method, read_answers, symbol_of, wide_table
 from msda_analysis.report.sections import encoders, estimators
 from msda_analysis.report.sections.encoders import draw_bounds
 from msda_analysis.report.sections.estimators import draw_error_map, split_tables
@@ -214,3 +214,22 @@ def test_nothing_measured_is_no_section_and_bad_tables_are_named(table):
         draw_error_map(answers[:0])
     with pytest.raises(ValueError, match="got none"):
         draw_bounds(answers[:0].assign(group="a"))
+
+
+def test_cases_of_one_truth_are_not_joined(table):
+    answers = encoders.encoder_section(table, None).figures[0].numbers
+    again = {name: answers[name] + 1 for name in ("value", "low", "high")}
+    twice = pd.concat([answers, answers.assign(case="again", **again)], ignore_index=True)
+    joined, apart = (
+        [line for line in draw_bounds(rows).axes[0].lines if line.get_marker() not in ("None", "")]
+        for rows in (answers, twice)
+    )
+    assert joined and not apart
+
+
+def test_no_information_is_no_negative_rounding(table):
+    answers = read_answers(table, "between").assign(truth=-8.9e-16)
+    answers["method"] = "between_" + answers["method"]
+    made = wide_table(answers, "between", "")
+    assert {row[1].value for row in made.rows} == {0.0} and made.headers[2:] == ("Upper", "Estimate", "Lower")
+    assert label_of_method("between_info_nce") == "InfoNCE"

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from msda_analysis.estimate import Estimate
@@ -26,7 +28,7 @@ from msda_analysis.report.page import (
     mark_math,
     write_page,
 )
-from msda_analysis.report.section import Section, dot_figures
+from msda_analysis.report.section import FigureItem, Section, dot_figures
 from msda_analysis.report.sections import SECTIONS
 from msda_analysis.report.sections.notes import flags_section
 from msda_analysis.report.tables import ResultTable
@@ -454,3 +456,30 @@ def test_warnings_are_counted_by_kind(full_table, tmp_path):
     assert flags.rows == (("not monotone", "3 of 12 runs", "DeepFool", "accuracy rises by 0.00"),)
     assert len(every.rows) == 3 and every.is_folded and notes.is_folded and not flags.is_folded
     assert notes.rows == (("3 of 12 runs", "axis_power_ratio", "undefined for all 2000 masks"),)
+
+
+def test_titles_of_folds_end_without_a_point(page):
+    titles = re.findall(r"<summary>(.*?)</summary>", page)
+    assert titles and not [title for title in titles if title.endswith(".")]
+
+
+def test_a_small_figure_is_not_panned(small_study):
+    def small_section(table, folder):
+        del table, folder
+        items = (
+            FigureItem(f"wide_{width}", None, partial(Figure, figsize=(width, 1)), "Nothing.", "")
+            for width in (3.3, 6.9)
+        )
+        return Section("small", "Small", figures=tuple(items))
+
+    page = report_page.write_page(small_study(), [small_section]).read_text()
+    assert re.search(r'<div><img [^>]*width="389"', page) and re.search(r'<div class="pan"><img [^>]*width="814"', page)
+
+
+def test_units_of_vaes_are_told_where_there_are_some(write_study, tmp_path):
+    for parts, is_told in ((("vae",), True), (("masks",), False)):
+        folder = write_study(tmp_path / parts[0], *parts)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["dataset"] = {**manifest["dataset"], "mean": [0.5], "std": [0.2]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        assert ("VAEs see pixels" in report_page.write_page(folder, []).read_text()) == is_told

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
+from msda_analysis.estimate import Estimate, Measured
+from msda_analysis.report.fitting import fit_texts
 from msda_analysis.report.section import picture_grid
+from msda_analysis.report.sections.masks import axis_figures, masks_section
 from msda_analysis.report.shapes import draw_signal_grid, draw_volume_grid, surface
+from msda_analysis.report.style import styled
+from msda_analysis.results import Source, to_rows, to_table
 
 
 def ball(side=16, radius=5.0):
@@ -77,3 +82,29 @@ def test_other_shapes_are_refused(grid, shape):
         grid({"fmix": np.zeros(shape)})
     with pytest.raises(ValueError, match="rows: expected at least one row"):
         grid({})
+
+
+def test_only_of_images_is_it_said_what_is_cut_off(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    np.savez(tmp_path / "pictures" / "mixed_1d.npz", fmix=np.ones((4, 1, 8)))
+    (item,) = masks_section(to_table([]), tmp_path).figures
+    assert "black or white" not in item.caption and "Time runs to the right" in item.caption
+
+
+def test_a_long_name_stays_beside_its_row():
+    names = ("mixup", "fmix_released", "fmix(decay_power=1.5)")
+    figure = draw_signal_grid({name: np.ones((4, 1, 8)) for name in names})
+    styled(fit_texts)(figure)
+    for ax in figure.axes:
+        name, row = ax.texts[0].get_window_extent(), ax.get_window_extent()
+        assert name.height < 1.1 * row.height and name.x0 >= 0, ax.texts[0].get_text()
+    assert figure.axes[2].texts[0].get_text().count("\n") == 2, "no line more than the name's parts"
+
+
+def test_what_rounding_leaves_of_a_constant_is_no_power():
+    rows = []
+    for i, value in enumerate((3e-15, 0.6, 0.4)):
+        share = Measured("power_axis0", Estimate(value, "power", value, value, 100), x=i)
+        rows += to_rows(Source("made-up", "masks", "signals", "", "fmix", 0), [share])
+    (item,) = axis_figures(to_table(rows))
+    assert list(item.numbers["x"]) == [1, 2] and list(item.numbers["value"]) == [0.6, 0.4]
