@@ -7,21 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from msda_analysis.checks import check_image_batch
+from msda_analysis.checks import check_count, check_image_batch
 from msda_analysis.data.datasets import RELEASED_CIFAR, Dataset, balanced_indices, channel_statistics
 
 _DIGITS_TEST = 297
 
 
-def load_digits(split: str, root: Path) -> Dataset:
-    """1,797 handwritten digits shipped with scikit-learn, resized to 32x32."""
+def load_digits(split: str, root: Path, *, side: int = 32) -> Dataset:
+    """1,797 handwritten digits shipped with scikit-learn, of 8x8 pixels, resized to side x side.
+
+    Raises:
+        ValueError: a side below 8.
+    """
     del root
+    check_count("side", side, minimum=8)
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
     small = torch.from_numpy(bunch.images).to(torch.float32).unsqueeze(1) / 16  # 17 grey levels
     check_image_batch(small)
-    large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
+    large = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear", align_corners=False)
     images, labels = (large * 255).round().to(torch.uint8), torch.from_numpy(bunch.target).to(torch.int64)
     is_test = torch.zeros(len(labels), dtype=torch.bool)
     is_test[balanced_indices(labels, _DIGITS_TEST, 10, seed=0)] = True

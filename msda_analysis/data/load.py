@@ -51,7 +51,7 @@ def load_dataset(
     """Load one split of a dataset.
 
     Args:
-        name: "digits" (1,797 handwritten digits shipped with scikit-learn, resized to 32x32, works offline),
+        name: "digits" (1,797 handwritten digits shipped with scikit-learn, resized to 32x32, or "digits(side=16)"; works offline),
             "cifar10", "cifar100", "fashion_mnist" (downloaded on first use); "waveforms" and "voxels", of one and three
             dimensions, made on the spot, with settings such as "waveforms(noise=0.4)"; "folder:PATH" with
             PATH/train/CLASS/* and PATH/test/CLASS/*; "npz:FILE" with arrays images and labels (see npz.load_npz);

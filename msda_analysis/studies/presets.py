@@ -19,9 +19,9 @@ def quickstart() -> StudyPlan:
     return StudyPlan(
         name="quickstart",
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
-        data=DataSpec("digits"),
+        data=DataSpec("digits(side=16)"),  # they are of 8x8 pixels: more only costs
         n_seeds=4,
-        vae=VaeFit(epochs=4, batch_size=16, lr=4e-3, latent=16, output_std=0.5),
+        vae=VaeFit(epochs=16, batch_size=32, lr=6e-3, latent=32, output_std=0.1),
         classifier=ClassifierFit(epochs=3, batch_size=64, augment="crop"),
         # the paper's budgets are CIFAR's: below 0.01 no digit falls, and by 0.1 nearly all do
         attack=AttackSpec(epsilons=(0.0, 0.02, 0.04, 0.06, 0.1, 0.3, 0.5, 1.0), n_images=24),
@@ -37,7 +37,7 @@ def quickstart_smoke(plan: StudyPlan) -> StudyPlan:
         name="quickstart-smoke",
         n_seeds=2,
         title="Quickstart, smoke run: the numbers mean nothing",
-        data=DataSpec("digits", train_size=200, test_size=60),
+        data=DataSpec("digits(side=16)", train_size=200, test_size=60),
         vae=VaeFit(epochs=1, batch_size=50),
         classifier=ClassifierFit(epochs=1, batch_size=50),
         attack=AttackSpec(

@@ -54,6 +54,16 @@ def test_digits_test_split_is_balanced(digits):
     assert int(counts.max()) - int(counts.min()) <= 1
 
 
+def test_digits_take_a_side(digits):
+    small, whole = load_dataset("digits(side=16)", "test"), digits[1]
+    assert small.images.shape == (297, 1, 16, 16) and small.name == "digits(side=16)"
+    assert torch.equal(small.labels, whole.labels)
+    halves = torch.nn.functional.avg_pool2d(whole.images.float(), 2)
+    assert float((small.images.float() - halves).abs().mean()) < 8
+    with pytest.raises(ValueError, match="side: expected an integer >= 8, got 4"):
+        load_dataset("digits(side=4)")
+
+
 def test_the_test_split_is_always_whole():
     assert len(load_dataset("digits", "test", train_size=20)) == 297
 

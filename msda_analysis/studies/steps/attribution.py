@@ -31,7 +31,7 @@ from msda_analysis.studies.steps.common import (
 )
 from msda_analysis.studies.steps.train_classifier import plan_classifiers
 
-FORMAT = 2
+FORMAT = 3
 #: Families whose masks make parts of images; all classifiers are shown both.
 _MIXED_BY = {"cutmix": CutMix(), "fmix": FMix()}
 _MAPS, _PICTURES = "maps.npz", "attribution.npz"

@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from msda_analysis.data import Dataset, dataset_settings
-from msda_analysis.data.datasets import balanced_indices
 from msda_analysis.estimate import Estimate, Measured
 from msda_analysis.mixing import Augmentation, augmentation_from_text, augmentation_settings
 from msda_analysis.models import network_settings
@@ -65,16 +66,32 @@ def classifier_source(context: Context, cell: Cell, augmentation: str | None = N
 
 
 def shown_of_each_class(dataset: Dataset) -> Tensor:
-    """Indices of images to show side by side: one of each class in order of class, and again while all of them fit.
+    """Indices of images to show side by side: of each class the one most like the mean of its class (largest correlation), in
+    order of class, and the next of each while all of them fit.
 
-    Of more classes than fit, and of parts that lack some, one image each of as many as there are.
+    Of more classes than fit the first ones; of parts that lack some, one image each of as many as there are.
     """
-    n_classes = len(dataset.classes)
-    n = max(1, _MOST_SHOWN // n_classes) * n_classes
-    chosen = balanced_indices(dataset.labels, min(n, _MOST_SHOWN, len(dataset)), n_classes, seed=0).cpu()
-    labels = dataset.labels.cpu()[chosen]
-    turn = (labels[:, None] == labels).tril(-1).sum(1)  # how many of its class stand before an image
-    return chosen[(turn * n_classes + labels).argsort()].to(dataset.labels.device)
+    n_classes, labels = len(dataset.classes), dataset.labels.cpu()
+    turn = _turn_in_class(_likeness_to_mean(dataset.unit_images().cpu(), labels, n_classes), labels)
+    n_shown = int((turn < max(1, _MOST_SHOWN // n_classes)).sum())
+    return (turn * n_classes + labels).argsort()[: min(n_shown, _MOST_SHOWN)].to(dataset.labels.device)
+
+
+def _likeness_to_mean(images: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """[n] correlation over pixels of each image with the mean of its class's, each without its own mean and of length one."""
+    flat = images.flatten(1)
+    flat = functional.normalize(flat - flat.mean(1, keepdim=True))
+    means = functional.normalize(flat.new_zeros(n_classes, flat.shape[1]).index_add_(0, labels, flat))
+    return (flat * means[labels]).sum(1)
+
+
+def _turn_in_class(likeness: Tensor, labels: Tensor) -> Tensor:
+    """[n] how many images of its class come before an image, by likeness."""
+    order = likeness.argsort(descending=True, stable=True)
+    seen = functional.one_hot(labels[order]).cumsum(0)
+    turn = torch.empty_like(labels)
+    turn[order] = seen.gather(1, labels[order][:, None])[:, 0] - 1
+    return turn
 
 
 def names_of_shown(dataset: Dataset, chosen: Tensor) -> dict[str, np.ndarray]:

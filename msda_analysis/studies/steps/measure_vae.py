@@ -35,7 +35,7 @@ from msda_analysis.studies.steps.common import (
 )
 from msda_analysis.studies.steps.pictures import ending_of
 
-FORMAT = 4
+FORMAT = 5
 _PICTURES = "reconstructions"
 
 
