@@ -130,7 +130,7 @@ def _size_in_row(ax: "Axes", label: str) -> float:
     lines, own = label.split("\n"), float(rcParams["font.size"])
     if len(lines) < _MANY_LINES:
         return own
-    row = 72 * ax.get_position().height * ax.figure.get_figheight()
+    row = 72 * ax.bbox.height / ax.figure.dpi
     letters = points(LABEL_WIDTH - 0.1) * 72 / (_LETTER * max(map(len, lines)))
     return max(points(_LEAST_SIZE), min(own, row / (1.25 * len(lines)), letters))
 
