@@ -353,7 +353,9 @@ def test_quickstart_smoke_is_small_and_the_real_one_is_not(tmp_path, monkeypatch
     )
     smoke, real = plans
     assert smoke.name != real.name and smoke.vae.epochs == 1 < real.vae.epochs and smoke.data.train_size == 200
-    assert real.data.name == "digits" and real.data.train_size is None and real.first_seed == 3
+    assert (
+        real.data.name == smoke.data.name == "digits(side=16)" and real.data.train_size is None and real.first_seed == 3
+    )
     assert len(real.augmentations) * real.n_seeds >= 8
 
 

@@ -75,7 +75,7 @@ def test_the_loop_uses_the_schedule(make_dataset):
         ({"batch_size": 1}, "batch_size: expected an integer >= 2, got 1"),
         ({"lr": 0.0}, r"lr: expected a finite number > 0, got 0\.0"),
         ({"lr": math.nan}, "lr: expected a finite number > 0, got nan"),
-        ({"schedule": "line"}, r"schedule: expected one of 'constant', 'steps', 'cosine', 'linear'; got 'line'"),
+        ({"schedule": "line"}, r"schedule: expected one of 'constant', 'steps', 'cosine', 'linear', 'decay'; got 'line'"),
         ({"augment": "rotate"}, r"augment: expected one of 'none', .*; got 'rotate'"),
         ({"precision": "float16"}, r"precision: expected one of 'float32', 'bfloat16'; got 'float16'"),
         ({"schedule": "steps", "drops": (-1,)}, r"drops: expected an integer >= 1, got -1"),
