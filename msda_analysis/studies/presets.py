@@ -21,7 +21,7 @@ def quickstart() -> StudyPlan:
         title="Quickstart: what MixUp, CutMix and FMix do to handwritten digits",
         data=DataSpec("digits(side=16)"),  # they are of 8x8 pixels: more only costs
         n_seeds=4,
-        vae=VaeFit(epochs=16, batch_size=32, lr=6e-3, latent=32, output_std=0.1),
+        vae=VaeFit(epochs=10, batch_size=32, lr=6e-3, latent=16, output_std=0.3),
         classifier=ClassifierFit(epochs=3, batch_size=64, augment="crop"),
         # the paper's budgets are CIFAR's: below 0.01 no digit falls, and by 0.1 nearly all do
         attack=AttackSpec(epsilons=(0.0, 0.02, 0.04, 0.06, 0.1, 0.3, 0.5, 1.0), n_images=24),
