@@ -64,7 +64,8 @@ def bench_rows(
     watch = _Watch(train_split, test_split, settings, torch.device(device), limit_s)
     model = watch.train(seed)
     where: dict[str, Any] = {
-        "network": f"{network}, {vary}" if vary else network, "size": train_split.image_size, "batch": settings.batch_size, "device": watch.device,
+        "network": f"{network}, {vary}" if vary else network, "size": train_split.image_size, "batch": settings.batch_size,
+        "device": watch.device,
     }  # fmt: skip
     rows = [
         _share_row("accuracy", share, len(test_split), where | {"x": seconds, "note": f"epoch {epoch}"})

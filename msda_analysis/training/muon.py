@@ -35,7 +35,8 @@ class Muon(torch.optim.SGD):
         kept.mul_(_MOMENTUM).add_(gradient)
         direction = orthogonal(gradient.add(kept, alpha=_MOMENTUM).reshape(len(weight), -1))
         gradient.copy_(direction.view(weight.shape))
-        weight.mul_(len(weight) ** 0.5 / weight.norm())
+        norm = weight.norm().clamp_min(torch.finfo(weight.dtype).tiny)  # filters may start at zero
+        weight.mul_(len(weight) ** 0.5 / norm)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -54,6 +54,13 @@ def test_two_steps_by_hand():
         assert torch.equal(other, plain)
 
 
+def test_filters_that_start_at_zero_take_a_step():
+    weight = nn.Parameter(torch.zeros(4, 2, 3, 3))
+    weight.grad = torch.randn(4, 2, 3, 3, generator=stream(1, "muon"))
+    Muon([{"params": [weight], "turned": True, "momentum": 0.0, "nesterov": False}], lr=0.5).step()
+    assert weight.isfinite().all() and float(weight.detach().norm()) > 0.5
+
+
 def test_a_closure_is_refused():
     with pytest.raises(TypeError, match="closure: expected None"):
         Muon([nn.Parameter(torch.ones(1))], lr=0.1).step(lambda: 0.0)
