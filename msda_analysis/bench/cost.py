@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from msda_analysis.bench.peers import peer_transforms
+from msda_analysis.bench.peers import OURS, peer_transforms
 from msda_analysis.bench.steps import OurStep, noise_pictures, one_numpy_mask, per_image
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
 from msda_analysis.data import Batch
-from msda_analysis.masks.registry import FAMILIES
 from msda_analysis.mixing import Mixed
 from msda_analysis.models.dimensions import memory_format
 from msda_analysis.training import ClassifierFit
@@ -25,7 +24,6 @@ Mixing = Callable[[Tensor, Tensor], Mixed | tuple[Tensor, Tensor]]
 #: (family, whose and how).
 Way = tuple[str, str]
 _PLAIN: Way = ("baseline", "no mixing")
-_FAMILIES = {name: FAMILIES[name] for name in ("mixup", "cutmix", "fmix", "fmix_released")}
 #: Images a batch and rounds, by network: on a CPU a step of the second takes seconds.
 _ON_CPU = {"fast_cnn": (128, 20), "preact_resnet18": (32, 10)}
 _ON_GPU = {"fast_cnn": (512, 100), "preact_resnet18": (128, 100)}
@@ -71,7 +69,7 @@ def bench_rows(
 def mixing_ways(seed: int) -> dict[Way, Mixing]:
     """Every way to mix a batch, the plain step first."""
     ways: dict[Way, Mixing] = {_PLAIN: lambda images, labels: (images, labels)}
-    for name, family in _FAMILIES.items():
+    for name, family in OURS.items():
         ways[name, "ours, per image"] = per_image(family, seed)
         ways[name, "ours, per batch"] = per_image(replace(family, per_batch=True), seed)
     if find_spec("timm") is None:

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
+from msda_analysis.bench.peers import OURS
 from msda_analysis.bench.timing import make_row, time_together
 from msda_analysis.checks import check_count
-from msda_analysis.masks.registry import FAMILIES
 from msda_analysis.mixing import mix
 from msda_analysis.rng import stream
 
 Row = dict[str, Any]
-_FAMILIES = {name: FAMILIES[name] for name in ("mixup", "cutmix", "fmix", "fmix_released")}
 
 
 def bench_rows(
@@ -62,7 +61,7 @@ def _work(images: torch.Tensor, seed: int) -> dict[str, Callable[[], object]]:
     labels = torch.arange(len(images), device=images.device) % 10
     ours = {
         name: partial(mix, images, labels, family, generator=stream(seed, f"bench masks {name}"))
-        for name, family in _FAMILIES.items()
+        for name, family in OURS.items()
     }
     theirs = v2.MixUp(num_classes=10)
     return {**ours, "torchvision_mixup": lambda: theirs(images, labels)}

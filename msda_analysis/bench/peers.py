@@ -1,7 +1,12 @@
-"""Other packages' MixUp and CutMix as callables (images, labels), where they are installed."""
+"""What benchmarks of mixing compare: families of ours, and other packages' MixUp and CutMix where they are installed."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
+
+from msda_analysis.masks.registry import FAMILIES
+
+#: Families of ours by name.
+OURS = {name: FAMILIES[name] for name in ("mixup", "cutmix", "fmix", "fmix_released")}
 
 
 def peer_transforms(num_classes: int) -> dict[str, Callable]:
